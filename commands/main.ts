@@ -1,0 +1,37 @@
+/**
+ * Entry of the one executable: picks the applet from argv[0] (`ovs-vsctl`, a symlink) or from the first word
+ * (`ovsbox ovs-vsctl ...`, `ovsbox vsctl ...`). Only the chosen applet's code is loaded.
+ */
+
+/** What a module under commands/ exports. `program` is the name to put before messages. Resolves to the exit status. */
+export interface Applet {
+  main(args: string[], program: string): Promise<number> | number;
+}
+
+export const APPLETS: Readonly<Record<string, { about: string; load: () => Promise<Applet> }>> = {
+  "ovs-vswitchd": { about: "switch daemon", load: () => import("./ovs-vswitchd.ts") },
+  "ovsdb-server": { about: "database server", load: () => import("./ovsdb-server.ts") },
+  "ovsdb-client": { about: "talk to a database server", load: () => import("./ovsdb-client.ts") },
+  "ovsdb-tool": { about: "work on database files", load: () => import("./ovsdb-tool.ts") },
+  "ovs-vsctl": { about: "query and configure ovs-vswitchd", load: () => import("./ovs-vsctl.ts") },
+  "ovs-ofctl": { about: "query and configure OpenFlow switches", load: () => import("./ovs-ofctl.ts") },
+  "ovs-appctl": { about: "steer running daemons", load: () => import("./ovs-appctl.ts") },
+};
+
+export function appletName(word: string): string | undefined {
+  for (const name of [word, `ovs-${word}`]) if (Object.hasOwn(APPLETS, name)) return name;
+  return undefined;
+}
+
+async function run(): Promise<number> {
+  const invoked = (process.argv0.split("/").at(-1) ?? "").replace(/^\./, "");
+  if (Object.hasOwn(APPLETS, invoked)) {
+    return (await APPLETS[invoked]!.load()).main(process.argv.slice(2), invoked);
+  }
+  const word = process.argv[2] ?? "--help";
+  const name = appletName(word);
+  if (name !== undefined) return (await APPLETS[name]!.load()).main(process.argv.slice(3), name);
+  return (await import("./ovsbox.ts")).main(process.argv.slice(2), "ovsbox");
+}
+
+process.exitCode = await run();

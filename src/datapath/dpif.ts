@@ -1,0 +1,114 @@
+/**
+ * The contract between the switch logic (`src/ofproto`, `src/vswitch`) and a datapath (upstream: `struct dpif_class`).
+ * Implementations: `userspace/` in a worker, the same tables in this thread for dummy datapaths; later `ebpf/`, `kernel/`.
+ *
+ * Requests are applied in the order they were made. In a worker that happens later: `settled()` resolves when every
+ * request made before it has been applied, and whatever promises an effect (barrier reply, unixctl reply) awaits it.
+ */
+import type { Flow } from "../flow/layout.ts";
+import type { Netdev } from "../netdev/netdev.ts";
+import type { Packet } from "./packet.ts";
+
+export type OdpPort = number;
+
+/** Names a flow while it is installed: an index with a generation; never reused while anybody may hold it. */
+export type FlowHandle = number;
+
+export interface DpFlowStats {
+  packets: number;
+  bytes: number;
+  /** Clock.now() of the last packet, 0 when there was none. */
+  usedMs: number;
+  /** OR of all TCP flags seen. */
+  tcpFlags: number;
+}
+
+/** Why a packet was handed up. */
+export const UPCALL_MISS = 0;
+/** By ODP_USERSPACE. */
+export const UPCALL_ACTION = 1;
+
+export interface Upcall {
+  kind: typeof UPCALL_MISS | typeof UPCALL_ACTION;
+  /** The datapath key, FLOW_DP_WORDS words. Valid during the call only. */
+  key: Flow;
+  /** Valid during the call only; copy what must live on. */
+  packet: Packet;
+  /** Operand of ODP_USERSPACE. */
+  userdata: number;
+}
+
+/** The handler's answer to a miss. */
+export interface UpcallReply {
+  /** To run on this packet, an ODP program; may be a view that is valid until the next upcall. */
+  actions: Int32Array;
+  /** The megaflow's mask (FLOW_DP_WORDS words) when one is to be installed with these actions, else undefined. */
+  mask: Flow | undefined;
+  /** Actions of the installed flow where they differ (e.g. slow path), else undefined. */
+  flowActions: Int32Array | undefined;
+  /** Called with the handle once the flow is known to the datapath's owner in this thread. */
+  installed: ((flow: FlowHandle) => void) | undefined;
+}
+
+export type UpcallHandler = (upcall: Upcall) => UpcallReply | undefined;
+
+export interface DpPort {
+  readonly odpPort: OdpPort;
+  readonly name: string;
+  /** Netdev type: "system", "internal", "tap", "dummy", ... */
+  readonly type: string;
+}
+
+export interface DpStats {
+  hits: number;
+  misses: number;
+  lost: number;
+  flows: number;
+  masks: number;
+  /** Masks looked at, for "hit/pkt". */
+  maskHits: number;
+  cacheHits: number;
+}
+
+export interface DpFlow {
+  handle: FlowHandle;
+  key: Flow;
+  mask: Flow;
+  actions: Int32Array;
+}
+
+export interface Dpif {
+  /** "netdev", "dummy", "ebpf", "system". */
+  readonly type: string;
+  /** e.g. "ovs-netdev". */
+  readonly name: string;
+
+  /** Attaches `netdev`; `wanted` undefined takes the lowest free number. Rejects with an Error with errno `code`. */
+  portAdd(netdev: Netdev, wanted: OdpPort | undefined): Promise<OdpPort>;
+  portDel(port: OdpPort): Promise<void>;
+  ports(): Iterable<DpPort>;
+
+  setUpcallHandler(handler: UpcallHandler | undefined): void;
+
+  /** Installs a flow (key and mask are copied). An equal key under an equal mask is replaced. */
+  flowPut(key: Flow, mask: Flow, actions: Int32Array): FlowHandle;
+  /** Changes the actions only; statistics stay. */
+  flowSetActions(flow: FlowHandle, actions: Int32Array): void;
+  /** Final statistics arrive after the flow is gone from the tables. */
+  flowDel(flow: FlowHandle): Promise<DpFlowStats>;
+  flowFlush(): void;
+  flowCount(): number;
+  /** Reads the live statistics into `out`; false when the flow is gone. No allocation. */
+  flowStats(flow: FlowHandle, out: DpFlowStats): boolean;
+  /** The installed flows, as this thread knows them. Safe against changes during the walk. */
+  flows(): Iterable<DpFlow>;
+
+  /** Runs `actions` on `packet` (copied). `key` as of extraction, FLOW_DP_WORDS words. */
+  execute(packet: Packet, key: Flow, actions: Int32Array): void;
+
+  stats(): Promise<DpStats>;
+  settled(): Promise<void>;
+  /** Polls of the dummy kind run in this thread; a worker ignores it. Called by time/warp. */
+  run(): void;
+  close(): Promise<void>;
+}

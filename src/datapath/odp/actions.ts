@@ -1,0 +1,94 @@
+/**
+ * Datapath actions as a flat Int32Array program (upstream: OVS_ACTION_ATTR_*): a sequence of
+ * `[opcode, words-in-all, operands...]`, so that any opcode can be skipped and the hot loop is one dense `switch`.
+ * Numbers of ports are datapath port numbers. An empty program drops.
+ */
+
+/** [OP, 3, port] */
+export const ODP_OUTPUT = 0;
+/** [OP, 3, tpid << 16 | tci] (tci with VLAN_CFI set): pushes an 802.1Q or 802.1ad header. */
+export const ODP_PUSH_VLAN = 1;
+/** [OP, 2] */
+export const ODP_POP_VLAN = 2;
+/**
+ * [OP, 5, flow word, value, mask]: header bits of one word of the flow layout are set, checksums follow.
+ * Writing an address takes one of these for each word it touches.
+ */
+export const ODP_SET = 3;
+/** [OP, 3, index]: hands a copy of the packet up with the userdata stored under `index` (controller, sample, slow path). */
+export const ODP_USERSPACE = 4;
+/** [OP, 3, bytes]: the next output sends at most so many bytes. */
+export const ODP_TRUNC = 5;
+/** [OP, 3, recirc_id]: classified again with that recirc_id. */
+export const ODP_RECIRC = 6;
+/** [OP, 3, reason]: ends processing; counted under the reason. */
+export const ODP_DROP = 7;
+/** [OP, 4, algorithm, basis]: sets dp_hash. */
+export const ODP_HASH = 8;
+/** [OP, words, nested program...]: runs on a copy. */
+export const ODP_CLONE = 9;
+/** [OP, words, probability (of 2^32-1), nested program...] */
+export const ODP_SAMPLE = 10;
+/** [OP, 3, meter id] */
+export const ODP_METER = 11;
+/** [OP, 4, lse, ethertype] */
+export const ODP_PUSH_MPLS = 12;
+/** [OP, 3, ethertype] */
+export const ODP_POP_MPLS = 13;
+/** [OP, words, length, nested if greater (with its word count first), nested if not] */
+export const ODP_CHECK_PKT_LEN = 14;
+/** [OP, 4, flags, zone...]: see protocols/conntrack; later. */
+export const ODP_CT = 15;
+/** [OP, 2] */
+export const ODP_CT_CLEAR = 16;
+/** [OP, 3, port]: encapsulates and sends; see netdev tunnels; later. */
+export const ODP_TUNNEL_PUSH = 17;
+/** [OP, 3, port] */
+export const ODP_TUNNEL_POP = 18;
+
+/** Grows as needed; `words.subarray(0, length)` is the program. Reused from one translation to the next. */
+export class OdpActionBuilder {
+  words = new Int32Array(64);
+  length = 0;
+
+  reset(): void {
+    this.length = 0;
+  }
+
+  /** Appends one action without nested programs. */
+  emit(opcode: number, a = 0, b = 0, c = 0, operands = 1): void {
+    const size = 2 + operands;
+    this.reserve(size);
+    const words = this.words;
+    let at = this.length;
+    words[at++] = opcode;
+    words[at++] = size;
+    if (operands > 0) words[at++] = a;
+    if (operands > 1) words[at++] = b;
+    if (operands > 2) words[at++] = c;
+    this.length = at;
+  }
+
+  /** Starts an action with a nested program; returns its place for {@link closeNested}. */
+  openNested(opcode: number): number {
+    const at = this.length;
+    this.emit(opcode, 0, 0, 0, 0);
+    return at;
+  }
+
+  closeNested(at: number): void {
+    this.words[at + 1] = this.length - at;
+  }
+
+  /** A copy that the caller owns. */
+  take(): Int32Array {
+    return this.words.slice(0, this.length);
+  }
+
+  reserve(more: number): void {
+    if (this.length + more <= this.words.length) return;
+    const grown = new Int32Array(Math.max(this.words.length * 2, this.length + more));
+    grown.set(this.words.subarray(0, this.length));
+    this.words = grown;
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * A network device as configuration sees it (upstream: `struct netdev`): one object a device name and type, made by
+ * {@link NetdevProvider}. Packets move elsewhere: `system`, `internal` and `tap` devices are opened by the datapath's
+ * worker (`src/netdev/packet-io.ts`); a device that lives in this thread (dummy, patch) implements {@link LocalPort}.
+ */
+import type { Packet } from "../datapath/packet.ts";
+
+export interface NetdevStats {
+  rxPackets: number;
+  txPackets: number;
+  rxBytes: number;
+  txBytes: number;
+  rxErrors: number;
+  txErrors: number;
+  rxDropped: number;
+  txDropped: number;
+  multicast: number;
+  collisions: number;
+  rxOverErrors: number;
+  rxCrcErrors: number;
+  rxFrameErrors: number;
+  rxMissedErrors: number;
+}
+
+export interface NetdevFeatures {
+  /** Bits per second, 0 when unknown. */
+  speed: number;
+  duplex: "full" | "half" | undefined;
+}
+
+/** What a device is asked to be: Interface.options and its kin. */
+export type NetdevConfig = ReadonlyMap<string, string>;
+
+export interface LocalPort {
+  /** Set by the datapath; the device calls it for each packet that arrives (packet valid during the call). */
+  receive: ((packet: Packet) => void) | undefined;
+  /** Called by the datapath; the packet is valid during the call. */
+  send(packet: Packet): void;
+}
+
+export interface Netdev {
+  readonly name: string;
+  readonly type: string;
+  /** Present when packets move in this thread. */
+  readonly local: LocalPort | undefined;
+  /** Linux interface index, undefined for devices without one. */
+  ifindex(): number | undefined;
+  /** "aa:bb:cc:dd:ee:ff" */
+  etherAddr(): string | undefined;
+  /** Error text on failure. */
+  setEtherAddr(address: string): string | undefined;
+  mtu(): number | undefined;
+  setMtu(mtu: number): string | undefined;
+  adminUp(): boolean;
+  setAdminUp(up: boolean): string | undefined;
+  carrier(): boolean;
+  /** Times that the carrier has changed. */
+  linkResets(): number;
+  features(): NetdevFeatures;
+  /** Returns `out` filled; counters that the device lacks stay -1. */
+  stats(): NetdevStats;
+  /** Interface.status: driver_name, driver_version, firmware_version, ... */
+  status(): Map<string, string>;
+  /** Error text when an option is wrong. */
+  setConfig(options: NetdevConfig): string | undefined;
+  config(): Map<string, string>;
+  /** Grows whenever anything above may have changed, also when the device vanishes or comes back. */
+  readonly changeSeq: number;
+  close(): void;
+}
+
+export interface NetdevProvider {
+  /** "system", "internal", "tap", "dummy", "patch", ... */
+  readonly type: string;
+  /** Throws an Error with errno `code` and the message for the error column ("could not open network device X (No such device)"). */
+  open(name: string): Netdev;
+}
