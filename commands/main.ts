@@ -29,6 +29,11 @@ async function run(): Promise<number> {
     return (await APPLETS[invoked]!.load()).main(process.argv.slice(2), invoked);
   }
   const word = process.argv[2] ?? "--help";
+  if (word === "--applets") {
+    // For scripts/build and packages, which make the links.
+    console.log(Object.keys(APPLETS).join("\n"));
+    return 0;
+  }
   const name = appletName(word);
   if (name !== undefined) return (await APPLETS[name]!.load()).main(process.argv.slice(3), name);
   return (await import("./ovsbox.ts")).main(process.argv.slice(2), "ovsbox");
