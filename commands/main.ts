@@ -8,14 +8,23 @@ export interface Applet {
   main(args: string[], program: string): Promise<number> | number;
 }
 
+const missing = (): Promise<Applet> => import("./not-implemented.ts");
+
 export const APPLETS: Readonly<Record<string, { about: string; load: () => Promise<Applet> }>> = {
   "ovs-vswitchd": { about: "switch daemon", load: () => import("./ovs-vswitchd.ts") },
   "ovsdb-server": { about: "database server", load: () => import("./ovsdb-server.ts") },
   "ovsdb-client": { about: "talk to a database server", load: () => import("./ovsdb-client.ts") },
   "ovsdb-tool": { about: "work on database files", load: () => import("./ovsdb-tool.ts") },
-  "ovs-vsctl": { about: "query and configure ovs-vswitchd", load: () => import("./ovs-vsctl.ts") },
-  "ovs-ofctl": { about: "query and configure OpenFlow switches", load: () => import("./ovs-ofctl.ts") },
+  "ovs-vsctl": { about: "configure the switch through its database", load: () => import("./ovs-vsctl.ts") },
+  "ovs-ofctl": { about: "talk OpenFlow to a switch", load: () => import("./ovs-ofctl.ts") },
+  "ovs-dpctl": { about: "look into datapaths", load: () => import("./ovs-dpctl.ts") },
   "ovs-appctl": { about: "steer running daemons", load: () => import("./ovs-appctl.ts") },
+  "ovs-pki": { about: "keys and certificates (not implemented)", load: missing },
+  "ovs-brcompatd": { about: "Linux bridge compatibility (not implemented)", load: missing },
+  "ovs-testcontroller": { about: "simple OpenFlow controller (not implemented)", load: missing },
+  ovsdbmonitor: { about: "web page on databases and flows (not implemented)", load: missing },
+  "vtep-ctl": { about: "configure hardware VTEPs (not implemented)", load: missing },
+  "ovs-ctl": { about: "start and stop the daemons (not implemented)", load: missing },
 };
 
 export function appletName(word: string): string | undefined {

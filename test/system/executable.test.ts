@@ -1,0 +1,66 @@
+/** The one executable: dispatch by link and by word, its list of applets, and what it must not read from its folder. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import t from "tap";
+import { BIN } from "./bin.ts";
+
+const APPLETS = [
+  ...["ovs-vswitchd", "ovsdb-server", "ovsdb-client", "ovsdb-tool", "ovs-vsctl", "ovs-ofctl", "ovs-dpctl"],
+  ...["ovs-appctl", "ovs-pki", "ovs-brcompatd", "ovs-testcontroller", "ovsdbmonitor", "vtep-ctl", "ovs-ctl"],
+];
+const BUILT = [
+  "ovs-vswitchd",
+  "ovsdb-server",
+  "ovsdb-client",
+  "ovsdb-tool",
+  "ovs-vsctl",
+  "ovs-ofctl",
+  "ovs-appctl",
+];
+
+function run(command: string, args: string[], cwd = "/") {
+  return spawnSync(join(BIN, command), args, { cwd, encoding: "utf8", timeout: 20_000 });
+}
+
+t.test("ovsbox --help lists every applet", async (t) => {
+  const help = run("ovsbox", ["--help"]);
+  t.equal(help.status, 0);
+  for (const name of APPLETS) t.match(help.stdout, new RegExp(`\\b${name}\\b`), name);
+});
+
+t.test("an unknown applet is one clear error", async (t) => {
+  const wrong = run("ovsbox", ["frobnicate"]);
+  t.equal(wrong.status, 1);
+  t.match(wrong.stderr, /^ovsbox: .*frobnicate.*\n$/);
+});
+
+t.test("called by link, by word, and by word without ovs-", async (t) => {
+  const byLink = run("ovs-vsctl", ["--version"]);
+  t.match(byLink.stdout, /^ovs-vsctl \(Open vSwitch\) /);
+  t.equal(run("ovsbox", ["ovs-vsctl", "--version"]).stdout, byLink.stdout);
+  t.equal(run("ovsbox", ["vsctl", "--version"]).stdout, byLink.stdout);
+});
+
+t.test("what is not built says so", async (t) => {
+  const missing = run("ovs-pki", ["init"]);
+  t.equal(missing.status, 1);
+  t.equal(missing.stderr, "ovs-pki: not implemented\n");
+});
+
+// A compiled Bun executable would run the preload of a bunfig.toml, and load the .env, of the folder it starts in.
+t.test("hostile bunfig.toml and .env are not read", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "ovsbox-hostile-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, "bunfig.toml"), 'preload = ["./evil.ts"]\n');
+  writeFileSync(join(folder, "evil.ts"), 'console.log("EVIL"); process.exit(42);\n');
+  writeFileSync(join(folder, ".env"), "OVS_RUNDIR=/evil\nOVS_CTL_TIMEOUT=1\n");
+  for (const name of BUILT) {
+    const version = run(name, ["--version"], folder);
+    t.equal(version.status, 0, `${name} --version`);
+    t.notMatch(version.stdout + version.stderr, /EVIL/, name);
+  }
+  const show = run("ovs-vsctl", ["--timeout=1", "--db=unix:/nonexistent/db.sock", "show"], folder);
+  t.notMatch(show.stdout + show.stderr, /EVIL|\/evil/, "environment of the folder's .env");
+});
