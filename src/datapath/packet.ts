@@ -12,6 +12,8 @@
  */
 export interface Packet {
   data: Uint8Array;
+  /** Memory address of data[0] where system calls read it from there (the worker's rings and slots), else 0. */
+  address: number;
   offset: number;
   length: number;
   /** virtio_net_hdr.flags: 1 NEEDS_CSUM, 2 DATA_VALID. */
@@ -29,5 +31,28 @@ export interface Packet {
 }
 
 export function makePacket(data: Uint8Array, offset = 0, length = data.length - offset): Packet {
-  return { data, offset, length, vnetFlags: 0, gsoType: 0, gsoHeaderLength: 0, gsoSize: 0, csumStart: 0, csumOffset: 0 };
+  return {
+    data,
+    address: 0,
+    offset,
+    length,
+    vnetFlags: 0,
+    gsoType: 0,
+    gsoHeaderLength: 0,
+    gsoSize: 0,
+    csumStart: 0,
+    csumOffset: 0,
+  };
 }
+
+export const VNET_NEEDS_CSUM = 1;
+export const VNET_DATA_VALID = 2;
+export const GSO_NONE = 0;
+export const GSO_TCPV4 = 1;
+export const GSO_UDP = 3;
+export const GSO_TCPV6 = 4;
+export const GSO_UDP_L4 = 5;
+export const GSO_ECN = 0x80;
+
+/** Bytes of struct virtio_net_hdr, which lies just before a frame on its way to or from the kernel. */
+export const VNET_HEADER_LENGTH = 10;

@@ -1,0 +1,168 @@
+/**
+ * Memory that main and the datapath worker share, and who writes what. Hot path: only typed arrays.
+ *
+ * - control: indices and `sleeping` words, accessed with Atomics alone.
+ * - counters, flow statistics: written by the worker with plain stores; 8-byte stores do not tear here. Main reads them in
+ *   calls, never in a loop that waits.
+ * - slots: packets on their way up. The worker takes a free slot, fills it, names it in the upcall ring; main's answer
+ *   gives it back. A packet stays where it is and is sent from there.
+ */
+import { FLOW_DP_WORDS } from "../../flow/layout.ts";
+import { type Packet, VNET_HEADER_LENGTH } from "../packet.ts";
+
+/** Most flows at a time. */
+export const MAX_FLOWS = 1 << 18;
+export const MAX_PORTS = 1 << 16;
+
+// Control words.
+export const C_REQUEST_HEAD = 0;
+export const C_REQUEST_TAIL = 16;
+export const C_UPCALL_HEAD = 32;
+export const C_UPCALL_TAIL = 48;
+/** Number of the last request applied (modulo 2^32). */
+export const C_APPLIED = 64;
+/** 1 while the worker sleeps in epoll_wait: whoever changes it to 0 writes to the eventfd. */
+export const C_WORKER_SLEEPS = 80;
+/** 1 while main wants a bell for upcalls and applied requests. */
+export const C_MAIN_SLEEPS = 96;
+export const CONTROL_WORDS = 128;
+
+// Counters.
+export const N_HITS = 0;
+export const N_MISSES = 1;
+export const N_LOST = 2;
+export const N_EMC_HITS = 3;
+export const N_MASKS_LOOKED_AT = 4;
+export const N_UPCALLS = 5;
+/** First of {@link DROP_REASONS}. */
+export const N_DROPS = 16;
+export const COUNTERS = 64;
+
+/** Why a packet went nowhere; indices into the counters after N_DROPS. */
+export const DROP_BY_ACTION = 0;
+export const DROP_NO_PORT = 1;
+export const DROP_TX_QUEUE_FULL = 2;
+export const DROP_TX_ERROR = 3;
+export const DROP_TOO_SHORT = 4;
+export const DROP_UPCALL_QUEUE_FULL = 5;
+export const DROP_RECIRC_DEPTH = 6;
+export const DROP_NOT_IMPLEMENTED = 7;
+export const DROP_NO_ROOM = 8;
+export const DROP_NO_FLOW = 9;
+export const DROP_OVER_MTU = 10;
+export const DROP_BAD_GSO = 11;
+export const DROP_PORT_DOWN = 12;
+export const DROP_REASONS = [
+  "by action",
+  "unknown output port",
+  "transmit queue full",
+  "transmit error",
+  "frame too short",
+  "upcall queue full",
+  "recirculated too often",
+  "action not implemented",
+  "no room for a header",
+  "no flow after recirculation",
+  "longer than the port's MTU",
+  "segments cannot be made",
+  "port is down",
+] as const;
+
+// A flow's statistics: 32 bytes.
+export const STATS_BYTES = 32;
+/** Float64 indices within a row of 4. Bytes are exact to 2^53, which one flow at 10 Gbit/s reaches in 83 days. */
+export const STATS_PACKETS = 0;
+export const STATS_OCTETS = 1;
+/** Milliseconds of CLOCK_MONOTONIC. */
+export const STATS_USED = 2;
+/** Int32 index within a row of 8. */
+export const STATS_TCP_FLAGS = 6;
+
+// Upcall slots: small ones for frames, large ones for what stands for many segments.
+export const SMALL_SLOTS = 512;
+export const LARGE_SLOTS = 32;
+export const SLOT_HEADROOM = 128;
+/** Words before the packet's headroom: metadata, then the key. */
+export const SLOT_KEY = 16;
+export const SLOT_HEADER_WORDS = 176;
+export const SLOT_HEADER_BYTES = SLOT_HEADER_WORDS * 4;
+export const SMALL_SLOT_BYTES = 4096;
+export const LARGE_SLOT_BYTES = 69632;
+export const SMALL_SLOT_ROOM = SMALL_SLOT_BYTES - SLOT_HEADER_BYTES - SLOT_HEADROOM;
+export const LARGE_SLOT_ROOM = LARGE_SLOT_BYTES - SLOT_HEADER_BYTES - SLOT_HEADROOM;
+
+// Metadata words of a slot.
+export const S_KIND = 0;
+export const S_USERDATA = 1;
+export const S_OFFSET = 2;
+export const S_LENGTH = 3;
+export const S_VNET_FLAGS = 4;
+export const S_GSO_TYPE = 5;
+export const S_GSO_HEADER = 6;
+export const S_GSO_SIZE = 7;
+export const S_CSUM_START = 8;
+export const S_CSUM_OFFSET = 9;
+/** Upcall kind of a reply to a request in place of a packet: see requests.ts. */
+export const SLOT_NONE = -1;
+
+const SLOTS_BYTES = SMALL_SLOTS * SMALL_SLOT_BYTES + LARGE_SLOTS * LARGE_SLOT_BYTES;
+const REQUEST_WORDS = 1 << 19;
+const UPCALL_WORDS = 1 << 14;
+
+export interface SharedMemory {
+  control: SharedArrayBuffer;
+  counters: SharedArrayBuffer;
+  flowStats: SharedArrayBuffer;
+  requests: SharedArrayBuffer;
+  upcalls: SharedArrayBuffer;
+  slots: SharedArrayBuffer;
+}
+
+export function makeSharedMemory(): SharedMemory {
+  return {
+    control: new SharedArrayBuffer(CONTROL_WORDS * 4),
+    counters: new SharedArrayBuffer(COUNTERS * 8),
+    flowStats: new SharedArrayBuffer(MAX_FLOWS * STATS_BYTES),
+    requests: new SharedArrayBuffer(REQUEST_WORDS * 4),
+    upcalls: new SharedArrayBuffer(UPCALL_WORDS * 4),
+    slots: new SharedArrayBuffer(SLOTS_BYTES),
+  };
+}
+
+/** Byte offset of slot `slot` within the slots' memory. */
+export function slotStart(slot: number): number {
+  return slot < SMALL_SLOTS
+    ? slot * SMALL_SLOT_BYTES
+    : SMALL_SLOTS * SMALL_SLOT_BYTES + (slot - SMALL_SLOTS) * LARGE_SLOT_BYTES;
+}
+
+export function slotRoom(slot: number): number {
+  return slot < SMALL_SLOTS ? SMALL_SLOT_ROOM : LARGE_SLOT_ROOM;
+}
+
+/** Writes what a packet is, apart from its bytes, to `words` from `at`. */
+export function storeSlotPacket(words: Int32Array, at: number, packet: Packet, offset: number): void {
+  words[at + S_OFFSET] = offset;
+  words[at + S_LENGTH] = packet.length;
+  words[at + S_VNET_FLAGS] = packet.vnetFlags;
+  words[at + S_GSO_TYPE] = packet.gsoType;
+  words[at + S_GSO_HEADER] = packet.gsoHeaderLength;
+  words[at + S_GSO_SIZE] = packet.gsoSize;
+  words[at + S_CSUM_START] = packet.csumStart;
+  words[at + S_CSUM_OFFSET] = packet.csumOffset;
+}
+
+export function loadSlotPacket(words: Int32Array, at: number, packet: Packet): void {
+  packet.offset = words[at + S_OFFSET]!;
+  packet.length = words[at + S_LENGTH]!;
+  packet.vnetFlags = words[at + S_VNET_FLAGS]!;
+  packet.gsoType = words[at + S_GSO_TYPE]!;
+  packet.gsoHeaderLength = words[at + S_GSO_HEADER]!;
+  packet.gsoSize = words[at + S_GSO_SIZE]!;
+  packet.csumStart = words[at + S_CSUM_START]!;
+  packet.csumOffset = words[at + S_CSUM_OFFSET]!;
+}
+
+if (SLOT_KEY + FLOW_DP_WORDS > SLOT_HEADER_WORDS || SLOT_HEADROOM < VNET_HEADER_LENGTH + 64) {
+  throw new Error("upcall slot layout");
+}

@@ -1,0 +1,25 @@
+/**
+ * What `dpif-worker.ts` needs of the machine: a thread that runs the worker loop. `commands/datapath-thread.ts` makes
+ * real ones; tests run the loop's steps by hand.
+ */
+import type { SharedMemory } from "./shared.ts";
+
+/** Sent to the worker when it starts; afterwards only shared memory and the bell connect the two. */
+export interface DatapathInit {
+  memory: SharedMemory;
+  /** eventfd that wakes the worker. */
+  wakeFd: number;
+}
+
+export interface DatapathThread {
+  /** Ends the worker's sleep in epoll_wait. Called only when its `sleeping` word was set. */
+  wake(): void;
+  terminate(): void;
+}
+
+/** Starts the worker; `bell` is called in a turn of main's loop after the worker has rung, `died` when it ends unasked. */
+export type SpawnDatapathThread = (
+  memory: SharedMemory,
+  bell: () => void,
+  died: (reason: string) => void,
+) => DatapathThread;
