@@ -1,0 +1,4 @@
+/** The field registry's public face. */
+export * from "./access.ts";
+export * from "./registry.ts";
+export * from "./types.ts";
