@@ -1,0 +1,82 @@
+/**
+ * Reads the members of a JSON object one by one and complains as the original does: the first problem wins, and
+ * `finish` refuses members that nobody asked for.
+ */
+import { OvsdbError, syntaxError } from "./error.ts";
+import type { Json, JsonObject } from "./json-text.ts";
+import { isArray, isObject } from "./json-text.ts";
+
+/** What a member may be; "id" is a string that RFC 7047 section 3.1 calls <id>. */
+export type Kind = "null" | "boolean" | "integer" | "number" | "string" | "id" | "array" | "object";
+
+export function isId(text: string): boolean {
+  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(text);
+}
+
+function isKind(json: Json, kind: Kind): boolean {
+  switch (kind) {
+    case "null":
+      return json === null;
+    case "boolean":
+    case "string":
+      return typeof json === kind;
+    case "integer":
+      return typeof json === "bigint" || (typeof json === "number" && Number.isInteger(json));
+    case "number":
+      return typeof json === "number" || typeof json === "bigint";
+    case "id":
+      return typeof json === "string" && isId(json);
+    case "array":
+      return isArray(json);
+    case "object":
+      return isObject(json);
+  }
+}
+
+export class ObjectParser {
+  readonly #json: Json;
+  readonly #object: JsonObject;
+  readonly #what: string;
+  readonly #used = new Set<string>();
+
+  /** `what` is the thing in "Parsing WHAT failed". Throws when `json` is no object. */
+  constructor(json: Json, what: string) {
+    this.#json = json;
+    this.#what = what;
+    if (!isObject(json)) throw new OvsdbError("syntax error", `Parsing ${what} failed: Object expected.`);
+    this.#object = json;
+  }
+
+  fail(reason: string): OvsdbError {
+    return syntaxError(this.#json, `Parsing ${this.#what} failed: ${reason}`);
+  }
+
+  optional(name: string, ...kinds: Kind[]): Json | undefined {
+    if (!Object.hasOwn(this.#object, name)) return undefined;
+    this.#used.add(name);
+    const value = this.#object[name]!;
+    for (const kind of kinds) if (isKind(value, kind)) return value;
+    throw this.fail(`Type mismatch for member '${name}'.`);
+  }
+
+  member(name: string, ...kinds: Kind[]): Json {
+    const value = this.optional(name, ...kinds);
+    if (value === undefined) throw this.fail(`Required '${name}' member is missing.`);
+    return value;
+  }
+
+  finish(): void {
+    let extra: string | undefined;
+    let others = -1;
+    for (const name of Object.keys(this.#object)) {
+      if (this.#used.has(name)) continue;
+      extra ??= name;
+      others++;
+    }
+    if (extra === undefined) return;
+    if (others === 0) throw this.fail(`Member '${extra}' is present but not allowed here.`);
+    throw this.fail(
+      `Member '${extra}' and ${others} other member${others > 1 ? "s" : ""} are present but not allowed here.`,
+    );
+  }
+}
