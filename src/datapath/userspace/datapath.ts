@@ -1,0 +1,221 @@
+/**
+ * The userspace datapath proper: a packet's way from a port through caches and tables to its actions. Hot path.
+ * It knows neither thread nor system call: packets leave through {@link PacketIo}. Flows are numbers that the owner
+ * (main) hands out; their statistics lie in memory that main may share.
+ */
+import {
+  FLOW_DP_WORDS,
+  FLOW_PACKET_WORDS,
+  type Flow,
+  W_ETH_DST_HI,
+  W_ETH_TYPE,
+  W_IN_PORT,
+  W_TCP_FLAGS,
+} from "../../flow/layout.ts";
+import { ETH_TYPE_NSH } from "../../flow/packet/ethernet.ts";
+import { UPCALL_MISS } from "../dpif.ts";
+import { ODP_OUTPUT } from "../odp/actions.ts";
+import type { Packet } from "../packet.ts";
+import { ExactMatchCache, keyHash } from "./emc.ts";
+import { Executor, type PacketIo } from "./execute.ts";
+import { extractFlow } from "./extract-scratch.ts";
+import { type CompactMask, FlowTable } from "./flow-table.ts";
+import type { Scratch } from "./scratch.ts";
+import {
+  DROP_TOO_SHORT,
+  MAX_FLOWS,
+  N_DROPS,
+  N_EMC_HITS,
+  N_HITS,
+  N_MASKS_LOOKED_AT,
+  N_MISSES,
+  STATS_OCTETS,
+  STATS_PACKETS,
+  STATS_TCP_FLAGS,
+  STATS_USED,
+} from "./shared.ts";
+
+/** No program: packets of the flow are dropped. */
+const DROP: Int32Array = new Int32Array(0);
+const ETHERNET_HEADER_LENGTH = 14;
+const offsets = new Int32Array(8);
+
+function extractKey(packet: Packet, key: Flow): void {
+  extractFlow(packet.data, packet.offset, packet.length, key, offsets);
+}
+
+export class Datapath {
+  readonly table = new FlowTable(MAX_FLOWS);
+  /** Time stamp for statistics, set by the owner once a batch. */
+  nowMs = 0;
+  private readonly generations = new Int32Array(MAX_FLOWS);
+  private readonly emc = new ExactMatchCache(this.generations);
+  /** Of each flow. */
+  private readonly programs: Int32Array[] = [];
+  /** The port of a flow that does nothing but send to one, else -1. */
+  private readonly onlyPort = new Int32Array(MAX_FLOWS).fill(-1);
+  /** Equal programs are kept once: a million flows of few kinds are then no million objects. */
+  private readonly interned = new Map<string, { program: Int32Array; users: number }>();
+  private readonly key: Flow = new Int32Array(FLOW_DP_WORDS);
+  private readonly io: PacketIo;
+  private readonly counters: Float64Array;
+  private readonly stats: Float64Array;
+  private readonly statsWords: Int32Array;
+  private readonly executor: Executor;
+
+  /** `flowStats` holds MAX_FLOWS rows (shared.ts); `random` gives 32 bits. */
+  constructor(
+    io: PacketIo,
+    scratch: Scratch,
+    counters: Float64Array,
+    flowStats: ArrayBufferLike,
+    random: () => number,
+  ) {
+    this.io = io;
+    this.counters = counters;
+    this.stats = new Float64Array(flowStats);
+    this.statsWords = new Int32Array(flowStats);
+    const recirculate = (packet: Packet, key: Flow, depth: number) => this.classify(packet, key, depth);
+    this.executor = new Executor(io, scratch, counters, recirculate, extractKey, random);
+  }
+
+  /** A packet from port `inPort`. Its bytes may be changed and must stay until what was output is flushed. */
+  receive(packet: Packet, inPort: number): void {
+    if (packet.length < ETHERNET_HEADER_LENGTH) {
+      this.counters[N_DROPS + DROP_TOO_SHORT]!++;
+      return;
+    }
+    const key = this.key;
+    for (let word = 0; word < W_ETH_DST_HI; word++) key[word] = 0;
+    key[W_IN_PORT] = inPort;
+    extractFlow(packet.data, packet.offset, packet.length, key, offsets);
+    const hash = keyHash(key);
+    const flow = key[W_ETH_TYPE] === ETH_TYPE_NSH ? -1 : this.emc.find(key, hash);
+    if (flow < 0) this.search(packet, key, hash, 0);
+    else {
+      this.counters[N_EMC_HITS]!++;
+      this.counters[N_HITS]!++;
+      this.account(flow, packet.length, key[W_TCP_FLAGS]!);
+      const port = this.onlyPort[flow]!;
+      if (port >= 0) {
+        this.io.output(port, packet);
+        return;
+      }
+      const program = this.programs[flow]!;
+      this.executor.run(packet, key, program, 0, program.length, 0);
+    }
+    this.executor.finish();
+    // What extraction or a program wrote past the packet's words must not stay for the next one.
+    if (key[W_ETH_TYPE] === ETH_TYPE_NSH || this.executor.wide) {
+      this.executor.wide = false;
+      key.fill(0, FLOW_PACKET_WORDS);
+    }
+  }
+
+  /** True when the cache, which compares the packet's words only, cannot know this key. */
+  private isWide(key: Flow): boolean {
+    let any = 0;
+    for (let word = FLOW_PACKET_WORDS; word < FLOW_DP_WORDS; word++) any |= key[word]!;
+    return any !== 0;
+  }
+
+  /** Looks a key up (again) and runs what it finds; a miss goes up. */
+  private classify(packet: Packet, key: Flow, depth: number): void {
+    const hash = keyHash(key);
+    const flow = this.isWide(key) ? -1 : this.emc.find(key, hash);
+    if (flow < 0) this.search(packet, key, hash, depth);
+    else {
+      this.counters[N_EMC_HITS]!++;
+      this.hit(flow, packet, key, depth);
+    }
+  }
+
+  private search(packet: Packet, key: Flow, hash: number, depth: number): void {
+    const lookedAt = this.table.lookedAt;
+    const flow = this.table.lookup(key);
+    this.counters[N_MASKS_LOOKED_AT]! += this.table.lookedAt - lookedAt;
+    if (flow < 0) {
+      this.counters[N_MISSES]!++;
+      this.io.upcall(UPCALL_MISS, packet, key, 0);
+      return;
+    }
+    if (!this.isWide(key)) this.emc.insert(key, hash, flow);
+    this.hit(flow, packet, key, depth);
+  }
+
+  private hit(flow: number, packet: Packet, key: Flow, depth: number): void {
+    this.counters[N_HITS]!++;
+    this.account(flow, packet.length, key[W_TCP_FLAGS]!);
+    const program = this.programs[flow]!;
+    this.executor.run(packet, key, program, 0, program.length, depth);
+  }
+
+  private account(flow: number, length: number, tcpFlags: number): void {
+    const row = flow * 4;
+    const stats = this.stats;
+    stats[row + STATS_PACKETS]!++;
+    stats[row + STATS_OCTETS]! += length;
+    stats[row + STATS_USED] = this.nowMs;
+    if (tcpFlags !== 0) this.statsWords[flow * 8 + STATS_TCP_FLAGS]! |= tcpFlags & 0xfff;
+  }
+
+  /** Runs a program on a packet whose key is known (an upcall's answer, a packet-out). */
+  execute(packet: Packet, key: Flow, program: Int32Array): void {
+    this.executor.run(packet, key, program, 0, program.length, 0);
+    this.executor.finish();
+  }
+
+  /** Counts a packet to the flow that was installed for it. */
+  credit(flow: number, length: number, tcpFlags: number): void {
+    if (this.table.has(flow)) this.account(flow, length, tcpFlags);
+  }
+
+  /** Classifies a packet that waited for an answer once more. */
+  again(packet: Packet, key: Flow): void {
+    this.classify(packet, key, 0);
+    this.executor.finish();
+  }
+
+  /** Installs flow number `flow`, which is free, with statistics of 0. */
+  flowPut(flow: number, key: Flow, mask: CompactMask, program: Int32Array): void {
+    this.clearStats(flow);
+    this.table.insertCompact(flow, key, mask);
+    this.setProgram(flow, program);
+  }
+
+  flowSetActions(flow: number, program: Int32Array): void {
+    if (!this.table.has(flow)) return;
+    this.dropProgram(flow);
+    this.setProgram(flow, program);
+  }
+
+  flowDel(flow: number): void {
+    if (!this.table.has(flow)) return;
+    this.table.remove(flow);
+    this.generations[flow] = (this.generations[flow]! + 1) | 0;
+    this.dropProgram(flow);
+  }
+
+  private clearStats(flow: number): void {
+    this.stats.fill(0, flow * 4, flow * 4 + 4);
+  }
+
+  private setProgram(flow: number, program: Int32Array): void {
+    const text = program.join();
+    let held = this.interned.get(text);
+    if (held === undefined) {
+      held = { program: program.slice(), users: 0 };
+      this.interned.set(text, held);
+    }
+    held.users++;
+    this.programs[flow] = held.program;
+    this.onlyPort[flow] = program.length === 3 && program[0] === ODP_OUTPUT ? program[2]! : -1;
+  }
+
+  private dropProgram(flow: number): void {
+    const text = this.programs[flow]!.join();
+    const held = this.interned.get(text);
+    if (held !== undefined && --held.users === 0) this.interned.delete(text);
+    this.programs[flow] = DROP;
+  }
+}

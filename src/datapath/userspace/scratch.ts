@@ -1,0 +1,103 @@
+/**
+ * Buffers for packets that the datapath itself makes: copies for nested actions, relocated frames, segments. Hot path.
+ *
+ * The memory is reserved at start. A buffer that was given back may still be named in a port's transmit queue, so
+ * buffers are taken in turn and reused only after `flush`, which sends all that is queued.
+ */
+import { makePacket, type Packet } from "../packet.ts";
+
+const SMALL_BUFFERS = 128;
+const SMALL_BYTES = 2304;
+const LARGE_BUFFERS = 16;
+const LARGE_BYTES = 68608;
+/** Room before the frame for a virtio header and pushed headers. */
+export const SCRATCH_HEADROOM = 128;
+/** Longest frame in a small and in a large buffer. */
+const SMALL_ROOM = SMALL_BYTES - SCRATCH_HEADROOM;
+const LARGE_ROOM = LARGE_BYTES - SCRATCH_HEADROOM;
+
+class Pool {
+  readonly packets: Packet[] = [];
+  readonly starts: Int32Array;
+  readonly inUse: Uint8Array;
+  next = 0;
+
+  constructor(data: Uint8Array, address: number, count: number, bytes: number) {
+    this.starts = new Int32Array(count);
+    this.inUse = new Uint8Array(count);
+    for (let i = 0; i < count; i++) {
+      const packet = makePacket(data, i * bytes, 0);
+      packet.address = address;
+      this.packets.push(packet);
+      this.starts[i] = i * bytes;
+    }
+  }
+}
+
+export class Scratch {
+  private readonly small: Pool;
+  private readonly large: Pool;
+  private readonly flush: () => void;
+
+  /** `addressOf` gives the memory's address where system calls need it. */
+  constructor(addressOf: (data: Uint8Array) => number, flush: () => void) {
+    const small = new Uint8Array(SMALL_BUFFERS * SMALL_BYTES);
+    const large = new Uint8Array(LARGE_BUFFERS * LARGE_BYTES);
+    this.small = new Pool(small, addressOf(small), SMALL_BUFFERS, SMALL_BYTES);
+    this.large = new Pool(large, addressOf(large), LARGE_BUFFERS, LARGE_BYTES);
+    this.flush = flush;
+  }
+
+  /** An empty packet with room for `length` bytes and headroom, or undefined. Give it back with {@link release}. */
+  take(length: number): Packet | undefined {
+    if (length > LARGE_ROOM) return undefined;
+    const pool = length <= SMALL_ROOM ? this.small : this.large;
+    const count = pool.packets.length;
+    for (let tries = 0; tries <= count; tries++) {
+      if (pool.next === count) {
+        this.flush();
+        pool.next = 0;
+      }
+      const index = pool.next++;
+      if (pool.inUse[index] !== 0) continue;
+      pool.inUse[index] = 1;
+      const packet = pool.packets[index]!;
+      packet.offset = pool.starts[index]! + SCRATCH_HEADROOM;
+      packet.length = length;
+      packet.vnetFlags = 0;
+      packet.gsoType = 0;
+      return packet;
+    }
+    return undefined;
+  }
+
+  release(packet: Packet): void {
+    const pool = packet.data === this.small.packets[0]!.data ? this.small : this.large;
+    const bytes = pool === this.small ? SMALL_BYTES : LARGE_BYTES;
+    pool.inUse[Math.trunc(packet.offset / bytes)] = 0;
+  }
+
+  /** A copy of `packet` with fresh headroom, or undefined. */
+  copy(packet: Packet): Packet | undefined {
+    const out = this.take(packet.length);
+    if (out === undefined) return undefined;
+    copyBytes(packet.data, packet.offset, out.data, out.offset, packet.length);
+    copyMeta(packet, out);
+    return out;
+  }
+}
+
+export function copyMeta(from: Packet, to: Packet): void {
+  to.vnetFlags = from.vnetFlags;
+  to.gsoType = from.gsoType;
+  to.gsoHeaderLength = from.gsoHeaderLength;
+  to.gsoSize = from.gsoSize;
+  to.csumStart = from.csumStart;
+  to.csumOffset = from.csumOffset;
+}
+
+/** A view costs 40 ns, a byte 0.5 ns: short frames are copied byte by byte. */
+export function copyBytes(from: Uint8Array, at: number, to: Uint8Array, toAt: number, length: number): void {
+  if (length > 128) to.set(from.subarray(at, at + length), toAt);
+  else for (let i = 0; i < length; i++) to[toAt + i] = from[at + i]!;
+}
