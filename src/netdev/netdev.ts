@@ -38,6 +38,11 @@ export interface LocalPort {
   send(packet: Packet): void;
 }
 
+export interface CreditPort {
+  creditRx(packets: number, bytes: number): void;
+  creditTx(packets: number, bytes: number): void;
+}
+
 export interface Netdev {
   readonly name: string;
   readonly type: string;
@@ -57,21 +62,29 @@ export interface Netdev {
   /** Times that the carrier has changed. */
   linkResets(): number;
   features(): NetdevFeatures;
-  /** Returns `out` filled; counters that the device lacks stay -1. */
+  /** As the switch sees it (what it received from the port is rx); counters that the device lacks are -1. */
   stats(): NetdevStats;
+  /** Counters beyond {@link NetdevStats}, by the name that Interface.statistics shows. */
+  customStats(): ReadonlyMap<string, number>;
+  /** A patch port moves no packets itself: translation tells it what passed. Undefined for other types. */
+  readonly credit: CreditPort | undefined;
   /** Interface.status: driver_name, driver_version, firmware_version, ... */
   status(): Map<string, string>;
   /** Error text when an option is wrong. */
   setConfig(options: NetdevConfig): string | undefined;
+  /** What dpif/show prints after the type: the options in force and some facts. */
   config(): Map<string, string>;
   /** Grows whenever anything above may have changed, also when the device vanishes or comes back. */
   readonly changeSeq: number;
-  close(): void;
+  /** Calls back, in a later turn, after changeSeq has grown. Returns how to stop that. */
+  watch(changed: () => void): () => void;
+  /** Releases the device. A device that the provider made (tap, internal) goes away with `remove`, else it stays. */
+  close(remove?: boolean): void;
 }
 
 export interface NetdevProvider {
   /** "system", "internal", "tap", "dummy", "patch", ... */
   readonly type: string;
-  /** Throws an Error with errno `code` and the message for the error column ("could not open network device X (No such device)"). */
+  /** Called once for each device; the registry shares it among later openers. Throws an Error with errno `code` and the message for the error column ("could not open network device X (No such device)"). */
   open(name: string): Netdev;
 }

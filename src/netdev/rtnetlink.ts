@@ -1,0 +1,388 @@
+/**
+ * A live table of the kernel's links, from rtnetlink (rtnetlink(7), linux/if_link.h; upstream: lib/rtnetlink, part of
+ * lib/netdev-linux). The socket comes from `src/sys/netlink.ts`; everything here works on bytes.
+ *
+ *   nlmsghdr:   u32 length, u16 type, u16 flags, u32 sequence, u32 port
+ *   ifinfomsg:  u8 family, u8 -, u16 hardware type, i32 index, u32 flags, u32 change mask
+ *   attribute:  u16 length, u16 type, value, padded to 4 bytes
+ */
+import { errnoName, strerror } from "../lib/errors.ts";
+import { formatMac, parseMac } from "../lib/mac.ts";
+import type { RouteSocket } from "../sys/netlink.ts";
+import { noStats } from "./base.ts";
+import type { NetdevStats } from "./netdev.ts";
+
+const NLMSG_ERROR = 2;
+const RTM_NEWLINK = 16;
+const RTM_DELLINK = 17;
+const RTM_GETLINK = 18;
+const NLM_F_REQUEST = 1;
+const NLM_F_ACK = 4;
+const NLM_F_DUMP = 0x300;
+const RTMGRP_LINK = 1;
+const AF_UNSPEC = 0;
+
+const IFLA_ADDRESS = 1;
+const IFLA_IFNAME = 3;
+const IFLA_MTU = 4;
+const IFLA_MASTER = 10;
+const IFLA_LINKINFO = 18;
+const IFLA_STATS64 = 23;
+const IFLA_EXT_MASK = 29;
+const IFLA_CARRIER = 33;
+const IFLA_INFO_KIND = 1;
+/** Leaves statistics out of the answer. */
+const RTEXT_FILTER_SKIP_STATS = 8;
+
+export const IFF_UP = 0x1;
+export const IFF_LOOPBACK = 0x8;
+export const IFF_RUNNING = 0x40;
+
+export interface Link {
+  index: number;
+  name: string;
+  /** IFF_* */
+  flags: number;
+  /** "aa:bb:cc:dd:ee:ff", undefined for devices without a 6-byte address. */
+  mac: string | undefined;
+  mtu: number;
+  carrier: boolean;
+  /** "veth", "tun", "bridge", ...; undefined for physical devices. */
+  kind: string | undefined;
+  /** Index of the device that this one is enslaved to, 0 for none. */
+  master: number;
+  /** Present in an answer to a request for it. */
+  stats: NetdevStats | undefined;
+}
+
+export interface LinkMessage {
+  type: "new" | "del";
+  link: Link;
+}
+
+const decoder = new TextDecoder();
+
+function decodeStats(view: DataView, at: number, length: number): NetdevStats {
+  const counter = (index: number): number =>
+    8 * index + 8 <= length ? Number(view.getBigUint64(at + 8 * index, true)) : 0;
+  return {
+    rxPackets: counter(0),
+    txPackets: counter(1),
+    rxBytes: counter(2),
+    txBytes: counter(3),
+    rxErrors: counter(4),
+    txErrors: counter(5),
+    rxDropped: counter(6),
+    txDropped: counter(7),
+    multicast: counter(8),
+    collisions: counter(9),
+    rxOverErrors: counter(11),
+    rxCrcErrors: counter(12),
+    rxFrameErrors: counter(13),
+    rxMissedErrors: counter(15),
+  };
+}
+
+function decodeLink(view: DataView, start: number, end: number): Link {
+  const link: Link = {
+    index: view.getInt32(start + 4, true),
+    name: "",
+    flags: view.getUint32(start + 8, true),
+    mac: undefined,
+    mtu: 0,
+    carrier: (view.getUint32(start + 8, true) & IFF_RUNNING) !== 0,
+    kind: undefined,
+    master: 0,
+    stats: undefined,
+  };
+  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  const text = (at: number, length: number): string =>
+    decoder.decode(bytes.subarray(at, at + length)).replace(/\0.*$/s, "");
+  for (let at = start + 16; at + 4 <= end; ) {
+    const length = view.getUint16(at, true);
+    if (length < 4 || at + length > end) break;
+    const value = at + 4;
+    const size = length - 4;
+    switch (view.getUint16(at + 2, true) & 0x3fff) {
+      case IFLA_ADDRESS:
+        if (size === 6) link.mac = formatMac(bytes, value);
+        break;
+      case IFLA_IFNAME:
+        link.name = text(value, size);
+        break;
+      case IFLA_MTU:
+        if (size >= 4) link.mtu = view.getUint32(value, true);
+        break;
+      case IFLA_MASTER:
+        if (size >= 4) link.master = view.getUint32(value, true);
+        break;
+      case IFLA_CARRIER:
+        if (size >= 1) link.carrier = view.getUint8(value) !== 0;
+        break;
+      case IFLA_STATS64:
+        link.stats = decodeStats(view, value, size);
+        break;
+      case IFLA_LINKINFO:
+        for (let inner = value; inner + 4 <= value + size; ) {
+          const innerLength = view.getUint16(inner, true);
+          if (innerLength < 4) break;
+          if (view.getUint16(inner + 2, true) === IFLA_INFO_KIND)
+            link.kind = text(inner + 4, innerLength - 4);
+          inner += (innerLength + 3) & ~3;
+        }
+        break;
+    }
+    at += (length + 3) & ~3;
+  }
+  return link;
+}
+
+/** The link messages of a datagram. One of another family than AF_UNSPEC (a bridge's view of its member) is no link's. */
+export function decodeLinks(datagram: Uint8Array): LinkMessage[] {
+  const messages: LinkMessage[] = [];
+  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
+  for (let at = 0; at + 16 <= datagram.length; ) {
+    const length = view.getUint32(at, true);
+    if (length < 16 || at + length > datagram.length) break;
+    const type = view.getUint16(at + 4, true);
+    if (
+      (type === RTM_NEWLINK || type === RTM_DELLINK) &&
+      length >= 32 &&
+      view.getUint8(at + 16) === AF_UNSPEC
+    )
+      messages.push({
+        type: type === RTM_NEWLINK ? "new" : "del",
+        link: decodeLink(view, at + 16, at + length),
+      });
+    at += (length + 3) & ~3;
+  }
+  return messages;
+}
+
+/** The errno of an NLMSG_ERROR in the replies: 0 for an acknowledgement, undefined when there is none. */
+export function decodeErrno(datagrams: readonly Uint8Array[]): number | undefined {
+  for (const datagram of datagrams) {
+    const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
+    for (let at = 0; at + 16 <= datagram.length; ) {
+      const length = view.getUint32(at, true);
+      if (length < 16) break;
+      if (view.getUint16(at + 4, true) === NLMSG_ERROR && at + 20 <= datagram.length)
+        return -view.getInt32(at + 16, true);
+      at += (length + 3) & ~3;
+    }
+  }
+  return undefined;
+}
+
+interface LinkRequest {
+  type: number;
+  messageFlags: number;
+  index?: number;
+  flags?: number;
+  changeMask?: number;
+  attributes: readonly (readonly [type: number, value: Uint8Array])[];
+}
+
+function encodeLinkRequest(request: LinkRequest, sequence: number): Uint8Array {
+  let length = 32;
+  for (const [, value] of request.attributes) length += (4 + value.length + 3) & ~3;
+  const bytes = new Uint8Array(length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, length, true);
+  view.setUint16(4, request.type, true);
+  view.setUint16(6, request.messageFlags, true);
+  view.setUint32(8, sequence, true);
+  view.setInt32(20, request.index ?? 0, true);
+  view.setUint32(24, request.flags ?? 0, true);
+  view.setUint32(28, request.changeMask ?? 0, true);
+  let at = 32;
+  for (const [type, value] of request.attributes) {
+    view.setUint16(at, 4 + value.length, true);
+    view.setUint16(at + 2, type, true);
+    bytes.set(value, at + 4);
+    at += (4 + value.length + 3) & ~3;
+  }
+  return bytes;
+}
+
+function u32(value: number): Uint8Array {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setUint32(0, value, true);
+  return bytes;
+}
+
+export interface LinkEvents {
+  /** `link` undefined: gone. Called for every change, between turns of the loop. */
+  changed(name: string, link: Link | undefined): void;
+}
+
+/** Every link of the network namespace, kept up to date. */
+export class LinkTable {
+  readonly #socket: RouteSocket;
+  readonly #byName = new Map<string, Link>();
+  readonly #byIndex = new Map<number, Link>();
+  readonly #listeners = new Set<LinkEvents>();
+  readonly #leave: () => void;
+  #sequence = 1;
+
+  constructor(socket: RouteSocket) {
+    this.#socket = socket;
+    this.#leave = socket.subscribe(RTMGRP_LINK, {
+      data: (datagram) => {
+        for (const message of decodeLinks(datagram)) this.#apply(message);
+      },
+      lost: () => this.reload(),
+    });
+    this.reload();
+  }
+
+  get(name: string): Link | undefined {
+    return this.#byName.get(name);
+  }
+
+  links(): Iterable<Link> {
+    return this.#byName.values();
+  }
+
+  listen(events: LinkEvents): () => void {
+    this.#listeners.add(events);
+    return () => this.#listeners.delete(events);
+  }
+
+  /** Asks the kernel for all links, statistics included. */
+  reload(): void {
+    const replies = this.#transact({
+      type: RTM_GETLINK,
+      messageFlags: NLM_F_REQUEST | NLM_F_DUMP,
+      attributes: [],
+    });
+    if (replies.length === 0) return;
+    const seen = new Set<number>();
+    for (const datagram of replies)
+      for (const message of decodeLinks(datagram)) {
+        seen.add(message.link.index);
+        this.#apply(message);
+      }
+    for (const link of [...this.#byIndex.values()]) if (!seen.has(link.index)) this.#remove(link);
+  }
+
+  /** Asks the kernel for one link now: what it says is in the table on return. */
+  refresh(name: string, withStats = false): Link | undefined {
+    const attributes: [number, Uint8Array][] = [[IFLA_IFNAME, new TextEncoder().encode(`${name}\0`)]];
+    if (!withStats) attributes.push([IFLA_EXT_MASK, u32(RTEXT_FILTER_SKIP_STATS)]);
+    const replies = this.#transact({ type: RTM_GETLINK, messageFlags: NLM_F_REQUEST, attributes });
+    const errno = decodeErrno(replies);
+    if (errno !== undefined && errno !== 0) {
+      const known = this.#byName.get(name);
+      if (known !== undefined) this.#remove(known);
+      return undefined;
+    }
+    for (const datagram of replies) for (const message of decodeLinks(datagram)) this.#apply(message);
+    return this.#byName.get(name);
+  }
+
+  /** Sets MTU, address or flags of a link. @returns undefined, or the error's text. */
+  set(name: string, change: { mtu?: number; mac?: string; up?: boolean }): string | undefined {
+    const link = this.#byName.get(name) ?? this.refresh(name);
+    if (link === undefined) return strerror("ENODEV");
+    const attributes: [number, Uint8Array][] = [];
+    if (change.mtu !== undefined) attributes.push([IFLA_MTU, u32(change.mtu)]);
+    if (change.mac !== undefined) {
+      const bytes = parseMac(change.mac);
+      if (bytes === undefined) return strerror("EINVAL");
+      attributes.push([IFLA_ADDRESS, bytes]);
+    }
+    const replies = this.#transact({
+      type: RTM_NEWLINK,
+      messageFlags: NLM_F_REQUEST | NLM_F_ACK,
+      index: link.index,
+      flags: change.up ? IFF_UP : 0,
+      changeMask: change.up === undefined ? 0 : IFF_UP,
+      attributes,
+    });
+    const errno = decodeErrno(replies) ?? 5;
+    this.refresh(name);
+    return errno === 0 ? undefined : strerror(errnoName(errno));
+  }
+
+  /** Deletes a link (tap devices that we made). @returns undefined, or the error's text. */
+  delete(name: string): string | undefined {
+    const link = this.refresh(name);
+    if (link === undefined) return strerror("ENODEV");
+    const errno =
+      decodeErrno(
+        this.#transact({
+          type: RTM_DELLINK,
+          messageFlags: NLM_F_REQUEST | NLM_F_ACK,
+          index: link.index,
+          attributes: [],
+        }),
+      ) ?? 5;
+    this.refresh(name);
+    return errno === 0 ? undefined : strerror(errnoName(errno));
+  }
+
+  close(): void {
+    this.#leave();
+    this.#socket.close();
+  }
+
+  #transact(request: LinkRequest): Uint8Array[] {
+    return this.#socket.transact(encodeLinkRequest(request, this.#sequence++));
+  }
+
+  #apply(message: LinkMessage): void {
+    const { link } = message;
+    const old = this.#byIndex.get(link.index);
+    if (message.type === "del") {
+      if (old !== undefined) this.#remove(old);
+      return;
+    }
+    if (link.name === "") return;
+    // A rename: the old name is no link any longer.
+    if (old !== undefined && old.name !== link.name) this.#remove(old);
+    // The name of a device that has gone without our hearing of it.
+    const other = this.#byName.get(link.name);
+    if (other !== undefined && other.index !== link.index) this.#remove(other);
+    if (link.stats === undefined) link.stats = old?.stats;
+    this.#byIndex.set(link.index, link);
+    this.#byName.set(link.name, link);
+    if (
+      old === undefined ||
+      old.name !== link.name ||
+      old.flags !== link.flags ||
+      old.mac !== link.mac ||
+      old.mtu !== link.mtu ||
+      old.carrier !== link.carrier ||
+      old.master !== link.master
+    )
+      for (const listener of [...this.#listeners]) listener.changed(link.name, link);
+  }
+
+  #remove(link: Link): void {
+    this.#byIndex.delete(link.index);
+    if (this.#byName.get(link.name)?.index === link.index) this.#byName.delete(link.name);
+    for (const listener of [...this.#listeners]) listener.changed(link.name, undefined);
+  }
+}
+
+/** Statistics of a link as the switch sees a device whose other end is the host: what the host sent, we received. */
+export function swapStats(stats: NetdevStats): NetdevStats {
+  return {
+    ...noStats(),
+    rxPackets: stats.txPackets,
+    txPackets: stats.rxPackets,
+    rxBytes: stats.txBytes,
+    txBytes: stats.rxBytes,
+    rxErrors: stats.txErrors,
+    txErrors: stats.rxErrors,
+    rxDropped: stats.txDropped,
+    txDropped: stats.rxDropped,
+    multicast: stats.multicast,
+    collisions: stats.collisions,
+    rxOverErrors: 0,
+    rxCrcErrors: 0,
+    rxFrameErrors: 0,
+    rxMissedErrors: 0,
+  };
+}
