@@ -47,11 +47,16 @@ export interface SpawnedChild {
   unref(): void;
 }
 
+/** A connected datagram socket for log lines; failures are silent. */
+export interface DatagramSender {
+  send(text: string): void;
+}
+
 /** What only a daemon needs of its process; loaded when first used. */
 export interface ProcessOps {
   readonly files: FileLocks;
-  /** Starts this executable again with the same argv[0], in its own session, `env` added, with a readiness pipe. */
-  respawn(args: readonly string[], env: Readonly<Record<string, string>>): SpawnedChild;
+  /** Starts this executable again with the same command line, `env` added, and a readiness pipe; in its own session if asked. */
+  respawn(env: Readonly<Record<string, string>>, newSession: boolean): SpawnedChild;
   /** In a respawned child: tells the parent that start-up has succeeded, then lets go of its descriptors. */
   notifyReady(): void;
   /** stdin, stdout and stderr become /dev/null. */
@@ -65,6 +70,8 @@ export interface ProcessOps {
   lockMemory(onFault: boolean): string | undefined;
   /** "user", "user:group" or ":group"; throws an Error with the reason. Keeps `keepNetAdmin` capabilities if asked. */
   becomeUser(spec: string, keepNetAdmin: boolean): void;
+  /** A socket connected to a unix path (e.g. /dev/log) or a numeric address; undefined when it cannot be made. */
+  datagram(target: { path: string } | { host: string; port: number }): DatagramSender | undefined;
   /** Is there a process with this pid? */
   alive(pid: number): boolean;
   kill(pid: number, signal: string | number): void;

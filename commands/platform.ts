@@ -1,0 +1,90 @@
+/**
+ * The real world, for every main: clock, streams, randomness, files. What a program does not use is not loaded:
+ * sockets come with the first connection, libc by FFI with the first call that needs it.
+ */
+import fs from "node:fs";
+import { dirs } from "../src/lib/dirs.ts";
+import type { Platform } from "../src/lib/platform.ts";
+import type { StreamFactory } from "../src/lib/stream.ts";
+import { realClock } from "../src/sys/clock.ts";
+import { realProcess } from "../src/sys/process.ts";
+import { realRandom } from "../src/sys/random.ts";
+
+let platform: Platform | undefined;
+
+export function realPlatform(): Platform {
+  platform ??= create();
+  return platform;
+}
+
+function create(): Platform {
+  const exitHooks: (() => void)[] = [];
+  const atExit = (run: () => void): void => {
+    if (exitHooks.length === 0) process.on("exit", () => runAll(exitHooks));
+    exitHooks.push(run);
+  };
+  let factory: Promise<StreamFactory> | undefined;
+  const streams = (): Promise<StreamFactory> => {
+    factory ??= import("../src/lib/stream-node.ts").then(({ nodeStreams }) =>
+      nodeStreams({ clock: realClock, rundir: dirs(process.env).run, atExit }),
+    );
+    return factory;
+  };
+  return {
+    clock: realClock,
+    streams: {
+      connect: async (name, timeoutMs) => (await streams()).connect(name, timeoutMs),
+      listen: async (name, accept) => (await streams()).listen(name, accept),
+    },
+    random: realRandom,
+    env: process.env,
+    pid: process.pid,
+    cwd: () => process.cwd(),
+    stdout: (text) => writeAll(1, text),
+    stderr: (text) => writeAll(2, text),
+    stdin: readStdin,
+    get stdoutIsTerminal() {
+      return process.stdout.isTTY === true;
+    },
+    get stderrIsTerminal() {
+      return process.stderr.isTTY === true;
+    },
+    exit: (status) => process.exit(status),
+    atExit,
+    process: realProcess,
+  };
+}
+
+/** The last registered first; one that fails does not keep the others from running. */
+function runAll(hooks: (() => void)[]): void {
+  for (let hook = hooks.pop(); hook !== undefined; hook = hooks.pop()) {
+    try {
+      hook();
+    } catch {
+      // The process is ending.
+    }
+  }
+}
+
+const SLEEP = new Int32Array(new SharedArrayBuffer(4));
+
+/** Whole and at once, also to a full pipe. */
+function writeAll(fd: number, text: string | Uint8Array): void {
+  let bytes: Uint8Array = typeof text === "string" ? Buffer.from(text) : text;
+  while (bytes.length > 0) {
+    try {
+      bytes = bytes.subarray(fs.writeSync(fd, bytes));
+    } catch (error) {
+      const { code } = error as { code?: string };
+      if (code === "EAGAIN") Atomics.wait(SLEEP, 0, 0, 1);
+      else if (code === "EPIPE" && fd === 1) process.exit(141);
+      else return;
+    }
+  }
+}
+
+async function readStdin(): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of process.stdin) chunks.push(chunk as Uint8Array);
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,174 @@
+/**
+ * `ssl:` and `pssl:` over node:tls (upstream: lib/stream-ssl). Certificates are proof of membership, not of a host
+ * name: the peer's must descend from the CA certificate, names are not compared, as the original does it.
+ */
+import fs from "node:fs";
+import net from "node:net";
+import tls from "node:tls";
+import type { Clock } from "./clock.ts";
+import { codeOf, osError } from "./errors.ts";
+import type { Stream, StreamServer } from "./stream.ts";
+import type { TlsConfig } from "./stream-config.ts";
+import type { ActiveName, PassiveName } from "./stream-name.ts";
+import { established, listening, remoteName, SocketStream } from "./stream-node.ts";
+import { vlog } from "./vlog.ts";
+
+const log = vlog("stream_ssl");
+
+/** How often a listener looks whether its files have changed. */
+const RELOAD_MS = 1000;
+
+export async function connectTls(
+  name: string,
+  target: ActiveName,
+  config: TlsConfig,
+  clock: Clock,
+  timeoutMs: number | undefined,
+): Promise<Stream> {
+  const bootstrap = needsBootstrap(config);
+  const options: tls.ConnectionOptions = {
+    ...material(config, bootstrap),
+    host: target.host,
+    port: target.port,
+    rejectUnauthorized: !bootstrap && config.caCert !== "none",
+    checkServerIdentity: () => undefined,
+  };
+  const serverName = config.serverName ?? (net.isIP(target.host) === 0 ? target.host : undefined);
+  if (serverName !== undefined) options.servername = serverName;
+  const socket = tls.connect(options);
+  await established(socket, "secureConnect", clock, timeoutMs);
+  if (bootstrap) {
+    try {
+      writeBootstrap(socket, config.caCert!);
+    } finally {
+      socket.destroy();
+    }
+    // Trust starts with a connection that has been checked.
+    return connectTls(name, target, config, clock, timeoutMs);
+  }
+  return new SocketStream(socket, name, "ssl");
+}
+
+export async function listenTls(
+  name: string,
+  target: PassiveName,
+  config: TlsConfig,
+  clock: Clock,
+  accept: (stream: Stream) => void,
+): Promise<StreamServer> {
+  const server = tls.createServer(
+    {
+      ...material(config, false),
+      requestCert: config.caCert !== "none",
+      rejectUnauthorized: config.caCert !== "none",
+    },
+    (socket) => accept(new SocketStream(socket, remoteName("ssl", socket), "ssl")),
+  );
+  server.on("tlsClientError", (error) => log.warn(`SSL_accept: ${error.message}`));
+  server.listen(target.host === "" ? { port: target.port } : { port: target.port, host: target.host });
+  await listening(server);
+  let seen = fingerprint(config);
+  const watch = (): void => {
+    const now = fingerprint(config);
+    if (now !== seen) {
+      seen = now;
+      try {
+        server.setSecureContext(material(config, false));
+      } catch (error) {
+        log.err(`${name}: could not reload TLS files: ${(error as Error).message}`);
+      }
+    }
+    timer = clock.background(RELOAD_MS, watch);
+  };
+  let timer = clock.background(RELOAD_MS, watch);
+  return {
+    name,
+    port: (server.address() as net.AddressInfo).port,
+    close: () => {
+      timer.cancel();
+      server.close();
+    },
+  };
+}
+
+function needsBootstrap(config: TlsConfig): boolean {
+  return config.bootstrap && config.caCert !== undefined && !fs.existsSync(config.caCert);
+}
+
+/** Reads the files; throws ENOPROTOOPT, as the original, when one is not configured. */
+function material(config: TlsConfig, bootstrap: boolean): tls.SecureContextOptions {
+  const { privateKey, certificate, caCert } = config;
+  if (privateKey === undefined) throw unset("Private key");
+  if (certificate === undefined) throw unset("Certificate");
+  if (caCert === undefined) throw unset("CA certificate");
+  const cert = [read("certificate", certificate)];
+  if (config.peerCaCert !== undefined) cert.push(read("peer CA certificate", config.peerCaCert));
+  return {
+    key: read("private key", privateKey),
+    cert: cert.join("\n"),
+    ...(caCert === "none" || bootstrap ? {} : { ca: read("CA certificate", caCert) }),
+    ...versions(config.protocols),
+    ...(config.ciphers === undefined && config.ciphersuites === undefined
+      ? {}
+      : { ciphers: [config.ciphersuites, config.ciphers].filter((list) => list !== undefined).join(":") }),
+  };
+}
+
+function unset(what: string): Error {
+  log.err(`${what} must be configured to use SSL/TLS`);
+  return osError("ENOPROTOOPT");
+}
+
+function read(what: string, file: string): string {
+  try {
+    return fs.readFileSync(file, "utf8");
+  } catch (error) {
+    log.err(`failed to load ${what} file "${file}": ${codeOf(error)}`);
+    throw osError("EPROTO");
+  }
+}
+
+const VERSIONS: readonly tls.SecureVersion[] = ["TLSv1.2", "TLSv1.3"];
+
+/** "TLSv1.2", "TLSv1.2,TLSv1.3", "TLSv1.2+", "TLSv1.2-TLSv1.3"; older versions are not offered. */
+function versions(text: string | undefined): tls.SecureContextOptions {
+  const named = VERSIONS.filter((version) => text?.split(/[,\s+-]+/).includes(version));
+  if (text === undefined || named.length === 0) return { minVersion: "TLSv1.2" };
+  return { minVersion: named[0]!, maxVersion: text.endsWith("+") ? "TLSv1.3" : named.at(-1)! };
+}
+
+function fingerprint({ privateKey, certificate, caCert, peerCaCert, ...rest }: TlsConfig): string {
+  const stamps = [privateKey, certificate, caCert, peerCaCert].map((file) => {
+    try {
+      const { mtimeMs, size, ino } = fs.statSync(file ?? "");
+      return `${file} ${mtimeMs} ${size} ${ino}`;
+    } catch {
+      return `${file}`;
+    }
+  });
+  return JSON.stringify([stamps, rest]);
+}
+
+/** Writes the self-signed root that the peer sent. */
+function writeBootstrap(socket: tls.TLSSocket, file: string): void {
+  let certificate = socket.getPeerCertificate(true);
+  while (certificate.issuerCertificate && certificate.issuerCertificate !== certificate) {
+    if (certificate.issuerCertificate.fingerprint256 === certificate.fingerprint256) break;
+    certificate = certificate.issuerCertificate;
+  }
+  const same = JSON.stringify(certificate.subject) === JSON.stringify(certificate.issuer);
+  if (!same) {
+    log.err("could not bootstrap CA cert: root certificate not sent by peer");
+    throw osError("EPROTO");
+  }
+  const base64 = certificate.raw.toString("base64").replace(/(.{64})(?=.)/g, "$1\n");
+  try {
+    fs.writeFileSync(file, `-----BEGIN CERTIFICATE-----\n${base64}\n-----END CERTIFICATE-----\n`, {
+      flag: "wx",
+      mode: 0o444,
+    });
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw error;
+  }
+  log.info(`successfully bootstrapped CA cert to ${file}`);
+}

@@ -1,0 +1,345 @@
+/**
+ * What a daemon needs of Linux and the runtime lacks: file locks, descriptors, credentials, memory, signals, datagrams
+ * to unix sockets. libc is opened at the first call that needs it, so importing this file costs nothing.
+ */
+import { CString, dlopen, FFIType, type Pointer, ptr, read, toArrayBuffer } from "bun:ffi";
+import { spawn } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import type { DatagramSender, FileLock, FileLocks, ProcessOps, SpawnedChild } from "../lib/platform.ts";
+
+const { i32, u32, u64, ptr: pointer } = FFIType;
+
+function open() {
+  return dlopen("libc.so.6", {
+    __errno_location: { args: [], returns: pointer },
+    fcntl: { args: [i32, i32, pointer], returns: i32 },
+    dup2: { args: [i32, i32], returns: i32 },
+    prctl: { args: [i32, u64, u64, u64, u64], returns: i32 },
+    mlockall: { args: [i32], returns: i32 },
+    setgroups: { args: [u64, pointer], returns: i32 },
+    initgroups: { args: [pointer, u32], returns: i32 },
+    setresgid: { args: [u32, u32, u32], returns: i32 },
+    setresuid: { args: [u32, u32, u32], returns: i32 },
+    capset: { args: [pointer, pointer], returns: i32 },
+    signal: { args: [i32, u64], returns: u64 },
+    kill: { args: [i32, i32], returns: i32 },
+    socket: { args: [i32, i32, i32], returns: i32 },
+    connect: { args: [i32, pointer, u32], returns: i32 },
+    send: { args: [i32, pointer, u64, i32], returns: i64() },
+    strerror: { args: [i32], returns: pointer },
+    setsid: { args: [], returns: i32 },
+    pause: { args: [], returns: i32 },
+  }).symbols;
+}
+
+function i64() {
+  return FFIType.i64_fast;
+}
+
+let symbols: ReturnType<typeof open> | undefined;
+
+function libc(): ReturnType<typeof open> {
+  symbols ??= open();
+  return symbols;
+}
+
+function errno(): number {
+  return read.i32(libc().__errno_location()!, 0);
+}
+
+function failure(number: number, syscall: string): Error {
+  const code = Object.entries(os.constants.errno).find(([, value]) => value === number)?.[0] ?? `E${number}`;
+  const text = new CString(libc().strerror(number) as Pointer).toString();
+  return Object.assign(new Error(text), { code, errno: number, syscall });
+}
+
+const bytesOf = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`);
+
+const F_GETLK = 5;
+const F_SETLK = 6;
+const F_WRLCK = 1;
+const F_UNLCK = 2;
+
+/** struct flock: i16 type, i16 whence, i64 start at 8, i64 length at 16 (0: to the end), i32 pid at 24. */
+function flock(fd: number, command: number): { failed: number; type: number; pid: number } {
+  const lock = new DataView(new ArrayBuffer(32));
+  lock.setInt16(0, F_WRLCK, true);
+  const result = libc().fcntl(fd, command, ptr(lock));
+  return { failed: result < 0 ? errno() : 0, type: lock.getInt16(0, true), pid: lock.getInt32(24, true) };
+}
+
+function tryLockFd(fd: number): number | undefined {
+  for (;;) {
+    const { failed } = flock(fd, F_SETLK);
+    if (failed === 0) return undefined;
+    if (failed !== os.constants.errno.EAGAIN && failed !== os.constants.errno.EACCES)
+      throw failure(failed, "fcntl");
+    const holder = flock(fd, F_GETLK);
+    // Unlocked between the two calls: try again.
+    if (holder.failed === 0 && holder.type !== F_UNLCK) return holder.pid;
+  }
+}
+
+const files: FileLocks = {
+  tryLock(file, mode = 0o600) {
+    const fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, mode);
+    const holder = tryLockFd(fd);
+    if (holder !== undefined) {
+      fs.closeSync(fd);
+      return { holder };
+    }
+    let released = false;
+    const lock: FileLock = {
+      fd,
+      release: () => {
+        if (!released) fs.closeSync(fd);
+        released = true;
+      },
+    };
+    return lock;
+  },
+  tryLockFd,
+  lockHolder(file) {
+    const fd = fs.openSync(file, "r+");
+    try {
+      const { failed, type, pid } = flock(fd, F_GETLK);
+      if (failed !== 0) throw failure(failed, "fcntl");
+      return type === F_UNLCK ? 0 : pid;
+    } finally {
+      fs.closeSync(fd);
+    }
+  },
+};
+
+/** The descriptor on which a respawned child says that it is ready. */
+const READY_FD = 3;
+
+/** Is this a `bun build --compile` executable (its own code lies in a virtual folder)? */
+const COMPILED = Bun.main.startsWith("/$bunfs") || Bun.main.startsWith("B:/~BUN");
+
+/** The path by which we were started when it is a name of this executable: starting it again keeps /proc/PID/comm. */
+function ownPath(): string {
+  if (!COMPILED) return process.execPath;
+  const called = process.argv0;
+  const folders = called.includes("/")
+    ? [""]
+    : (process.env.PATH ?? "").split(":").map((dir) => `${dir || "."}/`);
+  for (const folder of folders) {
+    try {
+      const candidate = path.resolve(folder + called);
+      if (fs.realpathSync(candidate) === fs.realpathSync(process.execPath)) return candidate;
+    } catch {
+      // Not there.
+    }
+  }
+  return process.execPath;
+}
+
+function respawn(env: Readonly<Record<string, string>>, newSession: boolean): SpawnedChild {
+  const child = spawn(ownPath(), process.argv.slice(COMPILED ? 2 : 1), {
+    argv0: process.argv0,
+    detached: newSession,
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "inherit", "inherit", "pipe"],
+  });
+  const exit = new Promise<{ status: number | undefined; signal: string | undefined }>((resolve) => {
+    child.once("error", () => resolve({ status: 127, signal: undefined }));
+    child.once("exit", (status, signal) =>
+      resolve({ status: status ?? undefined, signal: signal ?? undefined }),
+    );
+  });
+  const pipe = child.stdio[READY_FD] as NodeJS.ReadableStream;
+  const ready = new Promise<"ready" | "exited">((resolve) => {
+    pipe.once("data", () => resolve("ready"));
+    void exit.then(() => setTimeout(() => resolve("exited"), 20));
+    pipe.on("error", () => {});
+  });
+  return { pid: child.pid ?? -1, ready, exit, unref: () => child.unref() };
+}
+
+function notifyReady(): void {
+  try {
+    fs.writeSync(READY_FD, "\0");
+    fs.closeSync(READY_FD);
+  } catch {
+    // The parent has gone.
+  }
+}
+
+function detachStdio(): void {
+  const fd = fs.openSync("/dev/null", "r+");
+  for (const standard of [0, 1, 2]) libc().dup2(fd, standard);
+  if (fd > 2) fs.closeSync(fd);
+}
+
+const PR_SET_NAME = 15;
+const PR_SET_KEEPCAPS = 8;
+
+function setComm(name: string): void {
+  libc().prctl(PR_SET_NAME, ptr(bytesOf(name.slice(0, 15))) as unknown as bigint, 0n, 0n, 0n);
+}
+
+/** Where the kernel put the argument strings: fields 48 and 49 of /proc/self/stat. */
+let argumentMemory: Uint8Array | undefined;
+
+function setTitle(title: string): boolean {
+  try {
+    if (argumentMemory === undefined) {
+      const stat = fs.readFileSync("/proc/self/stat", "latin1");
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      const [start, end] = [Number(fields[45]), Number(fields[46])];
+      if (!(start > 0 && end > start)) return false;
+      argumentMemory = new Uint8Array(toArrayBuffer(start as Pointer, 0, end - start));
+    }
+    argumentMemory.fill(0x20);
+    const bytes = new TextEncoder().encode(title).subarray(0, argumentMemory.length - 1);
+    argumentMemory.set(bytes);
+    argumentMemory[argumentMemory.length - 1] = 0;
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const MCL_CURRENT = 1;
+const MCL_FUTURE = 2;
+const MCL_ONFAULT = 4;
+
+function lockMemory(onFault: boolean): string | undefined {
+  if (libc().mlockall(MCL_CURRENT | MCL_FUTURE | (onFault ? MCL_ONFAULT : 0)) === 0) return undefined;
+  return failure(errno(), "mlockall").message;
+}
+
+/** The line of /etc/passwd or /etc/group whose first field is `name`, or whose third is, as fields. */
+function accountFields(file: string, name: string): string[] | undefined {
+  for (const line of fs.readFileSync(file, "utf8").split("\n")) {
+    const fields = line.split(":");
+    if (fields[0] === name || fields[2] === name) return fields;
+  }
+  return undefined;
+}
+
+const CAP_NET_BIND_SERVICE = 10;
+const CAP_NET_BROADCAST = 11;
+const CAP_NET_ADMIN = 12;
+const CAP_NET_RAW = 13;
+const CAP_IPC_LOCK = 14;
+
+function becomeUser(spec: string, keepNetAdmin: boolean): void {
+  const [userName = "", groupName = ""] = spec.split(":");
+  const user = userName === "" ? undefined : accountFields("/etc/passwd", userName);
+  if (userName !== "" && user === undefined) throw new Error(`user ${userName} not found, aborting.`);
+  const group = groupName === "" ? undefined : accountFields("/etc/group", groupName);
+  if (groupName !== "" && group === undefined) throw new Error(`group ${groupName} not found, aborting.`);
+  const uid = user === undefined ? process.getuid!() : Number(user[2]);
+  const gid =
+    group !== undefined ? Number(group[2]) : user !== undefined ? Number(user[3]) : process.getgid!();
+  const check = (result: number, what: string): void => {
+    if (result !== 0) throw new Error(`${what} failed (${failure(errno(), what).message})`);
+  };
+  const c = libc();
+  check(c.setresgid(gid, gid, gid), "setresgid");
+  if (user !== undefined) check(c.initgroups(ptr(bytesOf(user[0]!)), gid), "initgroups");
+  else check(c.setgroups(1n, ptr(Uint32Array.of(gid))), "setgroups");
+  check(c.prctl(PR_SET_KEEPCAPS, 1n, 0n, 0n, 0n), "prctl");
+  check(c.setresuid(uid, uid, uid), "setresuid");
+  const kept = [CAP_IPC_LOCK, CAP_NET_BIND_SERVICE];
+  if (keepNetAdmin) kept.push(CAP_NET_ADMIN, CAP_NET_RAW, CAP_NET_BROADCAST);
+  let mask = 0;
+  for (const capability of kept) mask |= 1 << capability;
+  // _LINUX_CAPABILITY_VERSION_3; two sets of effective, permitted, inheritable words.
+  const header = Uint32Array.of(0x20080522, 0);
+  const data = Uint32Array.of(mask, mask, 0, 0, 0, 0);
+  check(c.capset(ptr(header), ptr(data)), "capset");
+}
+
+function datagram(target: { path: string } | { host: string; port: number }): DatagramSender | undefined {
+  const address = "path" in target ? unixAddress(target.path) : inetAddress(target.host, target.port);
+  if (address === undefined) return undefined;
+  const c = libc();
+  const family = address[0]! | (address[1]! << 8);
+  // SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK
+  const fd = c.socket(family, 2 | 0o2000000 | 0o4000, 0);
+  if (fd < 0) return undefined;
+  c.connect(fd, ptr(address), address.length);
+  return {
+    send(text) {
+      const bytes = new TextEncoder().encode(text);
+      // MSG_NOSIGNAL
+      if (c.send(fd, ptr(bytes), bytes.length as unknown as bigint, 0x4000) < 0)
+        c.connect(fd, ptr(address), address.length);
+    },
+  };
+}
+
+function unixAddress(name: string): Uint8Array | undefined {
+  const bytes = new TextEncoder().encode(name);
+  if (bytes.length > 107) return undefined;
+  const address = new Uint8Array(110);
+  address[0] = 1;
+  address.set(bytes, 2);
+  return address;
+}
+
+/** sockaddr_in for a dotted quad, sockaddr_in6 otherwise. */
+function inetAddress(host: string, port: number): Uint8Array | undefined {
+  const v4 = /^(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(host);
+  if (v4 !== null) {
+    const address = new Uint8Array(16);
+    address.set([2, 0, port >> 8, port & 255, ...v4.slice(1).map(Number)]);
+    return address;
+  }
+  const halves = host.split("::");
+  const words = (text: string): number[] =>
+    text === "" ? [] : text.split(":").map((word) => Number.parseInt(word, 16));
+  const [head, tail] = [words(halves[0] ?? ""), words(halves[1] ?? "")];
+  const all =
+    halves.length === 2 ? [...head, ...Array(8 - head.length - tail.length).fill(0), ...tail] : head;
+  if (all.length !== 8 || all.some(Number.isNaN)) return undefined;
+  const address = new Uint8Array(28);
+  address.set([10, 0, port >> 8, port & 255]);
+  for (const [i, word] of all.entries()) address.set([word >> 8, word & 255], 8 + 2 * i);
+  return address;
+}
+
+function alive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as { code?: string }).code === "EPERM";
+  }
+}
+
+function onSignal(signal: string, handler: () => void): () => void {
+  process.on(signal as NodeJS.Signals, handler);
+  return () => void process.off(signal as NodeJS.Signals, handler);
+}
+
+function dieOf(signal: string): never {
+  const number = os.constants.signals[signal as NodeJS.Signals];
+  libc().signal(number, 0n);
+  for (;;) {
+    libc().kill(process.pid, number);
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+  }
+}
+
+export const realProcess: ProcessOps = {
+  files,
+  respawn,
+  notifyReady,
+  detachStdio,
+  chdir: (folder) => process.chdir(folder),
+  setComm,
+  setTitle,
+  lockMemory,
+  becomeUser,
+  datagram,
+  alive,
+  kill: (pid, signal) => void process.kill(pid, signal as NodeJS.Signals),
+  onSignal,
+  dieOf,
+};
