@@ -10,155 +10,438 @@
  * Rows are immutable snapshots (`idl-types.ts`). All state changes happen between turns of the loop: within one turn
  * a reader sees one consistent state.
  */
-import type { Clock } from "../lib/clock.ts";
-import type { StreamFactory } from "../lib/stream.ts";
-import type {
-  ColumnName,
-  DatabaseSchema,
-  Integer,
-  Ref,
-  Row,
-  RowWrite,
-  TableName,
-  Value,
-} from "./idl-types.ts";
+import { vlog } from "../lib/vlog.ts";
+import type { Change, IdlOptions, IdlReader, IdlState, TableWatch, Transaction, Watch } from "./idl-api.ts";
+import { IdlLink } from "./idl-link.ts";
+import { type IdlRow, IdlTable } from "./idl-table.ts";
+import { IdlTransaction, type TxnHost } from "./idl-transaction.ts";
+import type { DatabaseSchema, Ref, Row, TableName } from "./idl-types.ts";
+import type { Json, JsonObject } from "./json-text.ts";
+import { isObject, sortedText } from "./json-text.ts";
 
-export type {
-  Atom,
-  DatabaseSchema,
-  DynamicRow,
-  Integer,
-  Ref,
-  Row,
-  RowWrite,
-  TableName,
-  Value,
-} from "./idl-types.ts";
+export type * from "./idl-api.ts";
+export type * from "./idl-types.ts";
 
-/** RFC 7047 section 5.1 `<condition>`, with values in the JSON notation of the protocol. */
-export type WireCondition = readonly [column: string, op: string, value: unknown];
+const log = vlog("ovsdb_idl");
 
-export interface TableWatch<C extends string = string> {
-  /** Replicated; a change of one is a change of the row. "all": every column that the server has. */
-  readonly columns?: readonly C[] | "all";
-  /** Replicated, but a change of these alone neither moves `seqno` nor makes an event: what only we write. */
-  readonly quiet?: readonly C[];
-  /** Not replicated: reads as default, may be written (statistics and the like). */
-  readonly writeOnly?: readonly C[];
-  /** Rows to replicate; none given: all. */
-  readonly where?: readonly WireCondition[];
+const SERVER = "_Server";
+const SERVER_COLUMNS = ["name", "model", "connected", "leader", "cid", "index"];
+const NO_TRANSACTION = "00000000-0000-0000-0000-000000000000";
+
+/** What the reply to a request of ours leads to. `error`: the peer refused. */
+type Next = (result: Json, error: Json | undefined) => void;
+
+export class Idl<S extends DatabaseSchema = DatabaseSchema> implements IdlReader<S>, TxnHost {
+  readonly #options: IdlOptions<S>;
+  readonly #link: IdlLink;
+  readonly #waiting = new Map<number, Next>();
+  readonly #transactions = new Map<
+    number,
+    { resolve: (json: Json) => void; reject: (error: unknown) => void }
+  >();
+  #tables = new Map<string, IdlTable>();
+  /** `tables` of the server's schema. */
+  #server: JsonObject | undefined = undefined;
+  #state: IdlState = "connecting";
+  #seqno = 0;
+  #lastError: Error | undefined = undefined;
+  #lock: string | undefined;
+  #locked = false;
+  #contended = false;
+  /** Monitor methods from the newest on; the connection works down until one is known. */
+  #method: "monitor_cond_since" | "monitor_cond" | "monitor" = "monitor_cond_since";
+  #lastTransaction = NO_TRANSACTION;
+  #announced = false;
+  #waiters: (() => void)[] = [];
+  #watch: Watch<S>;
+  #held = false;
+
+  constructor(options: IdlOptions<S>) {
+    this.#options = options;
+    this.#lock = options.lock;
+    this.#watch = options.watch;
+    this.#link = new IdlLink(options, {
+      connected: () => this.#connected(),
+      reply: (id, result, error) => this.#reply(id, result, error),
+      notify: (method, params) => this.#notified(method, params),
+      disconnected: (error) => this.#disconnected(error),
+      dead: (error) => {
+        this.#lastError = error;
+        this.#setState("dead");
+      },
+    });
+  }
+
+  /** Connects. */
+  open(): this {
+    this.#link.open();
+    return this;
+  }
+
+  close(): void {
+    this.#setState("closed");
+    this.#link.close();
+  }
+
+  /**
+   * For who must see the server's schema before saying what to replicate: after `hold()` the Idl stops at "syncing"
+   * with `serverTables` known, and goes on with `watch`.
+   */
+  hold(): this {
+    this.#held = true;
+    return this;
+  }
+
+  /** Replicates this from now on, anew when something was replicated before. */
+  watch(watch: Watch<S>): void {
+    const first = this.#held;
+    this.#watch = watch;
+    this.#held = false;
+    if (this.#server === undefined) return;
+    if (first) this.#monitor();
+    else this.#link.reconnect("replicated tables change");
+  }
+
+  /** `tables` of the server's schema; undefined before it is known. */
+  get serverTables(): JsonObject | undefined {
+    return this.#server;
+  }
+
+  get state(): IdlState {
+    return this.#state;
+  }
+  get seqno(): number {
+    return this.#seqno;
+  }
+  get lastError(): Error | undefined {
+    return this.#lastError;
+  }
+  get isLocked(): boolean {
+    return this.#lock === undefined || this.#locked;
+  }
+  get isLockContended(): boolean {
+    return this.#contended;
+  }
+  /** Of the connection, e.g. `unix:/run/db.sock`; the remote that is being tried while there is none. */
+  get remote(): string {
+    return this.#link.remote;
+  }
+
+  has(table: string, column?: string): boolean {
+    const json = this.#server?.[table] as JsonObject | undefined;
+    if (json === undefined || column === undefined) return json !== undefined;
+    return Object.hasOwn((json.columns ?? {}) as object, column);
+  }
+
+  row<T extends TableName<S>>(table: T, uuid: Ref<T> | string | undefined): Row<S, T> | undefined {
+    if (uuid === undefined) return undefined;
+    return this.#tables.get(table)?.rows.get(uuid)?.snapshot as Row<S, T> | undefined;
+  }
+
+  *rows<T extends TableName<S>>(table: T): IterableIterator<Row<S, T>> {
+    const found = this.#tables.get(table);
+    if (found !== undefined) for (const row of found.ordered()) yield row.snapshot as Row<S, T>;
+  }
+
+  refs<T extends TableName<S>>(table: T, refs: Iterable<Ref<T>>): Row<S, T>[] {
+    const rows: Row<S, T>[] = [];
+    for (const ref of refs) {
+      const row = this.row(table, ref);
+      if (row !== undefined) rows.push(row);
+    }
+    return rows;
+  }
+
+  count(table: TableName<S>): number {
+    return this.#tables.get(table)?.rows.size ?? 0;
+  }
+
+  changes<T extends TableName<S>>(table: T): Change<Row<S, T>>[] {
+    return (this.#tables.get(table)?.takeChanges() ?? []) as unknown as Change<Row<S, T>>[];
+  }
+
+  transaction(): Transaction<S> {
+    return new IdlTransaction(this) as unknown as Transaction<S>;
+  }
+
+  /** The dynamic layer: datums instead of values. */
+  dynamicTransaction(): IdlTransaction {
+    return new IdlTransaction(this);
+  }
+  table(name: string): IdlTable | undefined {
+    return this.#tables.get(name);
+  }
+  datumRow(table: string, uuid: string): IdlRow | undefined {
+    return this.#tables.get(table)?.rows.get(uuid);
+  }
+
+  /** Resolves at the next change of replica, lock or connection (at once in nothing but a later turn). */
+  next(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiters.push(resolve);
+    });
+  }
+
+  /** Asks for another lock (undefined: for none). */
+  setLock(name: string | undefined): void {
+    if (name === this.#lock) return;
+    if (this.#lock !== undefined && this.#state === "live") this.#request("unlock", [this.#lock], () => {});
+    this.#lock = name;
+    this.#locked = false;
+    this.#contended = false;
+    if (this.#state === "live") this.#askLock();
+  }
+
+  // TxnHost
+  get database(): string {
+    return this.#options.schema.name;
+  }
+  get lock(): string | undefined {
+    return this.#lock;
+  }
+  uuid(): string {
+    return this.#options.uuid();
+  }
+  warn(text: string): void {
+    log.warn(text);
+  }
+  transact(params: readonly Json[]): Promise<Json> | undefined {
+    if (this.#state !== "live") return undefined;
+    return new Promise((resolve, reject) => {
+      this.#transactions.set(this.#link.request("transact", params), { resolve, reject });
+    });
+  }
+
+  #setState(state: IdlState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#announce();
+  }
+
+  /** Tells in a turn of its own that something has changed. */
+  #announce(): void {
+    if (this.#announced) return;
+    this.#announced = true;
+    this.#options.clock.soon(() => {
+      this.#announced = false;
+      const waiters = this.#waiters;
+      this.#waiters = [];
+      for (const resolve of waiters) resolve();
+      this.#options.changed?.();
+    });
+  }
+
+  #request(method: string, params: readonly Json[], next: Next): void {
+    this.#waiting.set(this.#link.request(method, params), next);
+  }
+
+  #connected(): void {
+    this.#lastError = undefined;
+    this.#setState("syncing");
+    let toCome = 2;
+    let leader = false;
+    let ours: JsonObject | undefined;
+    const got = (): void => {
+      if (--toCome > 0) return;
+      if (ours === undefined) {
+        this.#refuse(`server does not have database ${this.database}`);
+        return;
+      }
+      this.#server = ours.tables as JsonObject;
+      if (leader) this.#watchServer();
+      if (!this.#held) this.#monitor();
+      this.#announce();
+    };
+    // Both at once: one turn of the network.
+    this.#request("get_schema", [SERVER], (_result, error) => {
+      leader = error === undefined;
+      got();
+    });
+    this.#request("get_schema", [this.database], (result, error) => {
+      if (error === undefined && isObject(result)) ours = result;
+      got();
+    });
+  }
+
+  #refuse(why: string): void {
+    log.warn(`${this.remote}: ${why}`);
+    this.#link.reconnect(why);
+  }
+
+  /** Asks for the row about our database in `_Server`: which member of a cluster is this? */
+  #watchServer(): void {
+    const request = { Database: [{ columns: SERVER_COLUMNS }] };
+    this.#request("monitor_cond", [SERVER, ["monid", SERVER], request], (result, error) => {
+      if (error === undefined) this.#serverUpdate(result);
+    });
+  }
+
+  readonly #serverRows = new Map<string, Record<string, Json>>();
+
+  #serverUpdate(updates: Json): void {
+    const rows = (updates as JsonObject).Database;
+    if (!isObject(rows)) return;
+    for (const uuid of Object.keys(rows)) {
+      const update = rows[uuid] as JsonObject;
+      const row = (update.initial ?? update.insert) as JsonObject | undefined;
+      if (row !== undefined) this.#serverRows.set(uuid, { ...row });
+      else if (update.delete !== undefined) this.#serverRows.delete(uuid);
+      else Object.assign(this.#serverRows.get(uuid) ?? {}, update.modify);
+    }
+    for (const row of this.#serverRows.values()) {
+      if (row.name !== this.database || row.model !== "clustered") continue;
+      if (row.connected === false) {
+        this.#refuse("clustered database server is disconnected from cluster; trying another server");
+        return;
+      }
+      if (row.leader === false && this.#options.leaderOnly !== false) {
+        this.#refuse("clustered database server is not cluster leader; trying another server");
+        return;
+      }
+    }
+  }
+
+  #monitor(): void {
+    const watch = this.#watch;
+    const ours = this.#options.schema.tables as unknown as Record<string, JsonObject>;
+    const server = this.#server!;
+    const names = watch === "all" ? [...Object.keys(ours), ...Object.keys(server)] : Object.keys(watch);
+    const before = this.#tables;
+    this.#tables = new Map();
+    const request: Record<string, Json> = {};
+    for (const name of new Set(names)) {
+      const what = watch === "all" ? "all" : watch[name as TableName<S>]!;
+      const table = new IdlTable(
+        name,
+        server[name] as JsonObject | undefined,
+        ours[name],
+        what === "all" ? { columns: "all" } : (what as TableWatch),
+      );
+      const old = before.get(name);
+      if (old !== undefined) table.adopt(old);
+      this.#tables.set(name, table);
+      const wanted = table.request();
+      if (wanted !== undefined) request[name] = wanted;
+    }
+    if (this.#lock !== undefined) this.#askLock();
+    this.#method = "monitor_cond_since";
+    this.#sendMonitor(request);
+  }
+
+  #sendMonitor(request: JsonObject): void {
+    const id = ["monid", this.database];
+    const since = this.#method === "monitor_cond_since" ? [this.#lastTransaction] : [];
+    const plain = this.#method === "monitor" ? withoutWhere(request) : request;
+    this.#request(this.#method, [this.database, id, plain, ...since], (result, error) => {
+      if (error !== undefined) {
+        if (this.#method === "monitor") {
+          this.#refuse(`monitor failed: ${sortedText(error)}`);
+          return;
+        }
+        this.#method = this.#method === "monitor_cond_since" ? "monitor_cond" : "monitor";
+        this.#lastTransaction = NO_TRANSACTION;
+        this.#sendMonitor(request);
+        return;
+      }
+      let updates = result;
+      let partial = false;
+      if (this.#method === "monitor_cond_since") {
+        const [found, last, since] = result as readonly [boolean, string, Json];
+        partial = found;
+        this.#lastTransaction = last;
+        updates = since;
+      }
+      this.#apply(updates as JsonObject);
+      if (!partial) {
+        for (const table of this.#tables.values()) {
+          table.retain(new Set(Object.keys(((updates as JsonObject)[table.name] ?? {}) as object)));
+        }
+      }
+      this.#seqno++;
+      this.#state = "live";
+      this.#announce();
+    });
+  }
+
+  #apply(updates: JsonObject): boolean {
+    let changed = false;
+    for (const name of Object.keys(updates)) {
+      const table = this.#tables.get(name);
+      if (table === undefined) continue;
+      const rows = updates[name] as JsonObject;
+      for (const uuid of Object.keys(rows)) {
+        const update = rows[uuid] as JsonObject;
+        const one = this.#method === "monitor" ? table.update1(uuid, update) : table.update2(uuid, update);
+        changed = one || changed;
+      }
+    }
+    return changed;
+  }
+
+  #askLock(): void {
+    const name = this.#lock!;
+    this.#request("lock", [name], (result, error) => {
+      if (error !== undefined) this.#refuse(`lock failed: ${sortedText(error)}`);
+      else this.#setLocked((result as JsonObject).locked === true);
+    });
+  }
+
+  #setLocked(locked: boolean): void {
+    this.#locked = locked;
+    this.#contended = !locked;
+    this.#seqno++;
+    this.#announce();
+  }
+
+  #reply(id: number, result: Json, error: Json | undefined): void {
+    const next = this.#waiting.get(id);
+    if (next !== undefined) {
+      this.#waiting.delete(id);
+      next(result, error);
+      return;
+    }
+    const transaction = this.#transactions.get(id);
+    this.#transactions.delete(id);
+    if (error !== undefined) transaction?.reject(Object.assign(new Error(sortedText(error)), { error }));
+    else transaction?.resolve(result);
+  }
+
+  #notified(method: string, params: readonly Json[]): void {
+    if (method === "update" || method === "update2" || method === "update3") {
+      const id = params[0];
+      const updates = params[method === "update3" ? 2 : 1] as JsonObject;
+      if (Array.isArray(id) && id[1] === SERVER) {
+        this.#serverUpdate(updates);
+        return;
+      }
+      if (method === "update3") this.#lastTransaction = params[1] as string;
+      if (this.#apply(updates)) {
+        this.#seqno++;
+        this.#announce();
+      }
+    } else if (method === "locked" && params[0] === this.#lock) this.#setLocked(true);
+    else if (method === "stolen" && params[0] === this.#lock) this.#setLocked(false);
+    else if (method === "monitor_canceled") this.#link.reconnect("monitor was canceled");
+  }
+
+  #disconnected(error: Error | undefined): void {
+    this.#lastError = error;
+    this.#waiting.clear();
+    this.#serverRows.clear();
+    this.#locked = false;
+    this.#contended = false;
+    const lost = [...this.#transactions.values()];
+    this.#transactions.clear();
+    for (const { reject } of lost) reject(error ?? new Error("connection closed"));
+    if (this.#state !== "closed" && this.#state !== "dead") this.#setState("connecting");
+    this.#announce();
+  }
 }
 
-export type Watch<S extends DatabaseSchema> =
-  | "all"
-  | { readonly [T in TableName<S>]?: "all" | TableWatch<ColumnName<S, T>> };
-
-export interface IdlOptions<S extends DatabaseSchema> {
-  readonly clock: Clock;
-  readonly streams: StreamFactory;
-  /** Connection method, or several with commas between, tried in turn (ovsdb(7)). */
-  readonly remote: string;
-  /** Source of random UUIDs, which stand for new rows until the server has named them. */
-  readonly uuid: () => string;
-  readonly watch: Watch<S>;
-  /** Name of the lock to ask for as soon as connected. */
-  readonly lock?: string;
-  /** Only ever talk to a cluster's leader (default true). */
-  readonly leaderOnly?: boolean;
-  /** False: the first failure to connect is final (`state` becomes "dead"). Default true. */
-  readonly retry?: boolean;
-  /** Milliseconds without traffic before an echo request; 0: never. Default 5000. */
-  readonly probeMs?: number;
-  /** Called in a turn of its own after the replica, lock or connection has changed. */
-  readonly changed?: () => void;
+function withoutWhere(request: JsonObject): JsonObject {
+  const plain: Record<string, Json> = {};
+  for (const table of Object.keys(request)) {
+    plain[table] = (request[table] as readonly JsonObject[]).map(({ columns }) => ({ columns: columns! }));
+  }
+  return plain;
 }
-
-/** A change of a row since `changes` was last taken; `old` undefined: inserted, `row` undefined: deleted. */
-export interface Change<R> {
-  readonly uuid: string;
-  readonly old: R | undefined;
-  readonly row: R | undefined;
-}
-
-/**
- * How a transaction ended. "tryAgain" (the database moved under us, or the connection was lost before it was sent):
- * build the transaction anew from the replica as it is then. "notLocked": we have lost the lock. "aborted": by `abort`.
- */
-export type TxnStatus = "success" | "unchanged" | "tryAgain" | "notLocked" | "aborted" | "error";
-
-export interface TxnResult {
-  readonly status: TxnStatus;
-  /** With "error": the text as upstream prints it. */
-  readonly error?: string;
-  /** The incremented column's new value, if `increment` was called. */
-  readonly increment?: Integer;
-  /** Real UUID of the row that `insert` returned `ref` for; any other `ref` comes back unchanged. */
-  uuidOf(ref: string): string;
-}
-
-/** The connection's life. "live": the replica is complete and current. "dead": failed for good (`lastError`). */
-export type IdlState = "connecting" | "syncing" | "live" | "dead" | "closed";
-
-/**
- * Writes, gathered and sent in one go. Reads through `row` see the writes. One `commit`, after which it is spent.
- * Every column read through `row` or named to `verify` can be guarded against change by others (a `wait` operation).
- */
-export interface Transaction<S extends DatabaseSchema = DatabaseSchema> {
-  /** Returns a stand-in UUID, good in this transaction wherever a reference is and for `uuidOf` afterwards. */
-  insert<T extends TableName<S>>(table: T, values?: RowWrite<S, T>): Ref<T>;
-  update<T extends TableName<S>>(table: T, uuid: Ref<T>, values: RowWrite<S, T>): void;
-  /** Adds elements to a set, or pairs to a map, whatever others write there at the same time. */
-  add<T extends TableName<S>, C extends ColumnName<S, T>>(
-    table: T,
-    uuid: Ref<T>,
-    column: C,
-    value: RowWrite<S, T>[C],
-  ): void;
-  /** Removes elements from a set, or keys from a map (`value`: an iterable of elements or keys). */
-  remove<T extends TableName<S>, C extends ColumnName<S, T>>(
-    table: T,
-    uuid: Ref<T>,
-    column: C,
-    value: Iterable<string | Integer | boolean>,
-  ): void;
-  delete<T extends TableName<S>>(table: T, uuid: Ref<T>): void;
-  /** The commit fails with "tryAgain" if this column is no longer what the replica says now. */
-  verify<T extends TableName<S>>(table: T, uuid: Ref<T>, column: ColumnName<S, T>): void;
-  /** As it will be; undefined if deleted or unknown. */
-  row<T extends TableName<S>>(table: T, uuid: Ref<T>): Row<S, T> | undefined;
-  rows<T extends TableName<S>>(table: T): IterableIterator<Row<S, T>>;
-  /** Goes into the server's log; lines add up. */
-  comment(text: string): void;
-  /** Adds 1 on the server's side and hands back the new value; `force`: even if nothing else is written. */
-  increment<T extends TableName<S>>(table: T, uuid: Ref<T>, column: ColumnName<S, T>, force?: boolean): void;
-  /** The server checks everything and changes nothing. */
-  dryRun: boolean;
-  commit(): Promise<TxnResult>;
-  abort(): void;
-}
-
-/** What vswitchd and the ctl programs see of an Idl (the class below implements it). */
-export interface IdlReader<S extends DatabaseSchema = DatabaseSchema> {
-  readonly state: IdlState;
-  /** Grows with every change of the replica that counts; 0 until the first complete state. */
-  readonly seqno: number;
-  /** Why the connection is down, or undefined. An `Error` with an errno `code` where it has one. */
-  readonly lastError: Error | undefined;
-  /** True while we own the lock; always true if none was asked for. */
-  readonly isLocked: boolean;
-  /** Somebody else owns the lock that we wait for. */
-  readonly isLockContended: boolean;
-  /** The server's schema knows this table (and column). False before the first connection. */
-  has(table: string, column?: string): boolean;
-  row<T extends TableName<S>>(table: T, uuid: Ref<T> | string | undefined): Row<S, T> | undefined;
-  /** In order of UUID. */
-  rows<T extends TableName<S>>(table: T): IterableIterator<Row<S, T>>;
-  /** The rows behind a reference set or map, those not (or no longer) in the replica left out. */
-  refs<T extends TableName<S>>(table: T, refs: Iterable<Ref<T>>): Row<S, T>[];
-  count(table: TableName<S>): number;
-  /** Changes since this was last called for `table`, one a row, and forgets them. */
-  changes<T extends TableName<S>>(table: T): Change<Row<S, T>>[];
-  transaction(): Transaction<S>;
-}
-
-export type { Value as IdlValue };
