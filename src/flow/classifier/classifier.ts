@@ -1,83 +1,576 @@
 /**
  * The classifier of OpenFlow tables: tuple space search with priorities, staged lookup, prefix tries, versions and
- * conjunctive match. Rules are small integers (handles) that the owner keeps its own data by.
+ * conjunctive match. Rules are small integers (handles) that the owner keeps its own data by; everything kept here of a
+ * rule is a few words in typed arrays.
+ *
+ * Lookup walks subtables (one for each mask) from the highest priority down and stops when no later one can win. In
+ * each it hashes stage by stage and leaves as soon as no rule has the partial hash, so that later layers stay
+ * wildcarded; before that, tries may show that no prefix of the subtable's length covers the packet's address.
  */
-import type { Flow } from "../layout.ts";
-import type { Match } from "../match.ts";
+import { fieldByName } from "../fields/index.ts";
+import { FLOW_WORDS, type Flow, W_CONJ_ID, W_ETH_TYPE, W_IPV6_DST, W_IPV6_SRC, W_TP } from "../layout.ts";
+import { finishHash, type Match, mixHash, type TunMetadataSlot } from "../match.ts";
+import { type Conjunction, conjunctionsMet, SoftMatches } from "./conjunction.ts";
+import { PrefixTrie } from "./prefix-trie.ts";
+import { Subtable } from "./subtable.ts";
+
+export type { Conjunction } from "./conjunction.ts";
 
 /** Names a rule while it is in the classifier; dense, reused after remove. */
 export type RuleHandle = number;
 
-/** A version later than all others. */
-export const VERSION_MAX = 0x7fffffff;
+/** The version of a lookup that sees all rules that are not hidden in any version. */
+export const VERSION_MAX = 0x7ffffffe;
+const NEVER_HIDDEN = 0x7fffffff;
 
 export interface ClassifierOptions {
-  /** Prefix tries on nw_src, nw_dst, ipv6_src, ipv6_dst, tp_src, tp_dst. Default all. */
+  /** Fields to keep prefix tries on (Flow_Table.prefixes), at most four. Default: IPv4 and IPv6 addresses. */
   readonly prefixes?: readonly string[];
+  /** For measurements only: techniques to leave out. */
+  readonly without?: readonly ("priorities" | "stages" | "tries")[];
 }
 
-export interface Conjunction {
-  readonly id: number;
-  /** 0-based dimension. */
-  readonly clause: number;
-  readonly clauses: number;
-}
+const DEFAULT_PREFIXES = ["nw_dst", "nw_src", "ipv6_dst", "ipv6_src"];
 
 export class Classifier {
-  constructor(_options?: ClassifierOptions) {}
+  #tries: PrefixTrie[] = [];
+  /** Deciding bits of each trie's answer in the lookup under way, -1 before it was asked, -2 when not applicable. */
+  #trieBits = new Int32Array(4);
+  readonly #sorts: boolean;
+  readonly #stages: boolean;
+  readonly #usesTries: boolean;
 
-  get size(): number {
-    throw new Error("not implemented");
+  #subtables: (Subtable | undefined)[] = [];
+  #freeSubtables: number[] = [];
+  #byMask = new Map<number, Subtable[]>();
+  /** By falling max priority. */
+  #order: Subtable[] = [];
+  #unsorted = false;
+
+  // One entry a rule.
+  #capacity = 16;
+  #priority = new Int32Array(16);
+  #subtableOf = new Int32Array(16).fill(-1);
+  #row = new Int32Array(16);
+  #hash = new Int32Array(16);
+  #from = new Int32Array(16);
+  #until = new Int32Array(16);
+  /** Next rule with the same match and a lower or equal priority, -1 at the end. */
+  #next = new Int32Array(16);
+  #used = 0;
+  #free: number[] = [];
+  #size = 0;
+  #conjunctions = new Map<RuleHandle, readonly Conjunction[]>();
+  #tunMetadata = new Map<RuleHandle, readonly TunMetadataSlot[]>();
+  #soft = new SoftMatches();
+
+  constructor(options: ClassifierOptions = {}) {
+    const without = options.without ?? [];
+    this.#sorts = !without.includes("priorities");
+    this.#stages = !without.includes("stages");
+    this.#usesTries = !without.includes("tries");
+    this.#tries = makeTries(options.prefixes ?? DEFAULT_PREFIXES);
   }
 
-  /** Adds a rule; the same match and priority may be there already in other versions. */
+  /** Rules in any version. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Different masks in use. */
+  get subtables(): number {
+    return this.#order.length;
+  }
+
+  /** Replaces the prefix tries. True when that changed anything, and so what lookups un-wildcard. */
+  setPrefixes(prefixes: readonly string[]): boolean {
+    const tries = makeTries(prefixes);
+    if (tries.length === this.#tries.length && tries.every((trie, i) => trie.word === this.#tries[i]!.word)) {
+      return false;
+    }
+    const rules: { rule: RuleHandle; match: Match }[] = [];
+    for (const rule of this.rules()) rules.push({ rule, match: this.matchOf(rule) });
+    this.#tries = tries;
+    this.#subtables = [];
+    this.#freeSubtables = [];
+    this.#byMask.clear();
+    this.#order = [];
+    for (const { rule, match } of rules) this.#place(rule, match);
+    return true;
+  }
+
+  /**
+   * Adds a rule that is visible from `version` on. The same match and priority may be there already in other versions
+   * (and even in the same: the caller looks with {@link findExact} first). `conjunctions` makes it part of
+   * conjunctive matches instead of an answer.
+   */
   insert(
-    _match: Match,
-    _priority: number,
-    _version?: number,
-    _conjunctions?: readonly Conjunction[],
+    match: Match,
+    priority: number,
+    version = 0,
+    conjunctions?: readonly Conjunction[] | undefined,
   ): RuleHandle {
-    throw new Error("not implemented");
+    const rule = this.#free.pop() ?? this.#newRule();
+    this.#priority[rule] = priority;
+    this.#from[rule] = version;
+    this.#until[rule] = NEVER_HIDDEN;
+    if (conjunctions !== undefined && conjunctions.length > 0) this.#conjunctions.set(rule, conjunctions);
+    if (match.tunMetadata !== undefined) this.#tunMetadata.set(rule, match.tunMetadata);
+    this.#place(rule, match);
+    this.#size++;
+    return rule;
+  }
+
+  /** Changes what conjunctions a rule is part of; empty makes it an ordinary rule. */
+  setConjunctions(rule: RuleHandle, conjunctions: readonly Conjunction[]): void {
+    if (conjunctions.length > 0) this.#conjunctions.set(rule, conjunctions);
+    else this.#conjunctions.delete(rule);
   }
 
   /** The rule is invisible from `version` on; it stays until {@link remove}. */
-  hideFrom(_rule: RuleHandle, _version: number): void {
-    throw new Error("not implemented");
+  hideFrom(rule: RuleHandle, version: number): void {
+    this.#until[rule] = version;
   }
 
-  remove(_rule: RuleHandle): void {
-    throw new Error("not implemented");
+  /** Takes {@link hideFrom} back. */
+  unhide(rule: RuleHandle): void {
+    this.#until[rule] = NEVER_HIDDEN;
+  }
+
+  isVisible(rule: RuleHandle, version: number): boolean {
+    return this.#from[rule]! <= version && version < this.#until[rule]!;
+  }
+
+  remove(rule: RuleHandle): void {
+    const subtable = this.#subtables[this.#subtableOf[rule]!]!;
+    this.#unchain(subtable, rule);
+    this.#countPrefixes(subtable, rule, -1);
+    subtable.countPriority(this.#priority[rule]!, -1);
+    if (subtable.stale) this.#unsorted = true;
+    subtable.freeRows.push(this.#row[rule]!);
+    if (subtable.freeRows.length === subtable.rows) this.#dropSubtable(subtable);
+    this.#subtableOf[rule] = -1;
+    this.#conjunctions.delete(rule);
+    this.#tunMetadata.delete(rule);
+    this.#free.push(rule);
+    this.#size--;
   }
 
   /** The rule with exactly this match and priority visible in `version`, or -1. */
-  findExact(_match: Match, _priority: number, _version?: number): RuleHandle {
-    throw new Error("not implemented");
+  findExact(match: Match, priority: number, version = VERSION_MAX): RuleHandle {
+    const subtable = this.#findSubtable(match.mask, hashMask(match.mask));
+    if (subtable === undefined) return -1;
+    const slot = this.#findSlot(subtable, subtable.hashAll(match.flow), match.flow);
+    for (let rule = subtable.slots[slot]! - 1; rule >= 0; rule = this.#next[rule]!) {
+      if (this.#priority[rule] === priority && this.isVisible(rule, version)) return rule;
+    }
+    return -1;
   }
 
   /**
    * The highest-priority rule that matches `flow` and is visible in `version`, or -1. When `wildcards` is given, the
-   * mask bits that decided the answer are or-ed into it.
+   * mask bits that decided the answer are or-ed into it: every flow that equals `flow` in them gets the same answer.
    */
-  lookup(_flow: Flow, _wildcards: Flow | undefined, _version?: number): RuleHandle {
-    throw new Error("not implemented");
+  lookup(flow: Flow, wildcards: Flow | undefined, version = VERSION_MAX): RuleHandle {
+    return this.#lookup(flow, wildcards, version, this.#conjunctions.size > 0);
   }
 
-  priorityOf(_rule: RuleHandle): number {
-    throw new Error("not implemented");
+  priorityOf(rule: RuleHandle): number {
+    return this.#priority[rule]!;
+  }
+
+  conjunctionsOf(rule: RuleHandle): readonly Conjunction[] {
+    return this.#conjunctions.get(rule) ?? [];
   }
 
   /** A copy of the rule's match. */
-  matchOf(_rule: RuleHandle): Match {
-    throw new Error("not implemented");
+  matchOf(rule: RuleHandle): Match {
+    const subtable = this.#subtables[this.#subtableOf[rule]!]!;
+    const flow = new Int32Array(FLOW_WORDS);
+    const mask = new Int32Array(FLOW_WORDS);
+    subtable.expand(this.#row[rule]!, flow);
+    subtable.unwildcard(mask, subtable.words.length);
+    return { flow, mask, tunMetadata: this.#tunMetadata.get(rule) };
   }
 
-  /** Visible rules that overlap with `match` at the same priority: the OpenFlow overlap check. */
-  overlaps(_match: Match, _priority: number, _version?: number): boolean {
-    throw new Error("not implemented");
+  /** Some visible rule of this priority matches a packet that `match` matches too: the OpenFlow overlap check. */
+  overlaps(match: Match, priority: number, version = VERSION_MAX): boolean {
+    for (const subtable of this.#order) {
+      if (!subtable.priorities.has(priority)) continue;
+      for (const rule of this.#rulesOf(subtable)) {
+        if (this.#priority[rule] !== priority || !this.isVisible(rule, version)) continue;
+        if (this.#agrees(subtable, this.#row[rule]!, match.flow, match.mask)) return true;
+      }
+    }
+    return false;
   }
 
-  /** All rules, or those within `target` (non-strict) when given. Safe against removal during the walk. */
-  rules(_target?: Match, _version?: number): Iterable<RuleHandle> {
-    throw new Error("not implemented");
+  /**
+   * All rules, or those at least as specific as `target` (non-strict), in all versions or the given one. The walk may
+   * go on while rules are removed; rules that are added meanwhile may be missed.
+   */
+  *rules(target?: Match, version?: number): Generator<RuleHandle> {
+    for (let rule = 0; rule < this.#used; rule++) {
+      const id = this.#subtableOf[rule]!;
+      if (id < 0 || (version !== undefined && !this.isVisible(rule, version))) continue;
+      if (target !== undefined && !this.#within(this.#subtables[id]!, this.#row[rule]!, target)) continue;
+      yield rule;
+    }
+  }
+
+  #lookup(flow: Flow, wildcards: Flow | undefined, version: number, conjunctive: boolean): RuleHandle {
+    if (this.#unsorted) this.#sort();
+    this.#trieBits.fill(-1);
+    const soft = this.#soft;
+    if (conjunctive) soft.length = 0;
+    const order = this.#order;
+    let best = -1;
+    let bestPriority = -1;
+    for (let i = 0; i < order.length; i++) {
+      const subtable = order[i]!;
+      if (this.#sorts && bestPriority >= subtable.maxPriority) break;
+      let rule = this.#match(subtable, flow, wildcards);
+      for (; rule >= 0; rule = this.#next[rule]!) {
+        if (this.#from[rule]! > version || version >= this.#until[rule]!) continue;
+        if (conjunctive && this.#conjunctions.has(rule)) {
+          soft.push(rule, this.#priority[rule]!);
+          continue;
+        }
+        if (this.#conjunctions.size > 0 && this.#conjunctions.has(rule)) continue;
+        if (this.#priority[rule]! > bestPriority) {
+          best = rule;
+          bestPriority = this.#priority[rule]!;
+        }
+        break;
+      }
+    }
+    if (conjunctive && soft.length > 0) return this.#resolve(flow, wildcards, version, best, bestPriority);
+    return best;
+  }
+
+  /** The conj_id rules that the soft matches lead to, from the highest priority down, against the best hard match. */
+  #resolve(
+    flow: Flow,
+    wildcards: Flow | undefined,
+    version: number,
+    best: RuleHandle,
+    bestPriority: number,
+  ): RuleHandle {
+    const groups = this.#soft.take(bestPriority);
+    const saved = flow[W_CONJ_ID]!;
+    for (const rules of groups) {
+      for (const id of conjunctionsMet(rules, this.#conjunctions)) {
+        flow[W_CONJ_ID] = id;
+        const found = this.#lookup(flow, wildcards, version, false);
+        flow[W_CONJ_ID] = saved;
+        if (found >= 0) return found;
+      }
+    }
+    return best;
+  }
+
+  /** Head of the chain that has the flow's values in this subtable, or -1. */
+  #match(subtable: Subtable, flow: Flow, wildcards: Flow | undefined): RuleHandle {
+    if (this.#usesTries && wildcards !== undefined && this.#excluded(subtable, flow, wildcards)) return -1;
+    const ends = subtable.stageEnds;
+    const last = subtable.lastStage;
+    let hash = 0;
+    let from = 0;
+    if (this.#stages) {
+      for (let stage = 0; stage < last; stage++) {
+        const end = ends[stage]!;
+        if (end === from) continue;
+        hash = subtable.hashWords(flow, hash, from, end);
+        from = end;
+        if (!subtable.stageHashes[stage]!.has(hash)) {
+          if (wildcards !== undefined) subtable.unwildcard(wildcards, end);
+          return -1;
+        }
+      }
+    }
+    const count = subtable.words.length;
+    hash = finishHash(subtable.hashWords(flow, hash, from, count));
+    const head = subtable.slots[this.#findSlot(subtable, hash, flow)]! - 1;
+    if (wildcards !== undefined) {
+      if (head < 0 && this.#usesTries && subtable.ports !== undefined) missByPorts(subtable, flow, wildcards);
+      else subtable.unwildcard(wildcards, count);
+    }
+    return head;
+  }
+
+  /** A trie shows that no rule here can match; the bits that show it are un-wildcarded. */
+  #excluded(subtable: Subtable, flow: Flow, wildcards: Flow): boolean {
+    const lengths = subtable.trieLengths;
+    for (let i = 0; i < lengths.length; i++) {
+      const length = lengths[i]!;
+      if (length === 0) continue;
+      const trie = this.#tries[i]!;
+      let bits = this.#trieBits[i]!;
+      if (bits === -1) {
+        bits = trieApplies(trie, flow) ? trie.lookup(flow, trie.word) : -2;
+        this.#trieBits[i] = bits;
+      }
+      if (bits < 0 || trie.hasLength(length)) continue;
+      // Never un-wildcard more than the subtable itself would.
+      if (bits <= length) {
+        setPrefix(wildcards, trie.word, bits);
+        return true;
+      }
+      if (prefixIsSet(wildcards, trie.word, bits)) return true;
+    }
+    return false;
+  }
+
+  /** Slot of the chain with these values, or the empty slot where it would go. */
+  #findSlot(subtable: Subtable, hash: number, flow: Flow): number {
+    const slots = subtable.slots;
+    const mask = slots.length - 1;
+    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
+      const rule = slots[slot]! - 1;
+      if (rule < 0) return slot;
+      if (this.#hash[rule] === hash && subtable.rowEquals(this.#row[rule]!, flow)) return slot;
+    }
+  }
+
+  #place(rule: RuleHandle, match: Match): void {
+    const hash = hashMask(match.mask);
+    const subtable = this.#findSubtable(match.mask, hash) ?? this.#addSubtable(match.mask, hash);
+    this.#subtableOf[rule] = subtable.id;
+    this.#row[rule] = subtable.addRow(match.flow);
+    this.#hash[rule] = subtable.hashAll(match.flow);
+    const before = subtable.maxPriority;
+    subtable.countPriority(this.#priority[rule]!, 1);
+    if (subtable.maxPriority !== before) this.#unsorted = true;
+    this.#chain(subtable, rule, match.flow);
+    this.#countPrefixes(subtable, rule, 1);
+  }
+
+  #chain(subtable: Subtable, rule: RuleHandle, flow: Flow): void {
+    if ((subtable.chains + 1) * 2 > subtable.slots.length) this.#growSlots(subtable);
+    const slot = this.#findSlot(subtable, this.#hash[rule]!, flow);
+    const priority = this.#priority[rule]!;
+    let before = -1;
+    let at = subtable.slots[slot]! - 1;
+    if (at < 0) subtable.chains++;
+    // Of equal priorities, the one that was added last comes first.
+    while (at >= 0 && this.#priority[at]! > priority) {
+      before = at;
+      at = this.#next[at]!;
+    }
+    this.#next[rule] = at;
+    if (before < 0) subtable.slots[slot] = rule + 1;
+    else this.#next[before] = rule;
+  }
+
+  #unchain(subtable: Subtable, rule: RuleHandle): void {
+    const slots = subtable.slots;
+    const mask = slots.length - 1;
+    let slot = this.#hash[rule]! & mask;
+    for (; ; slot = (slot + 1) & mask) {
+      let before = -1;
+      let at = slots[slot]! - 1;
+      while (at >= 0 && at !== rule) {
+        before = at;
+        at = this.#next[at]!;
+      }
+      if (at < 0) continue;
+      if (before >= 0) this.#next[before] = this.#next[rule]!;
+      else slots[slot] = this.#next[rule]! + 1;
+      break;
+    }
+    if (slots[slot] !== 0) return;
+    subtable.chains--;
+    for (let at = (slot + 1) & mask; slots[at] !== 0; at = (at + 1) & mask) {
+      const home = this.#hash[slots[at]! - 1]! & mask;
+      if (((at - home) & mask) < ((at - slot) & mask)) continue;
+      slots[slot] = slots[at]!;
+      slots[at] = 0;
+      slot = at;
+    }
+  }
+
+  #growSlots(subtable: Subtable): void {
+    const old = subtable.slots;
+    const slots = new Int32Array(old.length * 2);
+    const mask = slots.length - 1;
+    for (const head of old) {
+      if (head === 0) continue;
+      let slot = this.#hash[head - 1]! & mask;
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = head;
+    }
+    subtable.slots = slots;
+  }
+
+  /** Enters a rule into, or takes it out of, stage hashes and tries. */
+  #countPrefixes(subtable: Subtable, rule: RuleHandle, by: 1 | -1): void {
+    const scratch = SCRATCH;
+    subtable.expand(this.#row[rule]!, scratch);
+    let hash = 0;
+    let from = 0;
+    for (let stage = 0; stage < subtable.lastStage; stage++) {
+      const end = subtable.stageEnds[stage]!;
+      if (end === from) continue;
+      hash = subtable.hashWords(scratch, hash, from, end);
+      from = end;
+      if (by > 0) subtable.stageHashes[stage]!.add(hash);
+      else subtable.stageHashes[stage]!.remove(hash);
+    }
+    for (let i = 0; i < this.#tries.length; i++) {
+      const length = subtable.trieLengths[i]!;
+      if (length > 0) countPrefix(this.#tries[i]!, scratch, length, by);
+    }
+    if (subtable.ports !== undefined) countPrefix(subtable.ports, scratch, 32, by);
+    for (const word of subtable.words) scratch[word] = 0;
+  }
+
+  #findSubtable(mask: Flow, hash: number): Subtable | undefined {
+    return this.#byMask.get(hash)?.find((subtable) => subtable.hasMask(mask));
+  }
+
+  #addSubtable(mask: Flow, hash: number): Subtable {
+    const id = this.#freeSubtables.pop() ?? this.#subtables.length;
+    const subtable = new Subtable(id, hash, mask, this.#tries);
+    this.#subtables[id] = subtable;
+    const same = this.#byMask.get(hash);
+    if (same === undefined) this.#byMask.set(hash, [subtable]);
+    else same.push(subtable);
+    this.#order.push(subtable);
+    this.#unsorted = true;
+    return subtable;
+  }
+
+  #dropSubtable(subtable: Subtable): void {
+    const same = this.#byMask.get(subtable.hash)!.filter((other) => other !== subtable);
+    if (same.length > 0) this.#byMask.set(subtable.hash, same);
+    else this.#byMask.delete(subtable.hash);
+    this.#order.splice(this.#order.indexOf(subtable), 1);
+    this.#subtables[subtable.id] = undefined;
+    this.#freeSubtables.push(subtable.id);
+  }
+
+  #sort(): void {
+    this.#unsorted = false;
+    for (const subtable of this.#order) if (subtable.stale) subtable.refreshMax();
+    if (this.#sorts) this.#order.sort((a, b) => b.maxPriority - a.maxPriority);
+  }
+
+  #newRule(): RuleHandle {
+    if (this.#used === this.#capacity) {
+      const capacity = this.#capacity * 2;
+      this.#priority = grow(this.#priority, capacity);
+      this.#subtableOf = grow(this.#subtableOf, capacity);
+      this.#row = grow(this.#row, capacity);
+      this.#hash = grow(this.#hash, capacity);
+      this.#from = grow(this.#from, capacity);
+      this.#until = grow(this.#until, capacity);
+      this.#next = grow(this.#next, capacity);
+      this.#capacity = capacity;
+    }
+    return this.#used++;
+  }
+
+  *#rulesOf(subtable: Subtable): Generator<RuleHandle> {
+    for (const head of subtable.slots) {
+      for (let rule = head - 1; rule >= 0; rule = this.#next[rule]!) yield rule;
+    }
+  }
+
+  /** The row's values and `flow` do not contradict each other in the bits that both care for. */
+  #agrees(subtable: Subtable, row: number, flow: Flow, mask: Flow): boolean {
+    const { words, masks, values } = subtable;
+    for (let i = 0, at = row * words.length; i < words.length; i++, at++) {
+      const word = words[i]!;
+      if (((values[at]! ^ flow[word]!) & masks[i]! & mask[word]!) !== 0) return false;
+    }
+    return true;
+  }
+
+  /** The row is at least as specific as `target`. */
+  #within(subtable: Subtable, row: number, target: Match): boolean {
+    const { words, masks, values } = subtable;
+    let seen = 0;
+    for (let i = 0, at = row * words.length; i < words.length; i++, at++) {
+      const word = words[i]!;
+      const bits = target.mask[word]!;
+      if (bits === 0) continue;
+      seen++;
+      if ((bits & ~masks[i]!) !== 0 || ((values[at]! ^ target.flow[word]!) & bits) !== 0) return false;
+    }
+    return seen === countWords(target.mask);
   }
 }
+
+const SCRATCH = new Int32Array(FLOW_WORDS);
+
+function grow(array: Int32Array<ArrayBuffer>, capacity: number): Int32Array<ArrayBuffer> {
+  const grown = new Int32Array(capacity);
+  grown.set(array);
+  return grown;
+}
+
+function countWords(mask: Flow): number {
+  let count = 0;
+  for (let word = 0; word < FLOW_WORDS; word++) if (mask[word] !== 0) count++;
+  return count;
+}
+
+function hashMask(mask: Flow): number {
+  let hash = 0;
+  for (let word = 0; word < FLOW_WORDS; word++)
+    if (mask[word] !== 0) hash = mixHash(hash + word, mask[word]!);
+  return finishHash(hash);
+}
+
+function makeTries(names: readonly string[]): PrefixTrie[] {
+  const tries: PrefixTrie[] = [];
+  for (const name of names) {
+    const field = fieldByName(name);
+    if (field === undefined || (field.bits !== 32 && field.bits !== 64 && field.bits !== 128)) continue;
+    if (tries.length < 4) tries.push(new PrefixTrie(field.places[0]![0], field.bits));
+  }
+  return tries;
+}
+
+function countPrefix(trie: PrefixTrie, row: Flow, length: number, by: 1 | -1): void {
+  if (by > 0) trie.insert(row, trie.word, length);
+  else trie.remove(row, trie.word, length);
+}
+
+/** IPv6 addresses mean something in IPv6 packets only; the IPv4 words serve ARP too. */
+function trieApplies(trie: PrefixTrie, flow: Flow): boolean {
+  const type = flow[W_ETH_TYPE]!;
+  if (trie.word === W_IPV6_SRC || trie.word === W_IPV6_DST) return type === 0x86dd;
+  if (trie.word < W_IPV6_SRC) return type === 0x0800 || type === 0x0806 || type === 0x8035;
+  return true;
+}
+
+function setPrefix(wildcards: Flow, word: number, bits: number): void {
+  for (; bits >= 32; bits -= 32) wildcards[word++] = -1;
+  if (bits > 0) wildcards[word] = wildcards[word]! | (-1 << (32 - bits));
+}
+
+function prefixIsSet(wildcards: Flow, word: number, bits: number): boolean {
+  for (; bits >= 32; bits -= 32) if (wildcards[word++] !== -1) return false;
+  return bits === 0 || ~wildcards[word]! >>> (32 - bits) === 0;
+}
+
+/** No rule here has the packet's values: everything before the ports counts, and the ports' bits that tell it. */
+function missByPorts(subtable: Subtable, flow: Flow, wildcards: Flow): void {
+  const { words, masks, portsMask } = subtable;
+  PORTS[0] = flow[W_TP]! & portsMask;
+  const bits = subtable.ports!.lookup(PORTS, 0);
+  if (subtable.ports!.hasLength(32)) {
+    subtable.unwildcard(wildcards, words.length); // the ports occur: something else differs
+    return;
+  }
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i]!;
+    if (word === W_TP) continue;
+    if (word > W_TP && word < W_TP + 3) continue;
+    wildcards[word] = wildcards[word]! | masks[i]!;
+  }
+  if (bits > 0) wildcards[W_TP] = wildcards[W_TP]! | (portsMask & (-1 << (32 - bits)));
+}
+
+const PORTS = new Int32Array(1);

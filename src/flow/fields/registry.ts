@@ -10,7 +10,6 @@ export const EXPERIMENTER_CLASS = 0xffff;
 export const NX_EXPERIMENTER = 0x00002320;
 export const ONF_EXPERIMENTER = 0x4f4e4600;
 export const NSH_EXPERIMENTER = 0x005ad650;
-export const ERICSSON_EXPERIMENTER = 0x0000d4a1;
 
 /** Prefix of an OXM name → its class and experimenter. */
 const CLASSES: readonly (readonly [prefix: string, oxmClass: number, experimenter: number])[] = [
@@ -21,7 +20,7 @@ const CLASSES: readonly (readonly [prefix: string, oxmClass: number, experimente
   ["ONFOXM_ET_", EXPERIMENTER_CLASS, ONF_EXPERIMENTER],
   ["NXOXM_ET_", EXPERIMENTER_CLASS, NX_EXPERIMENTER],
   ["NXOXM_NSH_", EXPERIMENTER_CLASS, NSH_EXPERIMENTER],
-  ["ERICOXM_OF_", EXPERIMENTER_CLASS, ERICSSON_EXPERIMENTER],
+  ["ERICOXM_OF_", 0x1000, 0],
 ];
 
 function header(text: string): FieldHeader {

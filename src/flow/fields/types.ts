@@ -68,7 +68,7 @@ export interface FieldRow {
 export interface FieldHeader {
   /** "NXM_OF_ETH_SRC". */
   readonly name: string;
-  /** oxm_class: 0, 1, 0x8000, 0x8001 or 0xffff. */
+  /** oxm_class: 0, 1, 0x1000, 0x8000, 0x8001 or 0xffff. */
   readonly oxmClass: number;
   /** 7-bit oxm_field. */
   readonly number: number;

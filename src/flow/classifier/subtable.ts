@@ -1,0 +1,169 @@
+/**
+ * The rules of one mask: an open-addressed table from the hash of a rule's masked words to a chain of rules with these
+ * values, and for each stage but the last a count of partial hashes.
+ */
+import {
+  FLOW_WORDS,
+  type Flow,
+  W_CT_NW_SRC,
+  W_ETH_DST_HI,
+  W_IPV4_SRC,
+  W_NSH_BASE,
+  W_TP,
+  W_TUN_ID_HI,
+} from "../layout.ts";
+import { finishHash, mixHash } from "../match.ts";
+import { HashCounter } from "./hash-counter.ts";
+import { PrefixTrie } from "./prefix-trie.ts";
+
+export const STAGES = 4;
+
+/** Metadata and registers, then L2, L3, L4: what changes least from packet to packet is looked at first. */
+export function stageOf(word: number): number {
+  if (word < W_ETH_DST_HI) return 0;
+  if (word < W_IPV4_SRC) return 1;
+  if (word < W_TP) return 2;
+  if (word < W_CT_NW_SRC) return 3;
+  if (word >= W_NSH_BASE && word < W_TUN_ID_HI) return 2;
+  return 0;
+}
+
+/** Length of a prefix mask over `bits` bits, or 0 when the mask is empty or not a prefix. */
+export function prefixLength(mask: Flow, word: number, bits: number): number {
+  let length = 0;
+  for (let i = 0; i < bits >>> 5; i++) {
+    const part = mask[word + i]!;
+    const ones = Math.clz32(~part);
+    if (ones < 32 && part << ones !== 0) return 0;
+    if (length !== i * 32) {
+      if (part !== 0) return 0;
+      continue;
+    }
+    length += ones;
+  }
+  return length;
+}
+
+export class Subtable {
+  readonly id: number;
+  readonly hash: number;
+  /** Words with mask bits, in stage order, and their bits. */
+  readonly words: Int32Array;
+  readonly masks: Int32Array;
+  /** End of each stage in `words`. */
+  readonly stageEnds = new Int32Array(STAGES);
+  /** The last stage that has words. */
+  readonly lastStage: number;
+  readonly stageHashes: HashCounter[];
+  /** Prefix length of each of the classifier's tries in this mask, 0 for none. */
+  readonly trieLengths: Int32Array;
+  /** Ports of the rules here; only when the mask has port bits. */
+  readonly ports: PrefixTrie | undefined;
+  readonly portsMask: number;
+
+  /** Upper bound of the priorities here; exact unless `stale`. */
+  maxPriority = -1;
+  stale = false;
+  readonly priorities = new Map<number, number>();
+
+  /** Masked values, `words.length` a row. */
+  values: Int32Array;
+  rows = 0;
+  freeRows: number[] = [];
+
+  /** Heads of chains: rule + 1, 0 for an empty slot. */
+  slots = new Int32Array(8);
+  chains = 0;
+
+  constructor(id: number, hash: number, mask: Flow, tries: readonly PrefixTrie[]) {
+    this.id = id;
+    this.hash = hash;
+    const words: number[] = [];
+    for (let stage = 0; stage < STAGES; stage++) {
+      for (let word = 0; word < FLOW_WORDS; word++)
+        if (mask[word] !== 0 && stageOf(word) === stage) words.push(word);
+      this.stageEnds[stage] = words.length;
+    }
+    this.words = Int32Array.from(words);
+    this.masks = Int32Array.from(words, (word) => mask[word]!);
+    let last = STAGES - 1;
+    while (last > 0 && this.stageEnds[last - 1] === words.length) last--;
+    this.lastStage = last;
+    this.stageHashes = [];
+    for (let stage = 0; stage < last; stage++) this.stageHashes.push(new HashCounter());
+    this.trieLengths = Int32Array.from(tries, (trie) => prefixLength(mask, trie.word, trie.bits));
+    this.portsMask = mask[W_TP]!;
+    this.ports = this.portsMask !== 0 ? new PrefixTrie(W_TP, 32) : undefined;
+    this.values = new Int32Array(words.length * 4);
+  }
+
+  hasMask(mask: Flow): boolean {
+    let bits = 0;
+    for (let word = 0; word < FLOW_WORDS; word++) if (mask[word] !== 0) bits++;
+    if (bits !== this.words.length) return false;
+    for (let i = 0; i < bits; i++) if (mask[this.words[i]!] !== this.masks[i]) return false;
+    return true;
+  }
+
+  /** The running hash over words `from` … `to`-1 of `words`. */
+  hashWords(flow: Flow, hash: number, from: number, to: number): number {
+    const { words, masks } = this;
+    for (let i = from; i < to; i++) hash = mixHash(hash, flow[words[i]!]! & masks[i]!);
+    return hash;
+  }
+
+  /** The hash that rules are found by. */
+  hashAll(flow: Flow): number {
+    return finishHash(this.hashWords(flow, 0, 0, this.words.length));
+  }
+
+  rowEquals(row: number, flow: Flow): boolean {
+    const { words, masks, values } = this;
+    const count = words.length;
+    for (let i = 0, at = row * count; i < count; i++, at++) {
+      if (((flow[words[i]!]! & masks[i]!) ^ values[at]!) !== 0) return false;
+    }
+    return true;
+  }
+
+  /** Copies the masked words of `flow` into a free row. */
+  addRow(flow: Flow): number {
+    const count = this.words.length;
+    const row = this.freeRows.pop() ?? this.rows++;
+    if ((row + 1) * count > this.values.length) {
+      const grown = new Int32Array(Math.max(this.values.length * 2, (row + 1) * count));
+      grown.set(this.values);
+      this.values = grown;
+    }
+    for (let i = 0, at = row * count; i < count; i++, at++)
+      this.values[at] = flow[this.words[i]!]! & this.masks[i]!;
+    return row;
+  }
+
+  /** Writes a row's values at their words of an otherwise empty flow row. */
+  expand(row: number, flow: Flow): void {
+    const count = this.words.length;
+    for (let i = 0; i < count; i++) flow[this.words[i]!] = this.values[row * count + i]!;
+  }
+
+  /** Ors the mask bits of `words` before `end` into `wildcards`. */
+  unwildcard(wildcards: Flow, end: number): void {
+    const { words, masks } = this;
+    for (let i = 0; i < end; i++) wildcards[words[i]!] = wildcards[words[i]!]! | masks[i]!;
+  }
+
+  countPriority(priority: number, by: 1 | -1): void {
+    const count = (this.priorities.get(priority) ?? 0) + by;
+    if (count > 0) this.priorities.set(priority, count);
+    else this.priorities.delete(priority);
+    if (by > 0 && priority > this.maxPriority) this.maxPriority = priority;
+    if (count === 0 && priority === this.maxPriority) this.stale = true;
+  }
+
+  refreshMax(): void {
+    this.stale = false;
+    this.maxPriority = -1;
+    for (const priority of this.priorities.keys())
+      if (priority > this.maxPriority) this.maxPriority = priority;
+  }
+}
