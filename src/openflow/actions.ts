@@ -7,26 +7,30 @@
  * Where several wire forms mean the same action, `raw` remembers which one it was when the text differs
  * (`load:` against `set_field:`); encoders choose the best form of the version themselves.
  */
-import type { Field } from "../flow/fields.ts";
+import type { Field } from "../flow/fields/index.ts";
 import type { Match } from "../flow/match.ts";
 
-/** OpenFlow port in the switch's 32-bit numbering: 1.0's 16-bit reserved ports 0xfff8-0xffff become 0xfffffff8 and up. */
+/**
+ * OpenFlow port as the switch numbers it: 16 bits. From 1.1 on the wire has 32: reserved ports 0xffffffxx are 0xffxx
+ * here, and codecs translate (ports.ts).
+ */
 export type OfpPort = number;
 
-/** 0xffffff00: ports below are physical. */
-export const OFPP_MAX = 0xffffff00;
-export const OFPP_UNSET = 0xfffffff7;
-export const OFPP_IN_PORT = 0xfffffff8;
-export const OFPP_TABLE = 0xfffffff9;
-export const OFPP_NORMAL = 0xfffffffa;
-export const OFPP_FLOOD = 0xfffffffb;
-export const OFPP_ALL = 0xfffffffc;
-export const OFPP_CONTROLLER = 0xfffffffd;
-export const OFPP_LOCAL = 0xfffffffe;
+/** Ports below are physical. */
+export const OFPP_MAX = 0xff00;
+export const OFPP_UNSET = 0xfff7;
+export const OFPP_IN_PORT = 0xfff8;
+export const OFPP_TABLE = 0xfff9;
+export const OFPP_NORMAL = 0xfffa;
+export const OFPP_FLOOD = 0xfffb;
+export const OFPP_ALL = 0xfffc;
+export const OFPP_CONTROLLER = 0xfffd;
+export const OFPP_LOCAL = 0xfffe;
 /** "No port" in actions, "any port" in out_port of a flow_mod or stats request. */
-export const OFPP_NONE = 0xffffffff;
-export const OFPP_ANY = 0xffffffff;
+export const OFPP_NONE = 0xffff;
+export const OFPP_ANY = 0xffff;
 
+export const OFPG_MAX = 0xffffff00;
 export const OFPG_ALL = 0xfffffffc;
 export const OFPG_ANY = 0xffffffff;
 
@@ -97,10 +101,12 @@ export interface BundleAction {
 export interface SetField {
   type: "set_field";
   field: Field;
-  /** Big-endian, `field.bytes` long (variable-length tun_metadata: as long as the value). */
-  value: Uint8Array;
-  /** Same length; undefined: all bits. */
-  mask: Uint8Array | undefined;
+  /** Value bits outside the mask are zero. */
+  value: bigint;
+  /** All `field.bits` ones: the whole field. */
+  mask: bigint;
+  /** Bytes on the wire: `field.bytes`, or the length given for tun_metadata. */
+  bytes: number;
   /** Printed and, where the version allows it, encoded as NXAST_REG_LOAD (`load:`). */
   load: boolean;
 }
@@ -221,8 +227,8 @@ export interface Resubmit {
 /** What a learned flow gets: a match on, a load into, or an output to bits. */
 export interface LearnSpec {
   kind: "match" | "load" | "output";
-  /** A constant, big-endian, `ceil(bits / 8)` bytes right-aligned; or bits of the packet's flow. */
-  src: Uint8Array | Subfield;
+  /** A constant, or bits of the packet's flow. */
+  src: bigint | Subfield;
   bits: number;
   /** Undefined for `output`. */
   dst: Subfield | undefined;

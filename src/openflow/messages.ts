@@ -2,8 +2,9 @@
  * OpenFlow messages in version-independent form, told apart by `type` (upstream ofp-util and its neighbours).
  * The codec (`codec.ts`) turns bytes into these and back for versions 1.0 to 1.5 and the Nicira and ONF
  * extensions. 64-bit cookies are bigint; counters are bigint where the wire has 64 bits, and UNKNOWN64 means
- * "not counted". Ports are 32-bit numbers (`OfpPort`), whatever the version.
+ * "not counted". Ports are the switch's 16-bit numbers (`OfpPort`), whatever the version.
  */
+import type { Field } from "../flow/fields/index.ts";
 import type { Match } from "../flow/match.ts";
 import type { Ofpact, OfpPort } from "./actions.ts";
 
@@ -283,7 +284,7 @@ export interface GroupProps {
   selectionMethod: string;
   selectionMethodParam: bigint;
   /** Field name and mask (big-endian), in registry order. */
-  fields: { field: import("../flow/fields.ts").Field; value: Uint8Array }[];
+  fields: { field: Field; value: bigint }[];
 }
 export interface GroupMod {
   type: "group-mod";
