@@ -131,7 +131,8 @@ export function parseDatum(type: ColumnType, text: string, named?: NamedUuids): 
       keys.push(element(type.key, token, named));
       parser.spaces();
       if (!parser.accept("=")) {
-        if (parser.at === text.length) throw parser.fail('syntax error at end of input expecting "="');
+        // The original prints a NUL there, which ends its message.
+        if (parser.at === text.length) throw parser.fail('syntax error at "');
         throw parser.fail(`syntax error at "${text[parser.at]}" expecting "="`);
       }
       parser.spaces();

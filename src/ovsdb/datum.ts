@@ -148,6 +148,9 @@ const SHOWN_UNLIMITED = 4294967295;
 
 function wrongSize(type: ColumnType, json: Json, count: number): OvsdbError {
   const kind = type.value === undefined ? "set" : "map";
+  if (type.min === type.max) {
+    return syntaxError(json, `${kind} must have exactly one member but ${count} are present`);
+  }
   const max = type.max === Number.POSITIVE_INFINITY ? SHOWN_UNLIMITED : type.max;
   return syntaxError(json, `${kind} must have ${type.min} to ${max} members but ${count} are present`);
 }

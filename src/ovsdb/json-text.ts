@@ -28,25 +28,14 @@ export function quote(text: string): string {
  */
 export function realText(value: number): string {
   if (Number.isInteger(value) && Math.abs(value) < 1e15) return String(value === 0 ? 0 : value);
-  let digits = value.toPrecision(15);
-  if (Number(digits) !== value) digits = value.toPrecision(17);
-  if (Number(digits) === value && digits.length > 17) {
-    const shortest = String(value);
-    if (!shortest.includes("e"))
-      digits = Number(value.toPrecision(16)) === value ? value.toPrecision(16) : digits;
-  }
-  const [mantissa, exponent] = digits.toLowerCase().split("e") as [string, string | undefined];
-  if (exponent !== undefined) return `${trimZeros(mantissa)}e${padExponent(Number(exponent))}`;
-  const power = value === 0 ? 0 : Math.floor(Math.log10(Math.abs(value)));
-  if (power < -4) {
-    const [m, e] = value.toExponential(significant(digits) - 1).split("e") as [string, string];
-    return `${trimZeros(m)}e${padExponent(Number(e))}`;
-  }
-  return trimZeros(mantissa);
-}
-
-function significant(digits: string): number {
-  return Math.max(1, digits.replace(/^-?0*\.?0*/, "").replace(".", "").length);
+  let precision = 15;
+  while (precision < 17 && Number(value.toPrecision(precision)) !== value) precision++;
+  // JavaScript goes over to exponents below 1e-6, C below 1e-4.
+  const digits = Math.abs(value) < 1e-4 ? value.toExponential(precision - 1) : value.toPrecision(precision);
+  const [mantissa, exponent] = digits.split("e") as [string, string | undefined];
+  return exponent === undefined
+    ? trimZeros(mantissa)
+    : `${trimZeros(mantissa)}e${padExponent(Number(exponent))}`;
 }
 
 function trimZeros(text: string): string {

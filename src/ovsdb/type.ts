@@ -244,9 +244,15 @@ export function hasConstraints(base: BaseType): boolean {
 /** "set of up to 3 integers", "map of (string, integer) pairs", "string": for messages about text forms. */
 export function describeType(type: ColumnType): string {
   if (isScalar(type)) return type.key.type;
-  const limit = type.max === Number.POSITIVE_INFINITY ? "" : `up to ${type.max} `;
-  const least = type.min === 1 && type.max > 1 ? "1 or more " : "";
-  const count = limit !== "" ? limit : least;
+  const least = type.min === 1;
+  const count =
+    type.max === Number.POSITIVE_INFINITY
+      ? least
+        ? "1 or more "
+        : ""
+      : least && type.max > 1
+        ? `1 to ${type.max} `
+        : `up to ${type.max} `;
   if (type.value !== undefined) return `map of ${count}(${type.key.type}, ${type.value.type}) pairs`;
   return `set of ${count}${type.key.type === "boolean" ? "booleans" : `${type.key.type}s`}`;
 }

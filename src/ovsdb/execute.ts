@@ -1,0 +1,345 @@
+/**
+ * The operations of "transact" (RFC 7047 section 5.2), run in order on a Transaction. Results are made as JSON text at
+ * once, because nobody but the client looks at them.
+ */
+import { parseUuid } from "./atom.ts";
+import type { Condition } from "./condition.ts";
+import { conditionFromJson } from "./condition.ts";
+import type { Datum } from "./datum.ts";
+import { checkDatum, datumJsonText } from "./datum.ts";
+import { OvsdbError, syntaxError } from "./error.ts";
+import type { Json } from "./json-text.ts";
+import { isArray, quote, sortedText } from "./json-text.ts";
+import { mutationFromJson } from "./mutation.ts";
+import { ObjectParser } from "./object-parser.ts";
+import type { Column } from "./schema.ts";
+import { columnSetFromJson } from "./schema.ts";
+import type { Database, Row, Table } from "./table.ts";
+import { rowDatum, rowFromJson } from "./table.ts";
+import { Transaction } from "./transaction.ts";
+
+export interface ExecuteContext {
+  readonly database: Database;
+  /** Makes UUIDs. */
+  readonly uuid: () => string;
+  /** Operations that write fail, as on a backup server or a read-only remote. */
+  readonly readOnly: boolean;
+  /** Is the lock of that name held by the client? */
+  readonly holdsLock: (name: string) => boolean;
+  /** Milliseconds since the request came in. */
+  readonly elapsed: number;
+  /** Role-based access control; undefined: everything is allowed. */
+  readonly access?: AccessCheck | undefined;
+}
+
+/** Each throws or returns an OvsdbError-free verdict: false means "permission error". */
+export interface AccessCheck {
+  insert(table: Table, columns: readonly Column[], datums: readonly Datum[]): boolean;
+  remove(table: Table, row: Row): boolean;
+  update(table: Table, row: Row, columns: readonly Column[]): boolean;
+  readonly who: string;
+}
+
+/** `text`: the result array. `transaction`: prepared, not finished; undefined after a failure (nothing changed). */
+export interface Executed {
+  readonly kind: "done";
+  readonly results: string[];
+  readonly transaction: Transaction | undefined;
+  readonly durable: boolean;
+}
+
+/** A "wait" is not yet satisfied: run the whole again when `table` has changed, or when `timeout` ms have passed since the request. */
+export interface Waiting {
+  readonly kind: "wait";
+  readonly table: Table;
+  readonly timeout: number | undefined;
+}
+
+class Retry {
+  readonly table: Table;
+  readonly timeout: number | undefined;
+  constructor(table: Table, timeout: number | undefined) {
+    this.table = table;
+    this.timeout = timeout;
+  }
+}
+
+/** `operations` are the params of "transact" after the database's name. */
+export function execute(context: ExecuteContext, operations: readonly Json[]): Executed | Waiting {
+  const run = new Execution(context);
+  const results: string[] = [];
+  for (let i = 0; i < operations.length; i++) {
+    try {
+      const parser = new ObjectParser(operations[i]!, `ovsdb operation ${i + 1} of ${operations.length}`);
+      results.push(run.operation(operations[i]!, parser));
+    } catch (error) {
+      run.transaction.abort();
+      if (error instanceof Retry) return { kind: "wait", table: error.table, timeout: error.timeout };
+      if (!(error instanceof OvsdbError)) throw error;
+      results.push(sortedText(error.toJson()));
+      while (results.length < operations.length) results.push("null");
+      return { kind: "done", results, transaction: undefined, durable: false };
+    }
+  }
+  try {
+    run.transaction.prepare();
+  } catch (error) {
+    run.transaction.abort();
+    if (!(error instanceof OvsdbError)) throw error;
+    results.push(sortedText(error.toJson()));
+    return { kind: "done", results, transaction: undefined, durable: false };
+  }
+  return { kind: "done", results, transaction: run.transaction, durable: run.durable };
+}
+
+type Operation = (run: Execution, parser: ObjectParser, json: Json) => string;
+
+class Execution {
+  readonly context: ExecuteContext;
+  readonly transaction: Transaction;
+  durable = false;
+  readonly #symbols = new Map<string, { uuid: string; defined: boolean }>();
+
+  constructor(context: ExecuteContext) {
+    this.context = context;
+    this.transaction = new Transaction(context.database, context.uuid);
+  }
+
+  readonly named = (name: string): string => this.symbol(name).uuid;
+
+  symbol(name: string): { uuid: string; defined: boolean } {
+    let symbol = this.#symbols.get(name);
+    if (symbol === undefined)
+      this.#symbols.set(name, (symbol = { uuid: this.context.uuid(), defined: false }));
+    return symbol;
+  }
+
+  operation(json: Json, parser: ObjectParser): string {
+    const name = parser.member("op", "id") as string;
+    const operation = Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name]! : undefined;
+    if (operation === undefined) throw parser.fail(`No operation "${name}"`);
+    return operation(this, parser, json);
+  }
+
+  table(parser: ObjectParser): Table {
+    const name = parser.member("table", "id") as string;
+    const table = this.context.database.tables.get(name);
+    if (table === undefined) throw parser.fail(`No table named ${name}.`);
+    return table;
+  }
+
+  checkWritable(name: string): void {
+    if (!this.context.readOnly) return;
+    throw new OvsdbError(
+      "not allowed",
+      `${name} operation not allowed when database server is in read only mode`,
+    );
+  }
+
+  denied(table: Table): OvsdbError {
+    const what = `RBAC rules for client "${this.context.access!.who}" prohibit`;
+    return new OvsdbError("permission error", `${what} modification of table ${quote(table.name)}.`);
+  }
+}
+
+/** Rows that match, found by UUID where the condition says so. A copy: callers change the table. */
+function matches(table: Table, condition: Condition): Row[] {
+  if (condition.uuid !== undefined) {
+    const row = table.rows.get(condition.uuid);
+    return row !== undefined && condition.test(row) ? [row] : [];
+  }
+  const rows: Row[] = [];
+  for (const row of table.rows.values()) if (condition.test(row)) rows.push(row);
+  return rows;
+}
+
+function rowText(row: Row, columns: readonly Column[]): string {
+  let text = "";
+  for (const column of columns) {
+    text += `${text === "" ? "{" : ","}"${column.name}":${datumJsonText(column.type, rowDatum(row, column))}`;
+  }
+  return text === "" ? "{}" : `${text}}`;
+}
+
+function insert(run: Execution, parser: ObjectParser): string {
+  const table = run.table(parser);
+  const name = parser.optional("uuid-name", "id") as string | undefined;
+  const given = parser.optional("uuid", "string") as string | undefined;
+  const rowJson = parser.member("row", "object");
+  run.checkWritable("insert");
+  parser.finish();
+  let uuid = given === undefined ? undefined : parseUuid(given);
+  if (given !== undefined) {
+    if (uuid === undefined) throw syntaxError(given, "bad uuid");
+    if (!run.transaction.isFree(table, uuid)) {
+      const what =
+        "This UUID would duplicate a UUID already present within the table or deleted within the same transaction.";
+      throw new OvsdbError("duplicate uuid", what, quote(given));
+    }
+  }
+  if (name !== undefined) {
+    const symbol = run.symbol(name);
+    if (symbol.defined) {
+      const what = 'This "uuid-name" appeared on an earlier "insert" operation.';
+      throw new OvsdbError("duplicate uuid-name", what, quote(name));
+    }
+    if (uuid !== undefined) symbol.uuid = uuid;
+    else uuid = symbol.uuid;
+    symbol.defined = true;
+  }
+  const { columns, datums } = rowFromJson(table, rowJson, { named: run.named });
+  for (let i = 0; i < columns.length; i++) checkDatum(columns[i]!.type, datums[i]!);
+  if (run.context.access?.insert(table, columns, datums) === false) {
+    const what = `RBAC rules for client "${run.context.access.who}" prohibit row insertion into table "${table.name}".`;
+    throw new OvsdbError("permission error", what);
+  }
+  const row = run.transaction.insert(table, uuid ?? run.context.uuid(), columns, datums);
+  return `{"uuid":["uuid","${row.uuid}"]}`;
+}
+
+function select(run: Execution, parser: ObjectParser): string {
+  const table = run.table(parser);
+  const where = parser.member("where", "array");
+  const columnsJson = parser.optional("columns", "array");
+  parser.finish();
+  const condition = conditionFromJson(table, where, run.named);
+  const columns = columnSetFromJson(columnsJson, table.schema);
+  const rows = matches(table, condition).map((row) => rowText(row, columns));
+  // Rows that are equal in the columns asked for are given once.
+  const distinct = columnsJson === undefined ? rows : [...new Set(rows)];
+  return `{"rows":[${distinct.join(",")}]}`;
+}
+
+function update(run: Execution, parser: ObjectParser, json: Json): string {
+  const table = run.table(parser);
+  const where = parser.member("where", "array");
+  const rowJson = parser.member("row", "object");
+  run.checkWritable("update");
+  parser.finish();
+  const { columns, datums } = rowFromJson(table, rowJson, { named: run.named });
+  for (const column of columns) {
+    if (column.mutable && column.index >= 0) continue;
+    const what = `Cannot update immutable column ${column.name} in table ${table.name}.`;
+    throw new OvsdbError("constraint violation", what, sortedText(json));
+  }
+  const rows = matches(table, conditionFromJson(table, where, run.named));
+  for (const row of rows) {
+    if (run.context.access?.update(table, row, columns) === false) throw run.denied(table);
+    for (let i = 0; i < columns.length; i++) run.transaction.set(row, columns[i]!, datums[i]!);
+  }
+  return `{"count":${rows.length}}`;
+}
+
+function mutate(run: Execution, parser: ObjectParser): string {
+  const table = run.table(parser);
+  const where = parser.member("where", "array");
+  const list = parser.member("mutations", "array") as readonly Json[];
+  run.checkWritable("mutate");
+  parser.finish();
+  const mutations = list.map((item) => mutationFromJson(table, item, run.named));
+  const rows = matches(table, conditionFromJson(table, where, run.named));
+  const columns = mutations.map((mutation) => mutation.column);
+  for (const row of rows) {
+    if (run.context.access?.update(table, row, columns) === false) throw run.denied(table);
+    for (const { column, apply } of mutations)
+      run.transaction.set(row, column, apply(row.data[column.index]!));
+  }
+  return `{"count":${rows.length}}`;
+}
+
+function remove(run: Execution, parser: ObjectParser): string {
+  const table = run.table(parser);
+  const where = parser.member("where", "array");
+  run.checkWritable("delete");
+  parser.finish();
+  const rows = matches(table, conditionFromJson(table, where, run.named));
+  for (const row of rows) {
+    if (run.context.access?.remove(table, row) === false) {
+      const what = `RBAC rules for client "${run.context.access.who}" prohibit row deletion from table "${table.name}".`;
+      throw new OvsdbError("permission error", what);
+    }
+    run.transaction.remove(row);
+  }
+  return `{"count":${rows.length}}`;
+}
+
+function wait(run: Execution, parser: ObjectParser): string {
+  const timeoutJson = parser.optional("timeout", "number") as number | bigint | undefined;
+  const table = run.table(parser);
+  const where = parser.member("where", "array");
+  const columnsJson = parser.optional("columns", "array");
+  const until = parser.member("until", "string") as string;
+  const rowsJson = parser.member("rows", "array") as readonly Json[];
+  parser.finish();
+  const timeout = timeoutJson === undefined ? undefined : Number(timeoutJson);
+  if (timeout !== undefined && timeout < 0) throw syntaxError(timeoutJson!, "timeout must be nonnegative");
+  const condition = conditionFromJson(table, where, run.named);
+  const columns = columnSetFromJson(columnsJson, table.schema);
+  if (until !== "==" && until !== "!=") throw syntaxError(until, '"until" must be "==" or "!="');
+  const wanted = new Set<string>();
+  for (const rowJson of rowsJson) wanted.add(wantedRow(run, table, columns, rowJson));
+  const found = new Set(matches(table, condition).map((row) => rowText(row, columns)));
+  const equal = found.size === wanted.size && [...wanted].every((row) => found.has(row));
+  if (equal === (until === "==")) return "{}";
+  if (timeout !== undefined && run.context.elapsed >= timeout) {
+    throw new OvsdbError("timed out", `"where" clause test failed`);
+  }
+  throw new Retry(table, timeout);
+}
+
+const ZERO = `["uuid","00000000-0000-0000-0000-000000000000"]`;
+
+function wantedRow(run: Execution, table: Table, columns: readonly Column[], json: Json): string {
+  const values = rowFromJson(table, json, { named: run.named });
+  let text = "";
+  for (const column of columns) {
+    const at = values.columns.indexOf(column);
+    let value: string;
+    if (at >= 0) value = datumJsonText(column.type, values.datums[at]!);
+    else if (column.index < 0) value = ZERO;
+    else value = datumJsonText(column.type, table.defaults[column.index]!);
+    text += `${text === "" ? "{" : ","}"${column.name}":${value}`;
+  }
+  return text === "" ? "{}" : `${text}}`;
+}
+
+const OPERATIONS: Readonly<Record<string, Operation>> = {
+  insert,
+  select,
+  update,
+  mutate,
+  delete: remove,
+  wait,
+  commit(run, parser) {
+    const durable = parser.member("durable", "boolean") as boolean;
+    run.checkWritable("commit");
+    parser.finish();
+    run.durable ||= durable;
+    return "{}";
+  },
+  abort(_run, parser) {
+    parser.finish();
+    throw new OvsdbError("aborted", "aborted by request");
+  },
+  comment(run, parser) {
+    const comment = parser.member("comment", "string") as string;
+    parser.finish();
+    run.transaction.addComment(comment);
+    return "{}";
+  },
+  assert(run, parser) {
+    const lock = parser.member("lock", "id") as string;
+    parser.finish();
+    if (!run.context.holdsLock(lock)) throw new OvsdbError("not owner", `Asserted lock ${lock} not held.`);
+    return "{}";
+  },
+};
+
+/** Checks the outer form of "transact" params: an array that begins with a string. */
+export function operationsOf(params: Json, database: Database): readonly Json[] {
+  if (!isArray(params)) throw syntaxError(params, "array expected");
+  if (params[0] !== database.schema.name) {
+    throw syntaxError(params, "database name expected as first parameter");
+  }
+  return params.slice(1);
+}

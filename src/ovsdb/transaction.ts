@@ -1,0 +1,408 @@
+/**
+ * One transaction on a Database: changes are made in place as operations run and noted here, so that reading is plain
+ * reading and undoing costs what was done; `prepare` then checks what only the whole can show (references, garbage,
+ * row limits, unique indexes) and `finish` makes it permanent. Costs what it touches.
+ *
+ * Deviation: upstream can leave a dangling weak reference in a row that the same transaction changed; we look at all
+ * referrers of a deleted row.
+ */
+import type { Atom } from "./atom.ts";
+import { Datum, equalDatums } from "./datum.ts";
+import { formatDatum } from "./datum-text.ts";
+import { constraintViolation, OvsdbError } from "./error.ts";
+import type { Column } from "./schema.ts";
+import type { Database, Reference, Table } from "./table.ts";
+import { indexKey, Row, rowDatum } from "./table.ts";
+
+/** What the transaction does to one row. */
+export class Change {
+  readonly row: Row;
+  /** Undefined: the row is new. */
+  readonly old: readonly Datum[] | undefined;
+  deleted = false;
+  /** `row.data` is the transaction's own copy; before the first write it is `old` itself. */
+  owned = false;
+
+  constructor(row: Row, old: readonly Datum[] | undefined) {
+    this.row = row;
+    this.old = old;
+  }
+
+  isInsert(): boolean {
+    return this.old === undefined && !this.deleted;
+  }
+
+  /** Neither inserted, deleted nor different. */
+  isNoop(): boolean {
+    if (this.old === undefined) return this.deleted;
+    if (this.deleted) return false;
+    for (let i = 0; i < this.old.length; i++) if (!equalDatums(this.old[i]!, this.row.data[i]!)) return false;
+    return true;
+  }
+}
+
+export class Transaction {
+  readonly database: Database;
+  /** By table, then row; a row deleted in the transaction that made it stays as a no-op. */
+  readonly changes = new Map<Table, Map<string, Change>>();
+  readonly #random: () => string;
+  comment: string | undefined = undefined;
+  /** Strong reference counts of rows that the transaction does not otherwise touch. */
+  readonly #deltas = new Map<Row, number>();
+
+  /** `random` makes UUIDs. */
+  constructor(database: Database, random: () => string) {
+    this.database = database;
+    this.#random = random;
+  }
+
+  newUuid(): string {
+    return this.#random();
+  }
+
+  addComment(text: string): void {
+    this.comment = this.comment === undefined ? text : `${this.comment}\n${text}`;
+  }
+
+  #changesOf(table: Table): Map<string, Change> {
+    let changes = this.changes.get(table);
+    if (changes === undefined) this.changes.set(table, (changes = new Map()));
+    return changes;
+  }
+
+  #change(row: Row): Change {
+    const changes = this.#changesOf(row.table);
+    let change = changes.get(row.uuid);
+    if (change === undefined) changes.set(row.uuid, (change = new Change(row, row.data)));
+    return change;
+  }
+
+  /** Is the UUID free: neither in the table nor deleted from it in this transaction? */
+  isFree(table: Table, uuid: string): boolean {
+    return !table.rows.has(uuid) && this.changes.get(table)?.has(uuid) !== true;
+  }
+
+  insert(table: Table, uuid: string, columns: readonly Column[], datums: readonly Datum[]): Row {
+    const data = table.defaults.slice();
+    for (let i = 0; i < columns.length; i++) if (columns[i]!.index >= 0) data[columns[i]!.index] = datums[i]!;
+    const row = new Row(table, uuid, this.database.nextVersion(), data);
+    table.rows.set(uuid, row);
+    const change = new Change(row, undefined);
+    change.owned = true;
+    this.#changesOf(table).set(uuid, change);
+    return row;
+  }
+
+  set(row: Row, column: Column, datum: Datum): void {
+    const index = column.index;
+    if (row.data[index] === datum) return;
+    const change = this.#change(row);
+    if (!change.owned) {
+      row.data = row.data.slice();
+      change.owned = true;
+    }
+    (row.data as Datum[])[index] = datum;
+  }
+
+  remove(row: Row): void {
+    const change = this.#change(row);
+    change.deleted = true;
+    row.table.rows.delete(row.uuid);
+  }
+
+  /** Undoes everything. The transaction must not be used afterwards. */
+  abort(): void {
+    for (const [table, changes] of this.changes) {
+      for (const { row, old, deleted } of changes.values()) {
+        if (old === undefined) table.rows.delete(row.uuid);
+        else {
+          row.data = old;
+          if (deleted) table.rows.set(row.uuid, row);
+        }
+      }
+    }
+    this.changes.clear();
+  }
+
+  /** Checks the whole; throws OvsdbError (call `abort` then). Afterwards only real changes remain in `changes`. */
+  prepare(): void {
+    this.#checkStrong();
+    this.#collectGarbage();
+    this.#checkRowLimits();
+    this.#dropWeak();
+    this.#dropNoops();
+    this.#checkIndexes();
+  }
+
+  get isEmpty(): boolean {
+    return this.changes.size === 0;
+  }
+
+  /** Makes the changes permanent: reference counts, indexes, referrers, versions. */
+  finish(): void {
+    for (const [row, delta] of this.#deltas) row.references += delta;
+    for (const [table, changes] of this.changes) {
+      for (const change of changes.values()) {
+        if (change.old !== undefined && !change.deleted) change.row.version = this.database.nextVersion();
+        this.#moveReferrer(table, change);
+      }
+      table.schema.indexes.forEach((columns, i) => {
+        const index = table.indexes[i]!;
+        for (const change of changes.values()) {
+          if (change.old === undefined || !indexTouched(columns, change)) continue;
+          const key = indexKey(columns, change.row, change.old);
+          if (index.get(key) === change.row) index.delete(key);
+        }
+        for (const change of changes.values()) {
+          if (!change.deleted && (change.old === undefined || indexTouched(columns, change))) {
+            index.set(indexKey(columns, change.row, change.row.data), change.row);
+          }
+        }
+      });
+    }
+  }
+
+  // Strong references.
+
+  #addReference(target: Row, by: number): void {
+    this.#deltas.set(target, (this.#deltas.get(target) ?? 0) + by);
+  }
+
+  #references(row: Row): number {
+    return row.references + (this.#deltas.get(row) ?? 0);
+  }
+
+  #checkStrong(): void {
+    for (const changes of this.changes.values()) {
+      for (const change of changes.values()) this.#countStrong(change);
+    }
+    for (const [table, changes] of this.changes) {
+      for (const { row, deleted, old } of changes.values()) {
+        if (!deleted || old === undefined) continue;
+        const count = this.#references(row);
+        if (count > 0) {
+          const what = `cannot delete ${table.name} row ${row.uuid} because of ${count} remaining reference(s)`;
+          throw new OvsdbError("referential integrity violation", what);
+        }
+      }
+    }
+  }
+
+  /** Notes the difference that a change makes to the counts of the rows it refers to. */
+  #countStrong(change: Change): void {
+    const { row, old, deleted } = change;
+    for (const { column, part, table } of row.table.strong) {
+      const before = old === undefined ? undefined : old[column.index]!;
+      const after = deleted ? undefined : row.data[column.index]!;
+      if (before === after) continue;
+      for (const uuid of removed(before?.[part], after?.[part])) {
+        // A row deleted here is no longer in the table, but still has a count to settle.
+        const target = table.rows.get(uuid) ?? this.changes.get(table)?.get(uuid)?.row;
+        if (target !== undefined) this.#addReference(target, -1);
+      }
+      for (const uuid of removed(after?.[part], before?.[part])) {
+        const target = table.rows.get(uuid) ?? this.changes.get(table)?.get(uuid)?.row;
+        if (
+          target === undefined ||
+          (this.changes.get(table)?.get(uuid)?.old === undefined && !table.rows.has(uuid))
+        ) {
+          const what = `Table ${row.table.name} column ${column.name} row ${row.uuid} references nonexistent row ${uuid} in table ${table.name}.`;
+          throw new OvsdbError("referential integrity violation", what);
+        }
+        this.#addReference(target, 1);
+      }
+    }
+  }
+
+  /** Deletes rows of non-root tables that nobody refers to, and what only they referred to. */
+  #collectGarbage(): void {
+    const candidates: Row[] = [];
+    for (const [table, changes] of this.changes) {
+      if (table.schema.isRoot) continue;
+      for (const change of changes.values()) if (!change.deleted) candidates.push(change.row);
+    }
+    for (const [row, delta] of this.#deltas) {
+      if (delta < 0 && !row.table.schema.isRoot && row.table.rows.get(row.uuid) === row) candidates.push(row);
+    }
+    for (let row = candidates.pop(); row !== undefined; row = candidates.pop()) {
+      if (row.table.rows.get(row.uuid) !== row || this.#references(row) > 0) continue;
+      const data = row.data;
+      this.remove(row);
+      for (const { column, part, table } of row.table.strong) {
+        for (const uuid of data[column.index]![part]!) {
+          const target = table.rows.get(uuid as string);
+          if (target === undefined) continue;
+          this.#addReference(target, -1);
+          if (!table.schema.isRoot) candidates.push(target);
+        }
+      }
+    }
+  }
+
+  #checkRowLimits(): void {
+    for (const table of this.changes.keys()) {
+      const { maxRows } = table.schema;
+      if (table.rows.size <= maxRows) continue;
+      let grown = false;
+      for (const change of this.changes.get(table)!.values()) grown ||= change.isInsert();
+      if (!grown) continue;
+      throw constraintViolation(
+        `transaction causes "${table.name}" table to contain ${table.rows.size} rows, greater than the schema-defined limit of ${maxRows} row(s)`,
+      );
+    }
+  }
+
+  // Weak references.
+
+  #dropWeak(): void {
+    const referrers = new Set<Row>();
+    for (const [table, changes] of this.changes) {
+      for (const { row, deleted } of changes.values()) {
+        if (deleted) for (const from of row.weakFrom ?? []) referrers.add(from);
+        else if (table.weak.length > 0) referrers.add(row);
+      }
+    }
+    for (const row of referrers) {
+      if (row.table.rows.get(row.uuid) !== row) continue;
+      const inserted = this.changes.get(row.table)?.get(row.uuid)?.old === undefined;
+      for (const reference of row.table.weak) this.#dropWeakIn(row, reference, inserted);
+    }
+  }
+
+  #dropWeakIn(row: Row, { column, part, table }: Reference, inTransaction: boolean): void {
+    const datum = row.data[column.index]!;
+    const atoms = datum[part]!;
+    let stays: boolean[] | undefined;
+    for (let i = 0; i < atoms.length; i++) {
+      if (table.rows.has(atoms[i] as string)) continue;
+      stays ??= new Array<boolean>(atoms.length).fill(true);
+      stays[i] = false;
+    }
+    if (stays === undefined) return;
+    const keep = (_: Atom, i: number): boolean => stays[i]!;
+    const rest = new Datum(datum.keys.filter(keep), datum.values?.filter(keep));
+    if (rest.keys.length < column.type.min) {
+      const isNew = inTransaction && this.changes.get(row.table)?.has(row.uuid) === true;
+      const note = isNew ? " (inserted within this transaction)" : "";
+      throw constraintViolation(
+        `Deletion of ${datum.keys.length - rest.keys.length} weak reference(s) to deleted (or never-existing) rows from column "${column.name}" in "${row.table.name}" row ${row.uuid}${note} caused this column to become empty, but constraints on this column disallow an empty column.`,
+      );
+    }
+    this.set(row, column, rest);
+  }
+
+  #dropNoops(): void {
+    for (const [table, changes] of this.changes) {
+      for (const [uuid, change] of changes) {
+        if (!change.isNoop()) continue;
+        if (!change.deleted) change.row.data = change.old!;
+        changes.delete(uuid);
+      }
+      if (changes.size === 0) this.changes.delete(table);
+    }
+  }
+
+  /** Keeps `weakFrom` of the rows referred to. */
+  #moveReferrer(table: Table, { row, old, deleted }: Change): void {
+    if (table.weak.length === 0) return;
+    let touched = old === undefined || deleted;
+    for (const { column } of table.weak) touched ||= old![column.index] !== row.data[column.index];
+    if (!touched) return;
+    if (old !== undefined) {
+      for (const { column, part, table: to } of table.weak) {
+        for (const uuid of old[column.index]![part]!) to.rows.get(uuid as string)?.weakFrom?.delete(row);
+      }
+    }
+    if (deleted) return;
+    for (const { column, part, table: to } of table.weak) {
+      for (const uuid of row.data[column.index]![part]!) {
+        const target = to.rows.get(uuid as string);
+        if (target !== undefined) (target.weakFrom ??= new Set()).add(row);
+      }
+    }
+  }
+
+  // Unique indexes.
+
+  #checkIndexes(): void {
+    for (const [table, changes] of this.changes) {
+      table.schema.indexes.forEach((columns, i) => {
+        const seen = new Map<string, Change>();
+        for (const change of changes.values()) {
+          if (change.deleted || (change.old !== undefined && !indexTouched(columns, change))) continue;
+          const key = indexKey(columns, change.row, change.row.data);
+          const earlier = seen.get(key);
+          if (earlier !== undefined) throw this.#duplicate(table, columns, earlier.row, change.row);
+          seen.set(key, change);
+          const other = table.indexes[i]!.get(key);
+          if (other === undefined || other === change.row) continue;
+          const otherChange = changes.get(other.uuid);
+          if (otherChange !== undefined && (otherChange.deleted || indexTouched(columns, otherChange)))
+            continue;
+          throw this.#duplicate(table, columns, other, change.row);
+        }
+      });
+    }
+  }
+
+  #duplicate(table: Table, columns: readonly Column[], first: Row, second: Row): OvsdbError {
+    const show = (row: Row, data: readonly Datum[]): string =>
+      enumerate(
+        columns.map((column) =>
+          formatDatum(column.type, column.index >= 0 ? data[column.index]! : rowDatum(row, column)),
+        ),
+      );
+    const names = `${columns.length === 1 ? "column" : "columns"} ${enumerate(columns.map((column) => `"${column.name}"`))}`;
+    const tell = (row: Row): string => {
+      const change = this.changes.get(table)?.get(row.uuid);
+      const head = `row, with UUID ${row.uuid},`;
+      if (change === undefined) {
+        return `${head} existed in the database before this transaction and was not modified by the transaction.`;
+      }
+      if (change.old === undefined) return `${head} was inserted by this transaction.`;
+      if (!indexTouched(columns, change)) {
+        return `${head} existed in the database before this transaction, which modified some of the row's columns but not any columns in this index.`;
+      }
+      return `${head} had the following index values before the transaction: ${show(row, change.old)}.`;
+    };
+    return constraintViolation(
+      `Transaction causes multiple rows in "${table.name}" table to have identical values (${show(second, second.data)}) for index on ${names}.  First ${tell(first)}  Second ${tell(second)}`,
+    );
+  }
+}
+
+/** "a", "a and b", "a, b, and c". */
+function enumerate(items: readonly string[]): string {
+  if (items.length <= 2) return items.join(" and ");
+  return `${items.slice(0, -1).join(", ")}, and ${items.at(-1)!}`;
+}
+
+function indexTouched(columns: readonly Column[], { row, old }: Change): boolean {
+  for (const { index } of columns) {
+    if (index >= 0 && old !== undefined && !equalDatums(old[index]!, row.data[index]!)) return true;
+  }
+  return false;
+}
+
+/** Atoms of `from` that are not in `to`. Keys are sorted, values are not, and may repeat: each time counts. */
+function removed(from: readonly Atom[] | undefined, to: readonly Atom[] | undefined): string[] {
+  if (from === undefined || from.length === 0) return [];
+  if (to === undefined || to.length === 0) return from as string[];
+  if (
+    from.length <= 4 &&
+    to.length <= 4 &&
+    new Set(from).size === from.length &&
+    new Set(to).size === to.length
+  ) {
+    return (from as string[]).filter((atom) => !to.includes(atom));
+  }
+  const counts = new Map<Atom, number>();
+  for (const atom of to) counts.set(atom, (counts.get(atom) ?? 0) + 1);
+  const left: string[] = [];
+  for (const atom of from) {
+    const count = counts.get(atom) ?? 0;
+    if (count > 0) counts.set(atom, count - 1);
+    else left.push(atom as string);
+  }
+  return left;
+}
