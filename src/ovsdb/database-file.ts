@@ -1,0 +1,303 @@
+/**
+ * A stand-alone database file: opening (with recovery from a torn tail), appending transactions, syncing, compaction.
+ * Upstream: ovsdb/log, ovsdb/file.
+ *
+ * Every transaction is written before its reply. One that asks to be durable waits for fdatasync, and one fdatasync
+ * serves all that wait; the others are synced within SYNC_DELAY_MS.
+ */
+import type { Clock, Timer } from "../lib/clock.ts";
+import { describeError } from "../lib/errors.ts";
+import type { Disk, DiskFile, DiskLock } from "./disk.ts";
+import { lockFileName } from "./disk.ts";
+import { OvsdbError } from "./error.ts";
+import { jsonText } from "./json-text.ts";
+import { encodeRecord, LogReader } from "./log.ts";
+import { applyRecord, settle, snapshotRecord, transactionRecord } from "./record.ts";
+import type { DatabaseSchema } from "./schema.ts";
+import { schemaFromJson, schemaToJson } from "./schema.ts";
+import { Database } from "./table.ts";
+import type { Transaction } from "./transaction.ts";
+
+export const SYNC_DELAY_MS = 100;
+
+export interface FileContext {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly uuid: () => string;
+  /** A lock is held by `holder` (0: by this process). Called before the error is thrown. */
+  readonly onLocked?: (lockFile: string, holder: number) => void;
+}
+
+/** What a file holds; `torn` is the complaint about what follows the last whole record, if anything does. */
+export interface Loaded {
+  readonly database: Database;
+  readonly records: number;
+  /** Bytes of whole records. */
+  readonly length: number;
+  readonly torn: OvsdbError | undefined;
+}
+
+export function ioError(path: string, what: string, error: unknown): OvsdbError {
+  return new OvsdbError("I/O error", `${path}: ${what} failed (${describeError(error)})`);
+}
+
+function readFile(disk: Disk, path: string): Uint8Array {
+  try {
+    return disk.read(path);
+  } catch (error) {
+    throw ioError(path, "open", error);
+  }
+}
+
+/** The schema alone. Throws OvsdbError. */
+export function readSchema(disk: Disk, path: string): DatabaseSchema {
+  return schemaFromJson(new LogReader(readFile(disk, path), path).next()!.json);
+}
+
+/**
+ * Reads `path` whole. A schema that cannot be read throws; a later record that cannot be read, or applied, ends the
+ * reading and is told in `torn`. `as`: read it with another schema, skipping what that does not know.
+ */
+export function loadFile(disk: Disk, path: string, uuid: () => string, as?: DatabaseSchema): Loaded {
+  const reader = new LogReader(readFile(disk, path), path);
+  const database = new Database(as ?? schemaFromJson(reader.next()!.json), uuid());
+  if (as !== undefined) reader.next();
+  let length = reader.offset;
+  let records = 0;
+  let torn: OvsdbError | undefined;
+  try {
+    for (let record = reader.next(); record !== undefined; record = reader.next()) {
+      applyRecord(database, record.json, { lenient: as !== undefined });
+      records++;
+      length = record.end;
+    }
+  } catch (error) {
+    if (!(error instanceof OvsdbError)) throw error;
+    torn = error;
+  }
+  settle(database);
+  return { database, records, length, torn };
+}
+
+function takeLock(context: FileContext, path: string): DiskLock {
+  const name = lockFileName(path);
+  let lock: DiskLock | { holder: number };
+  try {
+    lock = context.disk.lock(name);
+  } catch (error) {
+    throw new OvsdbError("I/O error", `${path}: failed to lock lockfile (${describeError(error)})`);
+  }
+  if ("release" in lock) return lock;
+  context.onLocked?.(name, lock.holder);
+  const why = lock.holder === 0 ? "Resource deadlock avoided" : "Resource temporarily unavailable";
+  throw new OvsdbError("I/O error", `${path}: failed to lock lockfile (${why})`);
+}
+
+/** Makes a file that holds `schema` and no data. It must not exist, unless `replace`. */
+export function createFile(context: FileContext, path: string, schema: DatabaseSchema): void {
+  const lock = takeLock(context, path);
+  try {
+    let file: DiskFile;
+    try {
+      file = context.disk.open(path, "create");
+    } catch (error) {
+      throw ioError(path, "create", error);
+    }
+    file.write(encodeRecord(jsonText(schemaToJson(schema))), 0);
+    file.syncNow();
+    file.close();
+  } finally {
+    lock.release();
+  }
+}
+
+export class DatabaseFile {
+  readonly path: string;
+  readonly database: Database;
+  /** What was wrong with the tail when the file was opened; it is cut off by the first write. */
+  readonly torn: OvsdbError | undefined;
+  readonly #context: FileContext;
+  /** `path` without symbolic links. */
+  readonly #real: string;
+  #lock: DiskLock | undefined;
+  #file: DiskFile;
+  #length: number;
+  #snapshotLength: number;
+  /** Transactions since the last compaction. */
+  records: number;
+  #syncTimer: Timer | undefined;
+  #dirty = false;
+  #syncing: Promise<void> | undefined;
+  #nextSync: Promise<void> | undefined;
+
+  /** Opens, locks and loads for writing. Throws OvsdbError. */
+  constructor(context: FileContext, path: string) {
+    const { disk } = context;
+    this.#context = context;
+    this.path = path;
+    this.#real = disk.resolve(path);
+    this.#lock = takeLock(context, this.#real);
+    try {
+      const loaded = loadFile(disk, path, context.uuid);
+      this.database = loaded.database;
+      this.records = loaded.records;
+      this.torn = loaded.torn;
+      this.#length = loaded.length;
+      this.#snapshotLength = loaded.length;
+      try {
+        this.#file = disk.open(this.#real, "existing");
+      } catch (error) {
+        throw ioError(path, "open", error);
+      }
+    } catch (error) {
+      this.#lock.release();
+      throw error;
+    }
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  get snapshotLength(): number {
+    return this.#snapshotLength;
+  }
+
+  /** Writes a prepared transaction. Throws an "I/O error", after which the file is as it was. */
+  append(transaction: Transaction): void {
+    const text = transactionRecord(transaction, this.#context.clock.wall());
+    if (text !== undefined) this.#append(text);
+  }
+
+  #append(text: string): void {
+    const record = encodeRecord(text);
+    try {
+      // A torn tail, or what a failed write has left.
+      if (this.#file.size > this.#length) this.#file.truncate(this.#length);
+      this.#file.write(record, this.#length);
+    } catch (error) {
+      const what = `${this.path}: write failed (${describeError(error)})`;
+      try {
+        this.#file.truncate(this.#length);
+      } catch {
+        // The next write will try again.
+      }
+      throw new OvsdbError("I/O error", what);
+    }
+    this.#length += record.length;
+    this.records++;
+    this.#dirty = true;
+    this.#syncTimer ??= this.#context.clock.background(SYNC_DELAY_MS, () => {
+      this.#syncTimer = undefined;
+      if (this.#dirty) this.sync().catch(() => {});
+    });
+  }
+
+  /** Resolves when all that was appended before is on the disk. Callers that come while one sync runs share the next. */
+  sync(): Promise<void> {
+    if (!this.#dirty && this.#syncing === undefined) return Promise.resolve();
+    if (this.#syncing === undefined) return this.#startSync();
+    this.#nextSync ??= this.#syncing.then(
+      () => this.#afterSync(),
+      () => this.#afterSync(),
+    );
+    return this.#nextSync;
+  }
+
+  #afterSync(): Promise<void> {
+    this.#nextSync = undefined;
+    return this.#dirty ? this.#startSync() : Promise.resolve();
+  }
+
+  #startSync(): Promise<void> {
+    this.#dirty = false;
+    const running = this.#file.sync().then(
+      () => {
+        this.#syncing = undefined;
+      },
+      (error: unknown) => {
+        this.#syncing = undefined;
+        this.#dirty = true;
+        throw ioError(this.path, "fsync", error);
+      },
+    );
+    this.#syncing = running;
+    return running;
+  }
+
+  /** Writes the database anew, without its history, and puts the new file in the old one's place. Throws OvsdbError. */
+  compact(comment: string): void {
+    this.replace(this.database, comment);
+  }
+
+  /** Like `compact`, with another content (schema conversion): `database` is what the file holds from then on. */
+  replace(database: Database, comment: string): void {
+    const { disk } = this.#context;
+    const temporary = `${this.#real}.tmp`;
+    const lock = takeLock(this.#context, temporary);
+    try {
+      if (disk.exists(temporary)) disk.unlink(temporary);
+      const file = writeSnapshot(this.#context, temporary, database, comment);
+      try {
+        disk.rename(temporary, this.#real);
+      } catch (error) {
+        file.close();
+        throw new OvsdbError(
+          "I/O error",
+          `failed to rename "${temporary}" to "${this.#real}" (${describeError(error)})`,
+        );
+      }
+      disk.syncFolder(this.#real);
+      this.#file.close();
+      this.#file = file;
+      this.#length = file.size;
+      this.#snapshotLength = file.size;
+      this.records = 0;
+      this.#dirty = false;
+    } finally {
+      lock.release();
+      if (disk.exists(lockFileName(temporary))) disk.unlink(lockFileName(temporary));
+    }
+  }
+
+  /** Syncs what is not synced yet and lets go of file and lock. */
+  close(): void {
+    this.#syncTimer?.cancel();
+    if (this.#lock === undefined) return;
+    if (this.#dirty) {
+      try {
+        this.#file.syncNow();
+      } catch {
+        // Nobody is left to be told.
+      }
+    }
+    this.#file.close();
+    this.#lock.release();
+    this.#lock = undefined;
+  }
+}
+
+/** Writes and syncs a new file; returns it open. */
+function writeSnapshot(context: FileContext, path: string, database: Database, comment: string): DiskFile {
+  let file: DiskFile;
+  try {
+    file = context.disk.open(path, "create");
+  } catch (error) {
+    throw ioError(path, "create", error);
+  }
+  try {
+    const schema = encodeRecord(jsonText(schemaToJson(database.schema)));
+    file.write(schema, 0);
+    let rows = 0;
+    for (const table of database.tables.values()) rows += table.rows.size;
+    if (rows > 0) {
+      const text = [...snapshotRecord(database, context.clock.wall(), comment)].join("");
+      file.write(encodeRecord(text), schema.length);
+    }
+    file.syncNow();
+  } catch (error) {
+    file.close();
+    throw error instanceof OvsdbError ? error : ioError(path, "write", error);
+  }
+  return file;
+}

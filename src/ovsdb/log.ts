@@ -1,0 +1,99 @@
+/**
+ * The records of a database file (ovsdb(5)): `OVSDB JSON <length> <sha1>\n` and one line of JSON each. Pure: bytes in,
+ * records out, and the words that the original has for what is wrong.
+ */
+import { createHash } from "node:crypto";
+import { JsonError, parseJson } from "../lib/json.ts";
+import { OvsdbError } from "./error.ts";
+import type { JsonObject } from "./json-text.ts";
+import { isObject } from "./json-text.ts";
+
+export interface LogRecord {
+  readonly json: JsonObject;
+  /** Offset of the first byte after the record. */
+  readonly end: number;
+}
+
+const NEWLINE = 10;
+const HEADER = /^OVSDB ([A-Z]+) ([1-9][0-9]*) ([0-9a-fA-F]{40})$/;
+/** What a length and a hash can take at most, with room. */
+const HEADER_MAX = 100;
+const TEXT = new TextDecoder("utf-8", { fatal: false });
+const ENCODER = new TextEncoder();
+
+function sha1(bytes: Uint8Array): string {
+  return createHash("sha1").update(bytes).digest("hex");
+}
+
+/** One record as it stands in the file. */
+export function encodeRecord(json: string): Uint8Array {
+  const body = ENCODER.encode(`${json}\n`);
+  const header = ENCODER.encode(`OVSDB JSON ${body.length} ${sha1(body)}\n`);
+  const record = new Uint8Array(header.length + body.length);
+  record.set(header);
+  record.set(body, header.length);
+  return record;
+}
+
+/**
+ * Reads record by record. `next` gives undefined at the end, throws an OvsdbError at a record that is cut or broken
+ * and from then on; `offset` stays at the end of the last good record.
+ */
+export class LogReader {
+  readonly #bytes: Uint8Array;
+  readonly #name: string;
+  offset = 0;
+
+  /** `name` is the file's, for messages. */
+  constructor(bytes: Uint8Array, name: string) {
+    this.#bytes = bytes;
+    this.#name = name;
+  }
+
+  #fail(tag: string, what: string): OvsdbError {
+    return new OvsdbError(tag, `${this.#name}: ${what}`);
+  }
+
+  next(): LogRecord | undefined {
+    const bytes = this.#bytes;
+    const start = this.offset;
+    if (start === bytes.length) {
+      if (start === 0) throw this.#fail("ovsdb error", "cannot identify file type");
+      return undefined;
+    }
+    const newline = bytes.subarray(start, start + HEADER_MAX).indexOf(NEWLINE);
+    const line = TEXT.decode(bytes.subarray(start, newline < 0 ? start + HEADER_MAX : start + newline));
+    const match = newline < 0 ? null : HEADER.exec(line);
+    if (match === null || (match[1] !== "JSON" && match[1] !== "CLUSTER")) {
+      if (start === 0) throw this.#fail("ovsdb error", "unexpected file format");
+      throw this.#fail("syntax error", `parse error at offset ${start} in header line "${line}"`);
+    }
+    if (match[1] === "CLUSTER") {
+      throw this.#fail("ovsdb error", "cannot apply this operation to clustered database file");
+    }
+    return this.#body(start + newline + 1, Number(match[2]), match[3]!.toLowerCase());
+  }
+
+  #body(at: number, length: number, hash: string): LogRecord {
+    const bytes = this.#bytes;
+    if (at + length > bytes.length) {
+      throw this.#fail("I/O error", `error reading ${length} bytes starting at offset ${at} (End of file)`);
+    }
+    const body = bytes.subarray(at, at + length);
+    const where = `${length} bytes starting at offset ${at}`;
+    const actual = sha1(body);
+    if (actual !== hash) {
+      throw this.#fail("syntax error", `${where} have SHA-1 hash ${actual} but should have hash ${hash}`);
+    }
+    let json: unknown;
+    try {
+      json = parseJson(TEXT.decode(body));
+    } catch (error) {
+      if (!(error instanceof JsonError)) throw error;
+      throw this.#fail("syntax error", `${where} are not valid JSON (${error.message})`);
+    }
+    if (!isObject(json as JsonObject)) throw this.#fail("syntax error", `${where} are not a JSON object`);
+    this.offset = at + length;
+    return { json: json as JsonObject, end: this.offset };
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Transactions as records of a database file (ovsdb(5) "Standalone Format"): making them of a Transaction, applying
+ * them to a Database while it is loaded. Since 2.15 the changed columns of a row hold differences (`_is_diff`).
+ */
+import { parseUuid } from "./atom.ts";
+import type { Datum } from "./datum.ts";
+import { applyDiff, datumFromJson, datumJsonText, diffDatums, equalDatums } from "./datum.ts";
+import { OvsdbError, syntaxError } from "./error.ts";
+import type { Json, JsonObject } from "./json-text.ts";
+import { isObject, quote, sortedText } from "./json-text.ts";
+import type { Database, Table } from "./table.ts";
+import { indexKey, Row } from "./table.ts";
+import type { Change, Transaction } from "./transaction.ts";
+
+/** The record's JSON text, undefined when nothing persistent changes. `date` is in ms since 1970. */
+export function transactionRecord(transaction: Transaction, date: number): string | undefined {
+  let tables = "";
+  for (const [table, changes] of transaction.changes) {
+    let rows = "";
+    for (const change of changes.values()) {
+      const text = changeText(table, change);
+      if (text !== undefined) rows += `${rows === "" ? "" : ","}"${change.row.uuid}":${text}`;
+    }
+    if (rows !== "") tables += `,"${table.name}":{${rows}}`;
+  }
+  if (tables === "") return undefined;
+  const comment = transaction.comment ? `,"_comment":${quote(transaction.comment)}` : "";
+  return `{"_date":${Math.floor(date)}${tables},"_is_diff":true${comment}}`;
+}
+
+function changeText(table: Table, { row, old, deleted }: Change): string | undefined {
+  if (deleted) return "null";
+  let text = "";
+  for (const column of table.schema.columns) {
+    if (column.ephemeral) continue;
+    const now = row.data[column.index]!;
+    const before = old === undefined ? table.defaults[column.index]! : old[column.index]!;
+    if (equalDatums(before, now)) continue;
+    const value = old === undefined ? now : diffDatums(column.type, before, now);
+    text += `${text === "" ? "" : ","}"${column.name}":${datumJsonText(column.type, value)}`;
+  }
+  return text === "" && old !== undefined ? undefined : `{${text}}`;
+}
+
+/** The whole database as one record, for compaction. In pieces, so that a large one need not be one string. */
+export function* snapshotRecord(database: Database, date: number, comment: string): Generator<string> {
+  yield `{"_date":${Math.floor(date)}`;
+  for (const table of database.tables.values()) {
+    if (table.rows.size === 0) continue;
+    yield `,"${table.name}":{`;
+    let first = true;
+    for (const row of table.rows.values()) {
+      let text = "";
+      for (const column of table.schema.columns) {
+        if (column.ephemeral) continue;
+        const datum = row.data[column.index]!;
+        if (equalDatums(datum, table.defaults[column.index]!)) continue;
+        text += `${text === "" ? "" : ","}"${column.name}":${datumJsonText(column.type, datum)}`;
+      }
+      yield `${first ? "" : ","}"${row.uuid}":{${text}}`;
+      first = false;
+    }
+    yield "}";
+  }
+  yield `,"_comment":${quote(comment)}}`;
+}
+
+interface RowChange {
+  readonly table: Table;
+  readonly uuid: string;
+  /** Undefined: the row goes. */
+  readonly data: Datum[] | undefined;
+}
+
+export interface RecordOptions {
+  /** Names of tables and columns that the schema does not know are skipped: for conversion. */
+  readonly lenient?: boolean;
+}
+
+/** Applies one record whole or, throwing, not at all. Call `settle` once after the last. */
+export function applyRecord(database: Database, json: JsonObject, options: RecordOptions = {}): void {
+  const isDiff = json._is_diff === true;
+  const changes: RowChange[] = [];
+  for (const name of Object.keys(json)) {
+    const table = database.tables.get(name);
+    if (table === undefined) {
+      if (options.lenient === true || isMeta(name, json[name]!)) continue;
+      throw new OvsdbError("unknown table", `No table named ${name}.`, sortedText(json));
+    }
+    const rows = json[name]!;
+    if (!isObject(rows)) throw syntaxError(rows, "object expected");
+    for (const text of Object.keys(rows)) {
+      const uuid = parseUuid(text);
+      if (uuid === undefined) throw syntaxError(rows, `"${text}" is not a valid UUID`);
+      changes.push(rowChange(table, uuid, rows[text]!, isDiff, options));
+    }
+  }
+  for (const { table, uuid, data } of changes) {
+    const row = table.rows.get(uuid);
+    if (data === undefined) table.rows.delete(uuid);
+    else if (row === undefined) table.rows.set(uuid, new Row(table, uuid, database.nextVersion(), data));
+    else {
+      row.data = data;
+      row.version = database.nextVersion();
+    }
+  }
+}
+
+function isMeta(name: string, value: Json): boolean {
+  if (name === "_date") return typeof value === "number";
+  if (name === "_comment") return typeof value === "string";
+  return name === "_is_diff" && typeof value === "boolean";
+}
+
+function rowChange(
+  table: Table,
+  uuid: string,
+  json: Json,
+  isDiff: boolean,
+  options: RecordOptions,
+): RowChange {
+  const row = table.rows.get(uuid);
+  if (json === null) {
+    if (row !== undefined) return { table, uuid, data: undefined };
+    throw new OvsdbError("syntax error", `transaction deletes row ${uuid} that does not exist`);
+  }
+  if (!isObject(json)) throw syntaxError(json, "row must be JSON object");
+  const data = (row === undefined ? table.defaults : row.data).slice();
+  for (const name of Object.keys(json)) {
+    if (options.lenient === true && !table.schema.byName.has(name)) continue;
+    const column = table.column(name, json);
+    if (column.index < 0) continue;
+    const diff = isDiff && row !== undefined;
+    const datum = datumFromJson(column.type, json[name]!, diff ? { anySize: true, unchecked: true } : {});
+    data[column.index] = diff ? applyDiff(column.type, data[column.index]!, datum) : datum;
+  }
+  return { table, uuid, data };
+}
+
+/** After loading: makes the counts, referrers and indexes that transactions keep from then on. Throws OvsdbError. */
+export function settle(database: Database): void {
+  for (const table of database.tables.values()) {
+    for (const row of table.rows.values()) {
+      row.references = 0;
+      row.weakFrom = undefined;
+    }
+    for (const index of table.indexes) index.clear();
+  }
+  for (const table of database.tables.values()) {
+    for (const row of table.rows.values()) {
+      for (const { column, part, table: to } of table.strong) {
+        for (const uuid of row.data[column.index]![part]!) {
+          const target = to.rows.get(uuid as string);
+          if (target !== undefined) target.references++;
+        }
+      }
+      for (const { column, part, table: to } of table.weak) {
+        for (const uuid of row.data[column.index]![part]!) {
+          const target = to.rows.get(uuid as string);
+          if (target !== undefined) (target.weakFrom ??= new Set()).add(row);
+        }
+      }
+      table.schema.indexes.forEach((columns, i) => {
+        table.indexes[i]!.set(indexKey(columns, row, row.data), row);
+      });
+    }
+  }
+}
