@@ -68,6 +68,8 @@ export interface DpStats {
   /** Masks looked at, for "hit/pkt". */
   maskHits: number;
   cacheHits: number;
+  /** Packets dropped, by reason in words; reasons that never occurred are left out. */
+  drops: Readonly<Record<string, number>>;
 }
 
 export interface DpFlow {
@@ -83,7 +85,10 @@ export interface Dpif {
   /** e.g. "ovs-netdev". */
   readonly name: string;
 
-  /** Attaches `netdev`; `wanted` undefined takes the lowest free number. Rejects with an Error with errno `code`. */
+  /**
+   * Attaches `netdev`; a dummy datapath needs one with `local`, a worker opens devices by their name.
+   * `wanted` undefined takes the lowest free number. Rejects with an Error with errno `code`.
+   */
   portAdd(netdev: Netdev, wanted: OdpPort | undefined): Promise<OdpPort>;
   portDel(port: OdpPort): Promise<void>;
   ports(): Iterable<DpPort>;

@@ -165,9 +165,9 @@ export class Datapath {
     this.executor.finish();
   }
 
-  /** Counts a packet to the flow that was installed for it. */
-  credit(flow: number, length: number, tcpFlags: number): void {
-    if (this.table.has(flow)) this.account(flow, length, tcpFlags);
+  /** The same in the middle of another packet's way: what that one holds stays held. */
+  executeInner(packet: Packet, key: Flow, program: Int32Array): void {
+    this.executor.run(packet, key, program, 0, program.length, 0);
   }
 
   /** Classifies a packet that waited for an answer once more. */
@@ -176,9 +176,8 @@ export class Datapath {
     this.executor.finish();
   }
 
-  /** Installs flow number `flow`, which is free, with statistics of 0. */
+  /** Installs flow number `flow`, which is free; its owner has cleared its statistics. */
   flowPut(flow: number, key: Flow, mask: CompactMask, program: Int32Array): void {
-    this.clearStats(flow);
     this.table.insertCompact(flow, key, mask);
     this.setProgram(flow, program);
   }
@@ -194,10 +193,6 @@ export class Datapath {
     this.table.remove(flow);
     this.generations[flow] = (this.generations[flow]! + 1) | 0;
     this.dropProgram(flow);
-  }
-
-  private clearStats(flow: number): void {
-    this.stats.fill(0, flow * 4, flow * 4 + 4);
   }
 
   private setProgram(flow: number, program: Int32Array): void {

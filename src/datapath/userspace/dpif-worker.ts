@@ -1,7 +1,67 @@
-/** `Dpif` over the datapath worker; see README.md. */
+/**
+ * `Dpif` over the datapath worker; see README.md. Main owns the numbers of flows and a mirror of the tables; each
+ * request is one record in the request ring, numbered by its place in it, and the worker publishes the last one applied.
+ */
+import { FLOW_DP_WORDS, type Flow } from "../../flow/layout.ts";
 import type { Clock } from "../../lib/clock.ts";
-import type { Dpif } from "../dpif.ts";
-import type { SpawnDatapathThread } from "./thread.ts";
+import { errnoName, osError } from "../../lib/errors.ts";
+import type { Netdev } from "../../netdev/netdev.ts";
+import {
+  type DpFlow,
+  type DpFlowStats,
+  type Dpif,
+  type DpPort,
+  type DpStats,
+  type FlowHandle,
+  type OdpPort,
+  UPCALL_MISS,
+  type Upcall,
+  type UpcallHandler,
+} from "../dpif.ts";
+import { makePacket, type Packet } from "../packet.ts";
+import { readCounters } from "./counters.ts";
+import { FlowMirror } from "./flow-mirror.ts";
+import { compactMask, makeCompactMask } from "./flow-table.ts";
+import { chooseOdpPort } from "./port-numbers.ts";
+import {
+  EXECUTE_HEADER,
+  PORT_RING,
+  PORT_TAP,
+  REQ_AGAIN,
+  REQ_ANSWER,
+  REQ_EXECUTE,
+  REQ_FLOW_ACTIONS,
+  REQ_FLOW_DEL,
+  REQ_FLOW_PUT,
+  REQ_PORT_ADD,
+  REQ_PORT_DEL,
+  UP_PACKET,
+  UP_PORT,
+} from "./requests.ts";
+import { SharedRing } from "./ring.ts";
+import {
+  C_APPLIED,
+  C_MAIN_SLEEPS,
+  C_MAIN_WAITS,
+  C_REQUEST_HEAD,
+  C_REQUEST_TAIL,
+  C_UPCALL_HEAD,
+  C_UPCALL_TAIL,
+  C_WORKER_SLEEPS,
+  loadSlotPacket,
+  makeSharedMemory,
+  S_KIND,
+  S_OFFSET,
+  S_USERDATA,
+  SLOT_KEY,
+  slotStart,
+  storeSlotPacket,
+} from "./shared.ts";
+import type { DatapathThread, SpawnDatapathThread } from "./thread.ts";
+
+/** Upcalls handled before other work of main gets its turn. */
+const UPCALL_BUDGET = 256;
+const NOTHING: Int32Array = new Int32Array(0);
 
 export interface WorkerDpifOptions {
   /** "netdev" */
@@ -15,6 +75,373 @@ export interface WorkerDpifOptions {
   died?: (reason: string) => void;
 }
 
-export function openWorkerDpif(_options: WorkerDpifOptions): Dpif {
-  throw new Error("not implemented");
+interface Waiter {
+  sequence: number;
+  resolve: () => void;
+}
+
+class WorkerDpif implements Dpif {
+  readonly type: string;
+  readonly name: string;
+  private readonly clock: Clock;
+  private readonly thread: DatapathThread;
+  private readonly memory = makeSharedMemory();
+  private readonly control = new Int32Array(this.memory.control);
+  private readonly counters = new Float64Array(this.memory.counters);
+  private readonly requests = new SharedRing(
+    new Int32Array(this.memory.requests),
+    this.control,
+    C_REQUEST_HEAD,
+    C_REQUEST_TAIL,
+  );
+  private readonly upcalls = new SharedRing(
+    new Int32Array(this.memory.upcalls),
+    this.control,
+    C_UPCALL_HEAD,
+    C_UPCALL_TAIL,
+  );
+  private readonly slotBytes = new Uint8Array(this.memory.slots);
+  private readonly slotWords = new Int32Array(this.memory.slots);
+  private readonly mirror = new FlowMirror(this.memory.flowStats);
+  private readonly portTable = new Map<OdpPort, DpPort>();
+  private readonly adding = new Map<OdpPort, (errno: number) => void>();
+  /** Requests that did not fit into the ring, in order. */
+  private readonly backlog: Int32Array[] = [];
+  /** Number of the last request made. */
+  private sequence = 0;
+  private readonly waiters: Waiter[] = [];
+  private handler: UpcallHandler | undefined;
+  private readonly mask = makeCompactMask();
+  private readonly upcall: Upcall = {
+    kind: UPCALL_MISS,
+    key: NOTHING,
+    packet: makePacket(this.slotBytes),
+    userdata: 0,
+  };
+  private closed = false;
+  private drainPlanned = false;
+
+  constructor(options: WorkerDpifOptions) {
+    this.type = options.type;
+    this.name = options.name;
+    this.clock = options.clock;
+    Atomics.store(this.control, C_MAIN_SLEEPS, 1);
+    const died = (reason: string) => {
+      this.abandon();
+      options.died?.(reason);
+    };
+    this.thread = options.spawn(this.memory, () => this.drain(), died);
+  }
+
+  // ---- Requests ----
+
+  /** Room for a record: where to write it, and then {@link post}. */
+  private request(length: number): { words: Int32Array; at: number } {
+    if (this.backlog.length === 0) {
+      const at = this.requests.reserve(length);
+      if (at >= 0) return { words: this.requests.words, at };
+    }
+    const words = new Int32Array(length);
+    this.backlog.push(words);
+    return { words, at: 0 };
+  }
+
+  private post(): void {
+    this.sequence = (this.sequence + 1) | 0;
+    if (this.backlog.length > 0) {
+      this.pushBacklog();
+      if (this.backlog.length > 0) this.awaitApplied();
+    } else this.requests.commit();
+    if (Atomics.compareExchange(this.control, C_WORKER_SLEEPS, 1, 0) === 1) this.thread.wake();
+  }
+
+  private pushBacklog(): void {
+    let count = 0;
+    for (const record of this.backlog) {
+      const at = this.requests.reserve(record.length);
+      if (at < 0) break;
+      this.requests.words.set(record, at);
+      this.requests.commit();
+      count++;
+    }
+    this.backlog.splice(0, count);
+    if (count > 0 && Atomics.compareExchange(this.control, C_WORKER_SLEEPS, 1, 0) === 1) this.thread.wake();
+  }
+
+  /** Asks for the bell when requests have been applied; looks once more, as the worker may have been faster. */
+  private awaitApplied(): void {
+    Atomics.store(this.control, C_MAIN_WAITS, 1);
+    this.planDrain();
+  }
+
+  private planDrain(): void {
+    if (this.drainPlanned || this.closed) return;
+    this.drainPlanned = true;
+    this.clock.soon(() => {
+      this.drainPlanned = false;
+      this.drain();
+    });
+  }
+
+  private resolveWaiters(): void {
+    const applied = Atomics.load(this.control, C_APPLIED);
+    let count = 0;
+    while (count < this.waiters.length && ((applied - this.waiters[count]!.sequence) | 0) >= 0) count++;
+    for (const waiter of this.waiters.splice(0, count)) waiter.resolve();
+  }
+
+  settled(): Promise<void> {
+    if (this.closed || ((Atomics.load(this.control, C_APPLIED) - this.sequence) | 0) >= 0)
+      return Promise.resolve();
+    return new Promise((resolve) => {
+      this.waiters.push({ sequence: this.sequence, resolve });
+      this.awaitApplied();
+    });
+  }
+
+  // ---- From the worker ----
+
+  /** Handles what the worker has written; called by its bell. */
+  private drain(): void {
+    if (this.closed) return;
+    for (let count = 0; ; count++) {
+      if (count === UPCALL_BUDGET) {
+        this.planDrain();
+        break;
+      }
+      const at = this.upcalls.peek();
+      if (at < 0) {
+        // Whatever is written from here on rings; what was written before is looked at once more.
+        if (Atomics.exchange(this.control, C_MAIN_SLEEPS, 1) === 1) break;
+        if (this.upcalls.peek() < 0) break;
+        Atomics.store(this.control, C_MAIN_SLEEPS, 0);
+        continue;
+      }
+      const words = this.upcalls.words;
+      const type = words[at]!;
+      const a = words[at + 1]!;
+      const b = words[at + 2]!;
+      this.upcalls.release(at);
+      if (type === UP_PACKET) this.packetUp(a);
+      else if (type === UP_PORT) {
+        const added = this.adding.get(a);
+        this.adding.delete(a);
+        added?.(b);
+      }
+      if (this.closed) return;
+    }
+    if (this.backlog.length > 0) this.pushBacklog();
+    this.resolveWaiters();
+    if (this.waiters.length > 0 || this.backlog.length > 0) {
+      Atomics.store(this.control, C_MAIN_WAITS, 1);
+      // The worker may have applied the last request between the two lines above.
+      this.resolveWaiters();
+    }
+  }
+
+  private packetUp(slot: number): void {
+    const at = slotStart(slot) >> 2;
+    const upcall = this.upcall;
+    upcall.kind = this.slotWords[at + S_KIND] === UPCALL_MISS ? UPCALL_MISS : 1;
+    upcall.userdata = this.slotWords[at + S_USERDATA]!;
+    upcall.key = this.slotWords.subarray(at + SLOT_KEY, at + SLOT_KEY + FLOW_DP_WORDS);
+    if (upcall.kind === UPCALL_MISS && this.mirror.table.lookup(upcall.key) >= 0) {
+      // Another packet of the flow has come up before: its flow is there by the time the worker reads this.
+      const { words, at: to } = this.request(2);
+      words[to] = REQ_AGAIN;
+      words[to + 1] = slot;
+      this.post();
+      return;
+    }
+    const packet = upcall.packet;
+    packet.data = this.slotBytes;
+    loadSlotPacket(this.slotWords, at, packet);
+    let actions: Int32Array = NOTHING;
+    let handle = -1;
+    let installed: ((flow: FlowHandle) => void) | undefined;
+    try {
+      const reply = this.handler?.(upcall);
+      if (reply !== undefined) {
+        actions = reply.actions;
+        installed = reply.installed;
+        if (reply.mask !== undefined)
+          handle = this.flowPut(upcall.key, reply.mask, reply.flowActions ?? actions);
+      }
+    } finally {
+      const { words, at: to } = this.request(2 + actions.length);
+      words[to] = REQ_ANSWER;
+      words[to + 1] = slot;
+      words.set(actions, to + 2);
+      this.post();
+    }
+    if (handle >= 0) installed?.(handle);
+  }
+
+  setUpcallHandler(handler: UpcallHandler | undefined): void {
+    this.handler = handler;
+  }
+
+  // ---- Ports ----
+
+  async portAdd(netdev: Netdev, wanted: OdpPort | undefined): Promise<OdpPort> {
+    if (netdev.local !== undefined) throw osError("EINVAL", "portAdd");
+    const odpPort = chooseOdpPort(this.portTable, wanted, undefined);
+    const name = netdev.name;
+    this.portTable.set(odpPort, { odpPort, name, type: netdev.type });
+    const errno = await new Promise<number>((resolve) => {
+      this.adding.set(odpPort, resolve);
+      const { words, at } = this.request(4 + name.length);
+      words[at] = REQ_PORT_ADD;
+      words[at + 1] = odpPort;
+      words[at + 2] = netdev.type === "internal" || netdev.type === "tap" ? PORT_TAP : PORT_RING;
+      words[at + 3] = name.length;
+      for (let i = 0; i < name.length; i++) words[at + 4 + i] = name.charCodeAt(i);
+      this.post();
+    });
+    if (errno === 0) return odpPort;
+    this.portTable.delete(odpPort);
+    throw osError(errnoName(errno), "portAdd");
+  }
+
+  portDel(port: OdpPort): Promise<void> {
+    if (!this.portTable.delete(port)) return Promise.reject(osError("ENODEV", "portDel"));
+    const { words, at } = this.request(2);
+    words[at] = REQ_PORT_DEL;
+    words[at + 1] = port;
+    this.post();
+    return this.settled();
+  }
+
+  ports(): Iterable<DpPort> {
+    return [...this.portTable.values()];
+  }
+
+  // ---- Flows ----
+
+  flowPut(key: Flow, mask: Flow, actions: Int32Array): FlowHandle {
+    const held = this.mirror.table.findExact(key, mask);
+    if (held >= 0) {
+      const handle = this.mirror.handle(held);
+      this.flowSetActions(handle, actions);
+      return handle;
+    }
+    const program = actions.slice();
+    const flow = this.mirror.add(key, mask, program);
+    if (flow < 0) throw osError("ENOSPC", "flowPut");
+    compactMask(mask, this.mask);
+    const { count, words: maskWords, bits } = this.mask;
+    const { words, at } = this.request(3 + count * 3 + program.length);
+    words[at] = REQ_FLOW_PUT;
+    words[at + 1] = flow;
+    words[at + 2] = count;
+    let to = at + 3;
+    for (let i = 0; i < count; i++) {
+      words[to++] = maskWords[i]!;
+      words[to++] = bits[i]!;
+      words[to++] = key[maskWords[i]!]!;
+    }
+    words.set(program, to);
+    this.post();
+    return this.mirror.handle(flow);
+  }
+
+  flowSetActions(handle: FlowHandle, actions: Int32Array): void {
+    const flow = this.mirror.resolve(handle);
+    if (flow < 0) return;
+    this.mirror.programs[flow] = actions.slice();
+    const { words, at } = this.request(2 + actions.length);
+    words[at] = REQ_FLOW_ACTIONS;
+    words[at + 1] = flow;
+    words.set(actions, at + 2);
+    this.post();
+  }
+
+  async flowDel(handle: FlowHandle): Promise<DpFlowStats> {
+    const out: DpFlowStats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+    const flow = this.mirror.resolve(handle);
+    if (flow < 0) return out;
+    this.removeFlow(flow);
+    await this.settled();
+    this.mirror.readStats(flow, out, this.clockOffset());
+    this.mirror.recycle(flow);
+    return out;
+  }
+
+  private removeFlow(flow: number): void {
+    this.mirror.remove(flow);
+    const { words, at } = this.request(2);
+    words[at] = REQ_FLOW_DEL;
+    words[at + 1] = flow;
+    this.post();
+  }
+
+  flowFlush(): void {
+    const flows = [...this.mirror.numbers()];
+    for (const flow of flows) this.removeFlow(flow);
+    void this.settled().then(() => {
+      for (const flow of flows) this.mirror.recycle(flow);
+    });
+  }
+
+  flowCount(): number {
+    return this.mirror.size;
+  }
+
+  flowStats(handle: FlowHandle, out: DpFlowStats): boolean {
+    const flow = this.mirror.resolve(handle);
+    if (flow < 0) return false;
+    this.mirror.readStats(flow, out, this.clockOffset());
+    return true;
+  }
+
+  private clockOffset(): number {
+    return this.clock.now() - this.thread.nowMs();
+  }
+
+  flows(): Iterable<DpFlow> {
+    return this.mirror.flows();
+  }
+
+  // ---- The rest ----
+
+  execute(packet: Packet, key: Flow, actions: Int32Array): void {
+    const byteWords = (packet.length + 3) >> 2;
+    const length = EXECUTE_HEADER + FLOW_DP_WORDS + byteWords + actions.length;
+    const { words, at } = this.request(length);
+    words[at] = REQ_EXECUTE;
+    words[at + 1] = packet.length;
+    storeSlotPacket(words, at + 2 - S_OFFSET, packet, 0);
+    let to = at + EXECUTE_HEADER;
+    words.set(key.subarray(0, FLOW_DP_WORDS), to);
+    to += FLOW_DP_WORDS;
+    new Uint8Array(words.buffer, words.byteOffset + to * 4, packet.length).set(
+      packet.data.subarray(packet.offset, packet.offset + packet.length),
+    );
+    words.set(actions, to + byteWords);
+    this.post();
+  }
+
+  stats(): Promise<DpStats> {
+    return this.settled().then(() => readCounters(this.counters, this.mirror));
+  }
+
+  run(): void {}
+
+  private abandon(): void {
+    this.closed = true;
+    for (const waiter of this.waiters.splice(0)) waiter.resolve();
+    for (const added of this.adding.values()) added(5);
+    this.adding.clear();
+  }
+
+  async close(): Promise<void> {
+    if (this.closed) return;
+    for (const port of [...this.portTable.keys()]) await this.portDel(port);
+    this.abandon();
+    this.thread.terminate();
+  }
+}
+
+export function openWorkerDpif(options: WorkerDpifOptions): Dpif {
+  return new WorkerDpif(options);
 }

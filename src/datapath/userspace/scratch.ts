@@ -8,7 +8,7 @@ import { makePacket, type Packet } from "../packet.ts";
 
 const SMALL_BUFFERS = 128;
 const SMALL_BYTES = 2304;
-const LARGE_BUFFERS = 16;
+const LARGE_BUFFERS = 32;
 const LARGE_BYTES = 68608;
 /** Room before the frame for a virtio header and pushed headers. */
 export const SCRATCH_HEADROOM = 128;

@@ -23,8 +23,10 @@ export const C_UPCALL_TAIL = 48;
 export const C_APPLIED = 64;
 /** 1 while the worker sleeps in epoll_wait: whoever changes it to 0 writes to the eventfd. */
 export const C_WORKER_SLEEPS = 80;
-/** 1 while main wants a bell for upcalls and applied requests. */
+/** 1 while main wants a bell for what is in the upcall ring. */
 export const C_MAIN_SLEEPS = 96;
+/** 1 while main waits for a request to be applied. */
+export const C_MAIN_WAITS = 112;
 export const CONTROL_WORDS = 128;
 
 // Counters.

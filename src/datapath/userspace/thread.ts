@@ -14,6 +14,8 @@ export interface DatapathInit {
 export interface DatapathThread {
   /** Ends the worker's sleep in epoll_wait. Called only when its `sleeping` word was set. */
   wake(): void;
+  /** The worker's clock: CLOCK_MONOTONIC in milliseconds. */
+  nowMs(): number;
   terminate(): void;
 }
 

@@ -1,0 +1,112 @@
+/**
+ * The flows as main knows them: numbers, generations, keys, masks and programs; and how statistics are read.
+ * The same tables as the worker's find out whether a key is already served. Typed arrays: there may be 200 000.
+ */
+import { FLOW_DP_WORDS, FLOW_PACKET_WORDS, type Flow } from "../../flow/layout.ts";
+import type { DpFlow, DpFlowStats, FlowHandle } from "../dpif.ts";
+import { FlowTable } from "./flow-table.ts";
+import { MAX_FLOWS, STATS_OCTETS, STATS_PACKETS, STATS_TCP_FLAGS, STATS_USED } from "./shared.ts";
+
+const CHUNK_ROWS = 256;
+
+export class FlowMirror {
+  readonly table = new FlowTable(MAX_FLOWS);
+  /** Of each flow in use. */
+  readonly programs: (Int32Array | undefined)[] = [];
+  private readonly generations = new Int32Array(MAX_FLOWS);
+  private readonly free = new Int32Array(MAX_FLOWS);
+  private freeCount = 0;
+  private used = 0;
+  private readonly keys: Int32Array[] = [];
+  /** Keys with words past the packet's (tunnels, conntrack). */
+  private readonly wideKeys = new Map<number, Int32Array>();
+  private readonly stats: Float64Array;
+  private readonly statsWords: Int32Array;
+
+  constructor(flowStats: ArrayBufferLike) {
+    this.stats = new Float64Array(flowStats);
+    this.statsWords = new Int32Array(flowStats);
+  }
+
+  get size(): number {
+    return this.table.size;
+  }
+
+  handle(flow: number): FlowHandle {
+    return this.generations[flow]! * MAX_FLOWS + flow;
+  }
+
+  /** The flow's number, or -1 when it is gone. */
+  resolve(handle: FlowHandle): number {
+    const flow = handle % MAX_FLOWS;
+    return this.table.has(flow) && this.generations[flow] === Math.floor(handle / MAX_FLOWS) ? flow : -1;
+  }
+
+  /** Number of a new flow, or -1 when there are MAX_FLOWS. The key must not be there under the mask. */
+  add(key: Flow, mask: Flow, program: Int32Array): number {
+    const flow = this.freeCount > 0 ? this.free[--this.freeCount]! : this.used < MAX_FLOWS ? this.used++ : -1;
+    if (flow < 0) return -1;
+    this.generations[flow]!++;
+    this.stats.fill(0, flow * 4, flow * 4 + 4);
+    this.storeKey(flow, key);
+    this.table.insert(flow, key, mask);
+    this.programs[flow] = program;
+    return flow;
+  }
+
+  /** Takes the flow out; its number stays taken until {@link recycle}, while its statistics may still grow. */
+  remove(flow: number): void {
+    this.table.remove(flow);
+    this.programs[flow] = undefined;
+    this.wideKeys.delete(flow);
+  }
+
+  recycle(flow: number): void {
+    this.free[this.freeCount++] = flow;
+  }
+
+  private storeKey(flow: number, key: Flow): void {
+    const chunk = Math.floor(flow / CHUNK_ROWS);
+    while (this.keys.length <= chunk) this.keys.push(new Int32Array(CHUNK_ROWS * FLOW_PACKET_WORDS));
+    this.keys[chunk]!.set(key.subarray(0, FLOW_PACKET_WORDS), (flow % CHUNK_ROWS) * FLOW_PACKET_WORDS);
+    for (let word = FLOW_PACKET_WORDS; word < FLOW_DP_WORDS; word++) {
+      if (key[word] === 0) continue;
+      this.wideKeys.set(flow, key.slice(0, FLOW_DP_WORDS));
+      return;
+    }
+  }
+
+  keyOf(flow: number): Flow {
+    const wide = this.wideKeys.get(flow);
+    if (wide !== undefined) return wide.slice();
+    const key = new Int32Array(FLOW_DP_WORDS);
+    const at = (flow % CHUNK_ROWS) * FLOW_PACKET_WORDS;
+    key.set(this.keys[Math.floor(flow / CHUNK_ROWS)]!.subarray(at, at + FLOW_PACKET_WORDS));
+    return key;
+  }
+
+  /** `offsetMs` turns the time of the statistics into Clock.now(). */
+  readStats(flow: number, out: DpFlowStats, offsetMs: number): void {
+    const row = flow * 4;
+    out.packets = this.stats[row + STATS_PACKETS]!;
+    out.bytes = this.stats[row + STATS_OCTETS]!;
+    const used = this.stats[row + STATS_USED]!;
+    out.usedMs = out.packets === 0 ? 0 : used + offsetMs;
+    out.tcpFlags = this.statsWords[flow * 8 + STATS_TCP_FLAGS]!;
+  }
+
+  *flows(): Iterable<DpFlow> {
+    for (let flow = 0; flow < this.used; flow++) {
+      const actions = this.programs[flow];
+      if (actions === undefined) continue;
+      const mask = new Int32Array(FLOW_DP_WORDS);
+      this.table.maskOf(flow, mask);
+      yield { handle: this.handle(flow), key: this.keyOf(flow), mask, actions };
+    }
+  }
+
+  /** Numbers of all flows. */
+  *numbers(): Iterable<number> {
+    for (let flow = 0; flow < this.used; flow++) if (this.programs[flow] !== undefined) yield flow;
+  }
+}

@@ -1,0 +1,271 @@
+/**
+ * The worker's ports: packet rings for `system` devices, tap descriptors for `internal` and `tap` ones. Hot path.
+ * No error of a device is thrown or ends the loop: frames are counted as dropped, and a device that is gone stays silent
+ * until main takes the port away.
+ */
+import type { PacketRing } from "../../sys/packet-ring.ts";
+import { GSO_NONE, makePacket, type Packet, VNET_HEADER_LENGTH, VNET_NEEDS_CSUM } from "../packet.ts";
+import type { Datapath } from "./datapath.ts";
+import { finishChecksum, segment } from "./gso.ts";
+import type { Scratch } from "./scratch.ts";
+import {
+  DROP_BAD_GSO,
+  DROP_NO_ROOM,
+  DROP_OVER_MTU,
+  DROP_PORT_DOWN,
+  DROP_TX_ERROR,
+  DROP_TX_QUEUE_FULL,
+  N_DROPS,
+} from "./shared.ts";
+import {
+  type DatapathSystem,
+  EAGAIN,
+  EBADFD,
+  EINTR,
+  EINVAL,
+  EIO,
+  EMSGSIZE,
+  ENETDOWN,
+  ENOBUFS,
+  ENODEV,
+  ENXIO,
+} from "./system.ts";
+import { pushVlan } from "./vlan.ts";
+import { loadVnet, storeVnet } from "./vnet.ts";
+
+/** Longest frame that stands for many segments, and its headers. */
+const LARGEST_FRAME = 65535 + 64;
+const TX_BATCH = 64;
+
+/** What ports share. */
+export interface PortHost {
+  readonly system: DatapathSystem;
+  readonly scratch: Scratch;
+  readonly counters: Float64Array;
+  /** Remembers to flush the port at the end of the batch. */
+  queuedOn(port: RingPort): void;
+  /** To be called before each packet that is handed to the datapath. */
+  startPacket(): void;
+  /** Takes a descriptor off epoll's list. */
+  unwatch(fd: number): void;
+}
+
+function dropReason(errno: number): number {
+  switch (errno) {
+    case EAGAIN:
+    case ENOBUFS:
+      return DROP_TX_QUEUE_FULL;
+    case EMSGSIZE:
+      return DROP_OVER_MTU;
+    case EIO:
+    case ENXIO:
+    case ENODEV:
+    case ENETDOWN:
+      return DROP_PORT_DOWN;
+    default:
+      return DROP_TX_ERROR;
+  }
+}
+
+/**
+ * Sends a frame that the kernel refused once more without offloads: checksums and segments made here.
+ * @returns false when there is nothing to be finished.
+ */
+function sendFinished(packet: Packet, host: PortHost, send: (packet: Packet) => void): boolean {
+  if (packet.gsoType !== GSO_NONE) {
+    if (segment(packet, host.scratch, send) === 0) host.counters[N_DROPS + DROP_BAD_GSO]!++;
+    return true;
+  }
+  if ((packet.vnetFlags & VNET_NEEDS_CSUM) === 0) return false;
+  finishChecksum(packet);
+  send(packet);
+  return true;
+}
+
+export class RingPort {
+  readonly odpPort: number;
+  readonly ring: PacketRing;
+  /** Descriptor to watch. */
+  readonly fd: number;
+  /** Whether the host has it on its list of ports to flush. */
+  listed = false;
+  private readonly host: PortHost;
+  private readonly packet = makePacket(new Uint8Array(0));
+  // Where queued frames lie, for those that the kernel refuses.
+  private readonly datas: Uint8Array[] = [];
+  private readonly addresses = new Float64Array(TX_BATCH);
+  private readonly offsets = new Int32Array(TX_BATCH);
+  private readonly refused = new Int32Array(TX_BATCH);
+  private readonly sendAgain = (packet: Packet): void => this.output(packet);
+
+  constructor(odpPort: number, ring: PacketRing, host: PortHost) {
+    this.odpPort = odpPort;
+    this.ring = ring;
+    this.fd = ring.fd;
+    this.host = host;
+    for (let i = 0; i < TX_BATCH; i++) this.datas.push(ring.data);
+  }
+
+  get ready(): boolean {
+    return this.ring.ready;
+  }
+
+  /** Hands at most `budget` frames to the datapath; returns how many. The slots go back with {@link release}. */
+  receive(datapath: Datapath, budget: number): number {
+    const ring = this.ring;
+    const packet = this.packet;
+    let count = 0;
+    while (count < budget && ring.next()) {
+      count++;
+      this.host.startPacket();
+      if (ring.frame < 0) {
+        this.receiveLarge(datapath);
+        continue;
+      }
+      packet.data = ring.data;
+      packet.address = ring.address;
+      packet.offset = ring.frame;
+      packet.length = ring.frameLength;
+      loadVnet(packet);
+      if (ring.frameTag !== 0) this.restoreTag(packet, ring.frameTag);
+      datapath.receive(packet, this.odpPort);
+    }
+    return count;
+  }
+
+  private receiveLarge(datapath: Datapath): void {
+    const { ring, host } = this;
+    const length = Math.min(Math.max(ring.frameLength, 1), LARGEST_FRAME);
+    const packet = host.scratch.take(length);
+    if (packet === undefined) {
+      host.counters[N_DROPS + DROP_NO_ROOM]!++;
+      return;
+    }
+    const start = packet.address + packet.offset - VNET_HEADER_LENGTH;
+    const got = ring.receiveLarge(start, length + VNET_HEADER_LENGTH) - VNET_HEADER_LENGTH;
+    if (got === ring.frameLength) {
+      loadVnet(packet);
+      if (ring.frameTag !== 0) this.restoreTag(packet, ring.frameTag);
+      datapath.receive(packet, this.odpPort);
+    } else host.counters[N_DROPS + DROP_NO_ROOM]!++;
+    host.scratch.release(packet);
+  }
+
+  /** The tag that the kernel has taken off; DEI and all. */
+  private restoreTag(packet: Packet, tag: number): void {
+    if (packet.length < 14) return;
+    pushVlan(packet, tag);
+    packet.data[packet.offset + 14] = (tag >>> 8) & 0xff;
+  }
+
+  /** epoll has something: when it is no frame it is an error (the device went down or away), which would wake for ever. */
+  woken(): void {
+    if (!this.ring.ready) this.ring.takeError();
+  }
+
+  release(): void {
+    this.ring.release();
+  }
+
+  /** Queues a frame; its bytes and virtio header stay where they are until {@link flush}. */
+  output(packet: Packet): void {
+    storeVnet(packet);
+    const ring = this.ring;
+    const index = ring.queued;
+    this.datas[index] = packet.data;
+    this.addresses[index] = packet.address;
+    this.offsets[index] = packet.offset;
+    if (!this.listed) this.host.queuedOn(this);
+    const start = packet.address + packet.offset - VNET_HEADER_LENGTH;
+    if (ring.queue(start, packet.length + VNET_HEADER_LENGTH)) this.flush();
+  }
+
+  flush(): void {
+    const { ring, host } = this;
+    const count = ring.queued;
+    let refused = 0;
+    for (let first = 0; first < count; ) {
+      const sent = ring.send(first);
+      if (sent > 0) first += sent;
+      else if (sent === -EINTR) continue;
+      else if (sent === -EINVAL || sent === -EMSGSIZE) this.refused[refused++] = first++;
+      else {
+        // A full queue or a dead device will not take the rest either.
+        host.counters[N_DROPS + dropReason(-sent)]! += count - first;
+        break;
+      }
+    }
+    ring.queued = 0;
+    for (let i = 0; i < refused; i++) this.retry(this.refused[i]!, ring.queuedLength(this.refused[i]!));
+    if (ring.queued > 0 && refused > 0) this.flush();
+  }
+
+  private retry(index: number, length: number): void {
+    const packet = makePacket(this.datas[index]!, this.offsets[index]!, length - VNET_HEADER_LENGTH);
+    packet.address = this.addresses[index]!;
+    loadVnet(packet);
+    if (!sendFinished(packet, this.host, this.sendAgain)) this.host.counters[N_DROPS + DROP_OVER_MTU]!++;
+  }
+
+  close(): void {
+    this.ring.close();
+  }
+}
+
+export class TapPort {
+  readonly odpPort: number;
+  readonly fd: number;
+  /** The device was deleted under us. */
+  private gone = false;
+  private readonly host: PortHost;
+  private readonly sendAgain = (packet: Packet): void => this.output(packet);
+
+  constructor(odpPort: number, fd: number, host: PortHost) {
+    this.odpPort = odpPort;
+    this.fd = fd;
+    this.host = host;
+  }
+
+  receive(datapath: Datapath, budget: number): number {
+    const { host, fd } = this;
+    if (this.gone) return 0;
+    for (let count = 0; count < budget; count++) {
+      const packet = host.scratch.take(LARGEST_FRAME);
+      if (packet === undefined) return count;
+      const start = packet.address + packet.offset - VNET_HEADER_LENGTH;
+      const got = host.system.readTap(fd, start, LARGEST_FRAME + VNET_HEADER_LENGTH);
+      if (got <= VNET_HEADER_LENGTH) {
+        if (got === -EBADFD && !this.gone) this.leave();
+        host.scratch.release(packet);
+        return count;
+      }
+      host.startPacket();
+      packet.length = got - VNET_HEADER_LENGTH;
+      loadVnet(packet);
+      datapath.receive(packet, this.odpPort);
+      host.scratch.release(packet);
+    }
+    return budget;
+  }
+
+  woken(): void {}
+
+  private leave(): void {
+    this.gone = true;
+    this.host.unwatch(this.fd);
+  }
+
+  output(packet: Packet): void {
+    const { host } = this;
+    storeVnet(packet);
+    const start = packet.address + packet.offset - VNET_HEADER_LENGTH;
+    const error = host.system.writeTap(this.fd, start, packet.length + VNET_HEADER_LENGTH);
+    if (error === 0) return;
+    if (error === -EINVAL && sendFinished(packet, host, this.sendAgain)) return;
+    host.counters[N_DROPS + dropReason(-error)]!++;
+  }
+
+  close(): void {
+    this.host.system.closeFd(this.fd);
+  }
+}

@@ -1,0 +1,30 @@
+/**
+ * The language between main and the worker: records in the request ring (main → worker) and the upcall ring
+ * (worker → main). A record is [type, operands...] in Int32 words.
+ */
+/** [type, odp port, PORT_RING or PORT_TAP, characters, name as UTF-16 units...]; answered by UP_PORT. */
+export const REQ_PORT_ADD = 1;
+/** [type, odp port] */
+export const REQ_PORT_DEL = 2;
+/** [type, flow, mask words, (word, bits, value)..., program...] */
+export const REQ_FLOW_PUT = 3;
+/** [type, flow, program...] */
+export const REQ_FLOW_ACTIONS = 4;
+/** [type, flow] */
+export const REQ_FLOW_DEL = 5;
+/** [type, slot, program...]: runs the program on the packet that waits in the slot and frees that. */
+export const REQ_ANSWER = 6;
+/** [type, slot]: the flow is there by now; classify again. */
+export const REQ_AGAIN = 7;
+/** [type, length, 8 words of packet data as in a slot, key (FLOW_DP_WORDS), bytes in words (rounded up), program...] */
+export const REQ_EXECUTE = 8;
+export const EXECUTE_HEADER = 2 + 8;
+
+/** [type, slot]: a packet goes up. */
+export const UP_PACKET = 1;
+/** [type, odp port, errno or 0]: a port was added, or could not be. */
+export const UP_PORT = 2;
+export const UP_WORDS = 3;
+
+export const PORT_RING = 0;
+export const PORT_TAP = 1;

@@ -1,0 +1,36 @@
+/**
+ * What the worker loop needs of the machine; `commands/datapath-worker.ts` fills it in from `src/sys`. System calls give
+ * a result or -errno, none throws but the openers (OsError with a numeric `errno`).
+ */
+import type { Epoll } from "../../sys/epoll.ts";
+import type { PacketRing } from "../../sys/packet-ring.ts";
+
+export interface DatapathSystem {
+  openRing(name: string): PacketRing;
+  openTap(name: string): number;
+  readTap(fd: number, address: number, room: number): number;
+  writeTap(fd: number, address: number, length: number): number;
+  closeFd(fd: number): void;
+  makeEpoll(limit: number): Epoll;
+  drainEventFd(fd: number): void;
+  addressOf(bytes: Uint8Array): number;
+  /** CLOCK_MONOTONIC in milliseconds. */
+  nowMs(): number;
+  /** 32 random bits, of any quality. */
+  random(): number;
+  /** Rings main's bell. */
+  ringBell(): void;
+}
+
+export const EINTR = 4;
+export const EIO = 5;
+export const ENXIO = 6;
+export const EAGAIN = 11;
+export const ENOMEM = 12;
+export const EEXIST = 17;
+export const ENODEV = 19;
+export const EINVAL = 22;
+export const EBADFD = 77;
+export const EMSGSIZE = 90;
+export const ENETDOWN = 100;
+export const ENOBUFS = 105;
