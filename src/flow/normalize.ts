@@ -1,16 +1,168 @@
 /** Prerequisites, and matches made canonical: bits whose prerequisite is missing are dropped, loudly. */
 import type { Field } from "./fields/index.ts";
+import * as L from "./layout.ts";
 import type { Match } from "./match.ts";
+import { formatMatch } from "./match-format.ts";
+import {
+  ETH_TYPE_ARP,
+  ETH_TYPE_IPV4,
+  ETH_TYPE_IPV6,
+  ETH_TYPE_NSH,
+  ETH_TYPE_RARP,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPPROTO_SCTP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  isMplsType,
+} from "./packet/ethernet.ts";
 
-/** Whether a match (as value and mask) satisfies what the field needs. */
-export function prerequisitesMet(_match: Match, _field: Field): boolean {
-  throw new Error("not implemented");
+/** The ethertype that is matched exactly (or that packet_type tells), else -1. */
+function typeOf(flow: L.Flow, mask: L.Flow | undefined): number {
+  if (flow[L.W_PACKET_TYPE]! >>> 16 === 1 && mask?.[L.W_PACKET_TYPE] !== 0)
+    return flow[L.W_PACKET_TYPE]! & 0xffff;
+  if (mask !== undefined && (mask[L.W_ETH_TYPE]! & 0xffff) !== 0xffff) return -1;
+  return flow[L.W_ETH_TYPE]! & 0xffff;
+}
+
+function protocolOf(flow: L.Flow, mask: L.Flow | undefined): number {
+  if (mask !== undefined && (mask[L.W_NW]! & 0xff) !== 0xff) return -1;
+  return flow[L.W_NW]! & 0xff;
 }
 
 /**
- * Drops bits whose prerequisite is missing, in place. Returns undefined when nothing was dropped, else the lines
- * that 3.7 logs after "normalization changed ofp_match, details:" (" pre: …", "post: …").
+ * Whether a flow has what the field needs. With `mask`, it must be matched; without, a packet's flow is looked at.
  */
-export function normalizeMatch(_match: Match): { pre: string; post: string } | undefined {
-  throw new Error("not implemented");
+export function prerequisitesMet(field: Field, flow: L.Flow, mask?: L.Flow): boolean {
+  const type = typeOf(flow, mask);
+  const protocol = protocolOf(flow, mask);
+  const ip = type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6;
+  const notLater = ((flow[L.W_NW]! >>> 24) & L.FLOW_NW_FRAG_LATER) === 0;
+  const over = (wanted: number) => ip && protocol === wanted && notLater;
+  const nd = (icmpType: number) => {
+    if (type !== ETH_TYPE_IPV6 || protocol !== IPPROTO_ICMPV6) return false;
+    const exact = mask === undefined || mask[L.W_TP]! >>> 16 === 0xffff || mask[L.W_TP]! >>> 16 === 0xff;
+    const code = mask === undefined ? flow[L.W_TP]! & 0xffff : flow[L.W_TP]! & mask[L.W_TP]! & 0xffff;
+    return exact && code === 0 && flow[L.W_TP]! >>> 16 === icmpType;
+  };
+  switch (field.prereq) {
+    case "none":
+      return true;
+    case "ethernet":
+      return flow[L.W_PACKET_TYPE] === 0;
+    case "vlan":
+      return (flow[L.W_VLAN0]! & (mask?.[L.W_VLAN0] ?? -1) & L.VLAN_CFI) !== 0;
+    case "mpls":
+      return isMplsType(type);
+    case "ipv4":
+      return type === ETH_TYPE_IPV4;
+    case "ipv6":
+      return type === ETH_TYPE_IPV6;
+    case "ip":
+      return ip;
+    case "arp":
+      return type === ETH_TYPE_ARP || type === ETH_TYPE_RARP;
+    case "nsh":
+      return type === ETH_TYPE_NSH;
+    case "ct": {
+      const state = flow[L.W_CT_STATE_ZONE]! & (mask?.[L.W_CT_STATE_ZONE] ?? -1);
+      if ((state & 0x20) === 0) return false;
+      if (field.name.startsWith("ct_nw_") && field.format === "ipv4") return type === ETH_TYPE_IPV4;
+      if (field.format === "ipv6") return type === ETH_TYPE_IPV6;
+      return ip;
+    }
+    case "tcp":
+      return over(IPPROTO_TCP);
+    case "udp":
+      return over(IPPROTO_UDP);
+    case "sctp":
+      return over(IPPROTO_SCTP);
+    case "icmpv4":
+      return type === ETH_TYPE_IPV4 && over(IPPROTO_ICMP);
+    case "icmpv6":
+      return type === ETH_TYPE_IPV6 && over(IPPROTO_ICMPV6);
+    case "nd":
+      return nd(135) || nd(136);
+    case "nd_solicit":
+      return nd(135);
+    case "nd_advert":
+      return nd(136);
+  }
+}
+
+/** Which header words the exact ethertype, protocol and ICMPv6 type of a match allow: bits to keep, by word. */
+function allowed(match: Match): Map<number, number> {
+  const keep = new Map<number, number>();
+  const words = (from: number, count: number, bits = -1) => {
+    for (let word = from; word < from + count; word++) keep.set(word, (keep.get(word) ?? 0) | bits);
+  };
+  const { flow, mask } = match;
+  const type = typeOf(flow, mask);
+  const protocol = protocolOf(flow, mask);
+  const sll = () => {
+    words(L.W_ARP_SHA_HI, 1);
+    words(L.W_ARP_SHA_THA, 1, 0xffff0000 | 0);
+  };
+  const tll = () => {
+    words(L.W_ARP_SHA_THA, 1, 0xffff);
+    words(L.W_ARP_THA_LO, 1);
+  };
+  if (type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6) {
+    words(L.W_NW, 1);
+    if (type === ETH_TYPE_IPV4) words(L.W_IPV4_SRC, 2);
+    else words(L.W_IPV6_SRC, 9);
+    const icmp = type === ETH_TYPE_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
+    if (
+      protocol === IPPROTO_TCP ||
+      protocol === IPPROTO_UDP ||
+      protocol === IPPROTO_SCTP ||
+      protocol === icmp
+    ) {
+      words(L.W_TP, 1);
+    }
+    if (protocol === IPPROTO_TCP) words(L.W_TCP_FLAGS, 1, 0xffff);
+    const kind = mask[L.W_TP]! >>> 16 === 0 ? -1 : flow[L.W_TP]! >>> 16;
+    if (type === ETH_TYPE_IPV6 && protocol === IPPROTO_ICMPV6 && (kind === 135 || kind === 136)) {
+      words(L.W_ND_TARGET, 4);
+      words(L.W_IGMP_ND_RESERVED, 1);
+      words(L.W_TCP_FLAGS, 1, 0xff0000);
+      if (kind === 135) sll();
+      else tll();
+    }
+  } else if (type === ETH_TYPE_ARP || type === ETH_TYPE_RARP) {
+    words(L.W_IPV4_SRC, 2);
+    words(L.W_NW, 1, 0xff);
+    sll();
+    tll();
+  } else if (isMplsType(type)) {
+    words(L.W_MPLS, 3);
+  } else if (type === ETH_TYPE_NSH) {
+    words(L.W_NSH_BASE, 6);
+  }
+  return keep;
+}
+
+/**
+ * Drops bits whose prerequisite is missing, in place. Returns undefined when nothing was dropped, else both texts for
+ * what 3.7 logs: "normalization changed ofp_match, details:", " pre: TEXT", "post: TEXT".
+ */
+export function normalizeMatch(match: Match): { pre: string; post: string } | undefined {
+  const keep = allowed(match);
+  const { flow, mask } = match;
+  const headers = (word: number) => (word >= L.W_MPLS && word < L.FLOW_PACKET_WORDS) || isNsh(word);
+  let pre: string | undefined;
+  for (let word = L.W_MPLS; word < L.W_TUN_ID_HI; word++) {
+    if (!headers(word)) continue;
+    const drop = mask[word]! & ~(keep.get(word) ?? 0);
+    if (drop === 0) continue;
+    // Fragment bits alone go without a word, as in the original.
+    if (word !== L.W_NW || (drop & 0xffffff) !== 0) pre ??= formatMatch(match);
+    mask[word] = mask[word]! & ~drop;
+    flow[word] = flow[word]! & ~drop;
+  }
+  return pre === undefined ? undefined : { pre, post: formatMatch(match) };
+}
+
+function isNsh(word: number): boolean {
+  return word >= L.W_NSH_BASE && word < L.W_NSH_BASE + 6;
 }

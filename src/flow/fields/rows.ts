@@ -629,7 +629,6 @@ export const HEADER_ROWS: readonly FieldRow[] = [
   },
   {
     name: "ip_dscp",
-    alias: "nw_tos_shifted",
     bytes: 1,
     bits: 6,
     format: "decimal",
@@ -842,7 +841,7 @@ export const HEADER_ROWS: readonly FieldRow[] = [
     of10: "exact",
     of11: "exact",
     headers: ["NXM_OF_ICMP_TYPE 13 - 1.1", "OXM_OF_ICMPV4_TYPE 19 1.2 1.7"],
-    at: [[L.W_TP, 16, 8]],
+    at: [[L.W_TP, 16, 16]],
   },
   {
     name: "icmp_code",
@@ -855,7 +854,7 @@ export const HEADER_ROWS: readonly FieldRow[] = [
     of10: "exact",
     of11: "exact",
     headers: ["NXM_OF_ICMP_CODE 14 - 1.1", "OXM_OF_ICMPV4_CODE 20 1.2 1.7"],
-    at: [[L.W_TP, 0, 8]],
+    at: [[L.W_TP, 0, 16]],
   },
   {
     name: "icmpv6_type",
@@ -866,7 +865,7 @@ export const HEADER_ROWS: readonly FieldRow[] = [
     needs: "icmpv6",
     writable: true,
     headers: ["NXM_NX_ICMPV6_TYPE 21 - 1.1", "OXM_OF_ICMPV6_TYPE 29 1.2 1.7"],
-    at: [[L.W_TP, 16, 8]],
+    at: [[L.W_TP, 16, 16]],
   },
   {
     name: "icmpv6_code",
@@ -877,7 +876,7 @@ export const HEADER_ROWS: readonly FieldRow[] = [
     needs: "icmpv6",
     writable: true,
     headers: ["NXM_NX_ICMPV6_CODE 22 - 1.1", "OXM_OF_ICMPV6_CODE 30 1.2 1.7"],
-    at: [[L.W_TP, 0, 8]],
+    at: [[L.W_TP, 0, 16]],
   },
   {
     name: "nd_target",

@@ -1,0 +1,423 @@
+/**
+ * A match as text, to the letter of 3.7: metadata first, then the protocol's short name, registers, tunnel, and headers
+ * from the outside in.
+ */
+import { getFieldBig, mustField } from "./fields/index.ts";
+import { CT_STATE, formatFlagsMasked, formatFragment, TCP_FLAGS, TUN_FLAGS } from "./flags.ts";
+import * as L from "./layout.ts";
+import type { Match } from "./match.ts";
+import {
+  ETH_TYPE_ARP,
+  ETH_TYPE_IPV4,
+  ETH_TYPE_IPV6,
+  ETH_TYPE_NSH,
+  ETH_TYPE_RARP,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPPROTO_TCP,
+  isMplsType,
+} from "./packet/ethernet.ts";
+import { formatPort, type PortNames } from "./ports-text.ts";
+import { protocolName } from "./protocols.ts";
+import { readTunBytes } from "./tun-metadata.ts";
+import { formatFieldValue, formatPacketType, hex } from "./value-text.ts";
+
+export interface MatchFormatOptions {
+  readonly ports?: PortNames | undefined;
+  /** Printed as `priority=N` unless it is 32768 or undefined. */
+  readonly priority?: number | undefined;
+}
+
+export const DEFAULT_PRIORITY = 32768;
+
+/** The match, no spaces; "" for a catch-all. */
+export function formatMatch(match: Match, options: MatchFormatOptions = {}): string {
+  return new Formatter(match, options).run();
+}
+
+/** A flow (all bits that are set, exactly) as text, as ofproto/trace prints one. */
+export function formatFlow(flow: L.Flow, ports?: PortNames): string {
+  return formatMatch(flowAsMatch(flow), { ports });
+}
+
+const MAYBE = ["pkt_mark", "recirc_id", "dp_hash", "conj_id", "skb_priority", "actset_output"].map(mustField);
+
+class Formatter {
+  readonly #flow: L.Flow;
+  readonly #mask: L.Flow;
+  readonly #match: Match;
+  readonly #options: MatchFormatOptions;
+  readonly #out: string[] = [];
+
+  constructor(match: Match, options: MatchFormatOptions) {
+    this.#match = match;
+    this.#flow = match.flow;
+    this.#mask = match.mask;
+    this.#options = options;
+  }
+
+  run(): string {
+    const { priority } = this.#options;
+    if (priority !== undefined && priority !== DEFAULT_PRIORITY) this.#out.push(`priority=${priority}`);
+    for (const field of MAYBE) {
+      if (field.name === "recirc_id") this.#hexWord("recirc_id", L.W_RECIRC_ID);
+      else this.#field(field.name, field.name);
+    }
+    this.#connection();
+    const type = this.#types();
+    for (let n = 0; n < 32; n++) this.#hexWord(`reg${n}`, L.W_REG0 + n);
+    this.#tunnel();
+    this.#field("metadata", "metadata");
+    if (this.#mask[L.W_IN_PORT] !== 0) {
+      this.#out.push(`in_port=${formatPort(this.#flow[L.W_IN_PORT]!, this.#options.ports)}`);
+    }
+    this.#vlan("", L.W_VLAN0);
+    this.#vlan("1", L.W_VLAN1);
+    this.#field("dl_src", "eth_src");
+    this.#field("dl_dst", "eth_dst");
+    if (type.named === undefined && this.#exactType()) {
+      this.#out.push(`dl_type=0x${(this.#flow[L.W_ETH_TYPE]! & 0xffff).toString(16).padStart(4, "0")}`);
+    }
+    this.#network(type.type, type.protocolNamed);
+    this.#transport(type.type);
+    return this.#out.join(",");
+  }
+
+  /** Prints a field in its own format when any of its bits is matched. */
+  #field(label: string, name: string): void {
+    const field = mustField(name);
+    const mask = getFieldBig(field, this.#mask);
+    if (mask === 0n) return;
+    this.#out.push(
+      `${label}=${formatFieldValue(field, getFieldBig(field, this.#flow), mask, this.#options.ports)}`,
+    );
+  }
+
+  #hexWord(label: string, word: number): void {
+    const mask = this.#mask[word]! >>> 0;
+    if (mask === 0) return;
+    const value = hex(this.#flow[word]! >>> 0);
+    this.#out.push(mask === 0xffffffff ? `${label}=${value}` : `${label}=${value}/${hex(mask)}`);
+  }
+
+  #connection(): void {
+    const word = this.#mask[L.W_CT_STATE_ZONE]!;
+    const state = this.#flow[L.W_CT_STATE_ZONE]! & 0xffff;
+    if ((word & 0xffff) !== 0) {
+      const mask = word & 0xffff;
+      this.#out.push(`ct_state=${formatFlagsMasked(CT_STATE, state, mask)}`);
+    }
+    const zone = word >>> 16;
+    if (zone !== 0) {
+      const value = this.#flow[L.W_CT_STATE_ZONE]! >>> 16;
+      this.#out.push(zone === 0xffff ? `ct_zone=${value}` : `ct_zone=${hex(value)}/${hex(zone)}`);
+    }
+    for (const name of ["ct_mark", "ct_label"]) this.#field(name, name);
+    for (const name of ["ct_nw_src", "ct_ipv6_src", "ct_nw_dst", "ct_ipv6_dst"]) this.#field(name, name);
+    if ((this.#mask[L.W_CT_NW_PROTO]! & 0xff) !== 0) {
+      this.#field("ct_nw_proto", "ct_nw_proto");
+      this.#field("ct_tp_src", "ct_tp_src");
+      this.#field("ct_tp_dst", "ct_tp_dst");
+    }
+  }
+
+  #exactType(): boolean {
+    return (this.#mask[L.W_ETH_TYPE]! & 0xffff) === 0xffff;
+  }
+
+  /**
+   * packet_type, or "eth" in a megaflow, then the protocol's word. Returns the ethertype that the upper layers follow
+   * (0 when unknown), the word, and whether it told the IP protocol.
+   */
+  #types(): { type: number; named: string | undefined; protocolNamed: boolean } {
+    const packetType = this.#flow[L.W_PACKET_TYPE]!;
+    if (this.#mask[L.W_PACKET_TYPE] !== 0) {
+      if (packetType !== 0) {
+        this.#out.push(`packet_type=${formatPacketType(packetType >>> 0)}`);
+        if (packetType >>> 16 === 1) {
+          return { type: packetType & 0xffff, named: undefined, protocolNamed: false };
+        }
+      } else if (this.#mask[L.W_RECIRC_ID] !== 0) {
+        this.#out.push("eth");
+      }
+    }
+    if (!this.#exactType()) return { type: 0, named: undefined, protocolNamed: false };
+    const type = this.#flow[L.W_ETH_TYPE]! & 0xffff;
+    const named = protocolName(type, 0);
+    if (named === undefined) return { type, named, protocolNamed: false };
+    const isIp = type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6;
+    if (isIp && (this.#mask[L.W_NW]! & 0xff) === 0xff) {
+      const protocol = this.#flow[L.W_NW]! & 0xff;
+      const full = protocol === 0 ? undefined : protocolName(type, protocol);
+      if (full !== undefined) {
+        this.#out.push(full);
+        return { type, named: full, protocolNamed: true };
+      }
+    }
+    this.#out.push(named);
+    return { type, named, protocolNamed: false };
+  }
+
+  #tunnel(): void {
+    for (const name of [
+      "tun_id",
+      "tun_src",
+      "tun_dst",
+      "tun_ipv6_src",
+      "tun_ipv6_dst",
+      "tun_gbp_id",
+      "tun_gbp_flags",
+    ]) {
+      this.#field(name, name);
+    }
+    for (const name of ["tun_tos", "tun_ttl"]) {
+      const mask = getFieldBig(mustField(name), this.#mask);
+      if (mask === 0n) continue;
+      const value = getFieldBig(mustField(name), this.#flow);
+      // tos is printed in hexadecimal, ttl in decimal.
+      this.#out.push(`${name}=${name === "tun_tos" ? hex(value) : value}`);
+    }
+    const version = this.#flow[L.W_TUN_ERSPAN]! & 0xff;
+    this.#field("tun_erspan_ver", "tun_erspan_ver");
+    if (version === 1) this.#field("tun_erspan_idx", "tun_erspan_idx");
+    if (version === 2) {
+      this.#field("tun_erspan_dir", "tun_erspan_dir");
+      this.#field("tun_erspan_hwid", "tun_erspan_hwid");
+    }
+    this.#field("gtpu_flags", "tun_gtpu_flags");
+    this.#field("gtpu_msgtype", "tun_gtpu_msgtype");
+    const flags = this.#mask[L.W_TUN_FLAGS_TOS_TTL]! & 0xffff;
+    if (flags !== 0) {
+      const value = this.#flow[L.W_TUN_FLAGS_TOS_TTL]! & 0xffff;
+      // Always with signs.
+      this.#out.push(`tun_flags=${formatFlagsMasked(TUN_FLAGS, value, flags & TUN_FLAGS.all, 0x10000)}`);
+    }
+    for (const { field, offset, bytes } of this.#match.tunMetadata ?? []) {
+      const mask = readTunBytes(this.#mask, offset, bytes);
+      const value = readTunBytes(this.#flow, offset, bytes);
+      const ones = (1n << BigInt(bytes * 8)) - 1n;
+      const text = mask === 0n ? "" : mask === ones ? `=${hex(value)}` : `=${hex(value)}/${hex(mask)}`;
+      this.#out.push(field.name + text);
+    }
+  }
+
+  #vlan(suffix: string, word: number): void {
+    const mask = this.#mask[word]! & 0xffff;
+    if (mask === 0) return;
+    const tci = this.#flow[word]! & 0xffff;
+    const tagged = (tci & L.VLAN_CFI) !== 0 && (mask & L.VLAN_CFI) !== 0;
+    const vid = mask & 0xfff;
+    const pcp = mask & 0xe000;
+    if (tagged && (vid === 0xfff || vid === 0) && (pcp === 0xe000 || pcp === 0) && (vid | pcp) !== 0) {
+      if (vid !== 0) this.#out.push(`dl_vlan${suffix}=${tci & 0xfff}`);
+      if (pcp !== 0) this.#out.push(`dl_vlan_pcp${suffix}=${tci >>> 13}`);
+    } else {
+      const value = `vlan_tci${suffix}=0x${tci.toString(16).padStart(4, "0")}`;
+      this.#out.push(mask === 0xffff ? value : `${value}/0x${mask.toString(16).padStart(4, "0")}`);
+    }
+  }
+
+  #network(type: number, protocolNamed: boolean): void {
+    const arp = type === ETH_TYPE_ARP || type === ETH_TYPE_RARP;
+    if (type === ETH_TYPE_IPV6) {
+      this.#field("ipv6_src", "ipv6_src");
+      this.#field("ipv6_dst", "ipv6_dst");
+      this.#flowLabel();
+    } else {
+      this.#field(arp ? "arp_spa" : "nw_src", "ip_src");
+      this.#field(arp ? "arp_tpa" : "nw_dst", "ip_dst");
+    }
+    if (!protocolNamed) {
+      if (arp) this.#field("arp_op", "nw_proto");
+      else this.#field("nw_proto", "nw_proto");
+    }
+    if (arp) {
+      this.#field("arp_sha", "arp_sha");
+      this.#field("arp_tha", "arp_tha");
+    }
+    if (type === ETH_TYPE_NSH) this.#nsh();
+    const nw = this.#mask[L.W_NW]!;
+    const value = this.#flow[L.W_NW]!;
+    if ((nw & 0xfc00) !== 0) this.#out.push(`nw_tos=${(value >>> 8) & 0xfc}`);
+    if ((nw & 0x0300) !== 0) this.#out.push(`nw_ecn=${(value >>> 8) & 3}`);
+    if ((nw & 0xff0000) !== 0) this.#out.push(`nw_ttl=${(value >>> 16) & 0xff}`);
+    for (let label = 0; label < (isMplsType(type) ? 3 : 1); label++)
+      this.#mpls(label === 0 ? "" : String(label), label);
+    const frag = (nw >>> 24) & 3;
+    if (frag !== 0) this.#out.push(`nw_frag=${formatFragment((value >>> 24) & 3, frag)}`);
+  }
+
+  #flowLabel(): void {
+    const mask = this.#mask[L.W_IPV6_LABEL]! & 0xfffff;
+    if (mask === 0) return;
+    const text = (label: number) => `0x${label.toString(16).padStart(5, "0")}`;
+    const value = text(this.#flow[L.W_IPV6_LABEL]! & 0xfffff);
+    this.#out.push(mask === 0xfffff ? `ipv6_label=${value}` : `ipv6_label=${value}/${text(mask)}`);
+  }
+
+  #mpls(suffix: string, label: number): void {
+    const mask = this.#mask[L.W_MPLS + label]!;
+    if (mask === 0) return;
+    const value = this.#flow[L.W_MPLS + label]!;
+    if (mask >>> 12 !== 0) this.#out.push(`mpls_label${suffix}=${value >>> 12}`);
+    if ((mask & 0xe00) !== 0) this.#out.push(`mpls_tc${suffix}=${(value >>> 9) & 7}`);
+    if ((mask & 0xff) !== 0) this.#out.push(`mpls_ttl${suffix}=${value & 0xff}`);
+    if ((mask & 0x100) !== 0) this.#out.push(`mpls_bos${suffix}=${(value >>> 8) & 1}`);
+  }
+
+  #nsh(): void {
+    const flags = this.#mask[L.W_NSH_BASE]! >>> 24;
+    if (flags !== 0) {
+      const value = this.#flow[L.W_NSH_BASE]! >>> 24;
+      const two = (n: number) => `0x${n.toString(16).padStart(2, "0")}`;
+      this.#out.push(flags === 0xff ? `nsh_flags=${value}` : `nsh_flags=${two(value)}/${two(flags)}`);
+    }
+    for (const name of ["nsh_ttl", "nsh_mdtype", "nsh_np", "nsh_spi", "nsh_si"]) this.#field(name, name);
+    for (let n = 1; n <= 4; n++) this.#field(`nsh_c${n}`, `nsh_c${n}`);
+  }
+
+  #transport(type: number): void {
+    const exactProtocol = (this.#mask[L.W_NW]! & 0xff) === 0xff;
+    const protocol = exactProtocol ? this.#flow[L.W_NW]! & 0xff : 0;
+    if (type === ETH_TYPE_IPV4 && protocol === IPPROTO_ICMP) {
+      this.#icmp();
+    } else if (type === ETH_TYPE_IPV6 && protocol === IPPROTO_ICMPV6) {
+      this.#icmp();
+      this.#field("nd_target", "nd_target");
+      this.#field("nd_sll", "arp_sha");
+      this.#field("nd_tll", "arp_tha");
+      if (this.#mask[L.W_IGMP_ND_RESERVED] !== 0) this.#field("nd_reserved", "nd_reserved");
+      this.#field("nd_options_type", "nd_options_type");
+    } else {
+      this.#field("tp_src", "tcp_src");
+      this.#field("tp_dst", "tcp_dst");
+    }
+    const flags = this.#mask[L.W_TCP_FLAGS]! & 0xfff;
+    if (protocol === IPPROTO_TCP && flags !== 0) {
+      this.#out.push(`tcp_flags=${formatFlagsMasked(TCP_FLAGS, this.#flow[L.W_TCP_FLAGS]! & 0xfff, flags)}`);
+    }
+  }
+
+  #icmp(): void {
+    const mask = this.#mask[L.W_TP]!;
+    const value = this.#flow[L.W_TP]!;
+    const print = (label: string, bits: number, of: number) => {
+      if (bits === 0) return;
+      this.#out.push(
+        bits === 0xff || bits === 0xffff ? `${label}=${of}` : `${label}=${hex(of)}/${hex(bits)}`,
+      );
+    };
+    print("icmp_type", mask >>> 16, value >>> 16);
+    print("icmp_code", mask & 0xffff, value & 0xffff);
+  }
+}
+
+/** Fields that are printed for a flow even when zero come from its protocol; the others when they are not zero. */
+export function flowAsMatch(flow: L.Flow): Match {
+  const mask = new Int32Array(L.FLOW_WORDS);
+  const copy = new Int32Array(L.FLOW_WORDS);
+  copy.set(flow.subarray(0, L.FLOW_WORDS));
+  const set = (word: number, bits = -1) => {
+    mask[word] = mask[word]! | bits;
+  };
+  set(L.W_IN_PORT);
+  set(L.W_PACKET_TYPE);
+  for (const word of [L.W_SKB_PRIORITY, L.W_PKT_MARK, L.W_RECIRC_ID, L.W_DP_HASH, L.W_CT_MARK, L.W_CONJ_ID]) {
+    if (copy[word] !== 0) set(word);
+  }
+  if ((copy[L.W_CT_STATE_ZONE]! & 0xffff) !== 0) set(L.W_CT_STATE_ZONE, 0xffff);
+  if (copy[L.W_CT_STATE_ZONE]! >>> 16 !== 0) set(L.W_CT_STATE_ZONE, 0xffff0000 | 0);
+  const range = (from: number, to: number) => {
+    let any = 0;
+    for (let word = from; word < to; word++) any |= copy[word]!;
+    if (any !== 0) for (let word = from; word < to; word++) set(word);
+  };
+  range(L.W_CT_LABEL, L.W_CT_LABEL + 4);
+  range(L.W_CT_NW_SRC, L.W_CT_NW_DST + 1);
+  range(L.W_CT_IPV6_SRC, L.W_CT_IPV6_DST + 4);
+  if (copy[L.W_CT_NW_PROTO] !== 0) {
+    set(L.W_CT_NW_PROTO, 0xff);
+    set(L.W_CT_TP);
+  }
+  for (let word = L.W_REG0; word < L.W_REG0 + 32; word++) if (copy[word] !== 0) set(word);
+  range(L.W_METADATA_HI, L.W_METADATA_LO + 1);
+  if (copy[L.W_ACTSET_OUTPUT] !== 0 && copy[L.W_ACTSET_OUTPUT] !== 0xfff7) set(L.W_ACTSET_OUTPUT);
+  tunnelMask(copy, set, range);
+  headerMask(copy, set, range);
+  return { flow: copy, mask, tunMetadata: undefined };
+}
+
+function tunnelMask(
+  flow: L.Flow,
+  set: (word: number, bits?: number) => void,
+  range: (from: number, to: number) => void,
+): void {
+  const v4 = (flow[L.W_TUN_SRC]! | flow[L.W_TUN_DST]!) !== 0;
+  let v6 = 0;
+  for (let word = L.W_TUN_IPV6_SRC; word < L.W_TUN_IPV6_DST + 4; word++) v6 |= flow[word]!;
+  if (!v4 && v6 === 0) {
+    range(L.W_TUN_ID_HI, L.W_TUN_ID_LO + 1);
+    return;
+  }
+  set(L.W_TUN_ID_HI);
+  set(L.W_TUN_ID_LO);
+  if (v4) {
+    set(L.W_TUN_SRC);
+    set(L.W_TUN_DST);
+  }
+  if (v6 !== 0) for (let word = L.W_TUN_IPV6_SRC; word < L.W_TUN_IPV6_DST + 4; word++) set(word);
+  set(L.W_TUN_FLAGS_TOS_TTL);
+  for (const word of [L.W_TUN_GBP, L.W_TUN_GTPU, L.W_TUN_ERSPAN, L.W_TUN_ERSPAN_IDX])
+    if (flow[word] !== 0) set(word);
+}
+
+function headerMask(
+  flow: L.Flow,
+  set: (word: number, bits?: number) => void,
+  range: (from: number, to: number) => void,
+): void {
+  const packetType = flow[L.W_PACKET_TYPE]!;
+  if (packetType === 0) {
+    for (const word of [L.W_ETH_DST_HI, L.W_ETH_DST_SRC, L.W_ETH_SRC_LO]) set(word);
+    set(L.W_ETH_TYPE, 0xffff);
+    set(L.W_VLAN0, 0xffff);
+    if (flow[L.W_VLAN1] !== 0) set(L.W_VLAN1, 0xffff);
+  }
+  const type = packetType === 0 ? flow[L.W_ETH_TYPE]! & 0xffff : packetType & 0xffff;
+  const protocol = flow[L.W_NW]! & 0xff;
+  if (type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6) {
+    if (type === ETH_TYPE_IPV4) for (const word of [L.W_IPV4_SRC, L.W_IPV4_DST]) set(word);
+    else for (let word = L.W_IPV6_SRC; word <= L.W_IPV6_LABEL; word++) set(word);
+    set(L.W_NW);
+    const later = (flow[L.W_NW]! >>> 24) & L.FLOW_NW_FRAG_LATER;
+    if (later !== 0) return;
+    if ([IPPROTO_TCP, 17, 132, IPPROTO_ICMP, 2, IPPROTO_ICMPV6].includes(protocol)) set(L.W_TP);
+    if (protocol === IPPROTO_TCP) set(L.W_TCP_FLAGS, 0xfff);
+    if (protocol === IPPROTO_ICMPV6 && type === ETH_TYPE_IPV6) {
+      const kind = flow[L.W_TP]! >>> 16;
+      if (kind === 135 || kind === 136) {
+        for (let word = L.W_ND_TARGET; word < L.W_ND_TARGET + 4; word++) set(word);
+        if (kind === 135) {
+          set(L.W_ARP_SHA_HI);
+          set(L.W_ARP_SHA_THA, 0xffff0000 | 0);
+        } else {
+          set(L.W_ARP_SHA_THA, 0xffff);
+          set(L.W_ARP_THA_LO);
+        }
+        if (flow[L.W_IGMP_ND_RESERVED] !== 0) set(L.W_IGMP_ND_RESERVED);
+        if (flow[L.W_TCP_FLAGS]! >>> 16 !== 0) set(L.W_TCP_FLAGS, 0xff0000);
+      }
+    }
+  } else if (type === ETH_TYPE_ARP || type === ETH_TYPE_RARP) {
+    for (const word of [L.W_IPV4_SRC, L.W_IPV4_DST, L.W_ARP_SHA_HI, L.W_ARP_SHA_THA, L.W_ARP_THA_LO])
+      set(word);
+    set(L.W_NW, 0xff);
+  } else if (isMplsType(type)) {
+    for (let label = 0; label < 3; label++) {
+      set(L.W_MPLS + label);
+      if ((flow[L.W_MPLS + label]! & 0x100) !== 0) break;
+    }
+  } else if (type === ETH_TYPE_NSH) {
+    range(L.W_NSH_BASE, L.W_NSH_CONTEXT + 4);
+  }
+}
