@@ -1,0 +1,97 @@
+/**
+ * Packets a second side by side, in one run, on veth pairs of the same kind: 64-byte UDP with 1 and with 1000 flows
+ * through ours, the peer's userspace datapath and the Linux bridge. Medians of three; prints ratios.
+ * `pps.ts --bare` measures our datapath without the switch.
+ */
+import { spawnSync } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import {
+  bareDatapath,
+  type Hosts,
+  linuxBridge,
+  macOf,
+  makeHosts,
+  ovsSwitch,
+  reach,
+  received,
+  type Subject,
+  sleep,
+} from "./net.ts";
+import { havePeer, median } from "./side.ts";
+
+const SECONDS = 3;
+const ROUNDS = 3;
+const bare = process.argv.includes("--bare");
+const subjects: [string, (hosts: Hosts) => Subject][] = [
+  ["ours", (hosts) => (bare ? bareDatapath(hosts) : ovsSwitch("ours", hosts))],
+  ...(havePeer()
+    ? ([["peer", (hosts) => ovsSwitch("peer", hosts)]] as [string, (hosts: Hosts) => Subject][])
+    : []),
+  ["bridge", linuxBridge],
+];
+const traffic = fileURLToPath(new URL("./traffic.ts", import.meta.url));
+
+interface Result {
+  kpps: number;
+  /** CPU microseconds of the switch a packet. */
+  cpu: number;
+}
+
+async function once(hosts: Hosts, subject: Subject, flows: number): Promise<Result> {
+  const before = received(hosts.namespaces[1]);
+  const cpuBefore = subject.cpuSeconds();
+  const r = spawnSync(
+    "ip",
+    [
+      "netns",
+      "exec",
+      hosts.namespaces[0],
+      process.execPath,
+      traffic,
+      "eth0",
+      macOf(hosts.namespaces[1]),
+      `${flows}`,
+      `${SECONDS}`,
+    ],
+    { encoding: "utf8" },
+  );
+  if (r.status !== 0) throw new Error(r.stderr);
+  await sleep(200);
+  const packets = received(hosts.namespaces[1]) - before;
+  return { kpps: packets / SECONDS / 1000, cpu: ((subject.cpuSeconds() - cpuBefore) * 1e6) / packets };
+}
+
+const results = new Map<string, Result>();
+for (const [who, start] of subjects) {
+  const hosts = makeHosts();
+  try {
+    const subject = start(hosts);
+    try {
+      await reach(hosts);
+      for (const flows of [1, 1000]) {
+        const rounds: Result[] = [];
+        await once(hosts, subject, flows);
+        for (let i = 0; i < ROUNDS; i++) rounds.push(await once(hosts, subject, flows));
+        const result = { kpps: median(rounds.map((r) => r.kpps)), cpu: median(rounds.map((r) => r.cpu)) };
+        results.set(`${who} ${flows}`, result);
+        const cpu = Number.isNaN(result.cpu) ? "in the kernel" : `${result.cpu.toFixed(2)} µs CPU a packet`;
+        console.log(
+          `${subject.name.padEnd(26)} ${`${flows} flow${flows > 1 ? "s" : ""}`.padEnd(10)} ${result.kpps.toFixed(0).padStart(5)} kpps (${rounds.map((r) => r.kpps.toFixed(0)).join(" ")}), ${cpu}`,
+        );
+      }
+    } finally {
+      subject.stop();
+    }
+  } finally {
+    hosts.close();
+  }
+}
+for (const flows of [1, 1000]) {
+  const ours = results.get(`ours ${flows}`)!.kpps;
+  for (const who of ["peer", "bridge"]) {
+    const other = results.get(`${who} ${flows}`);
+    if (other !== undefined)
+      console.log(`ratio to ${who}, ${flows} flow${flows > 1 ? "s" : ""}: ${(ours / other.kpps).toFixed(2)}`);
+  }
+}
+process.exit(0);

@@ -1,0 +1,106 @@
+/**
+ * TCP throughput side by side, in one run, with iperf3 over veth pairs of the same kind: with offloads as the kernel
+ * sets them and with checksum and segmentation offload off, through ours, the peer's userspace datapath and the Linux bridge.
+ * Medians of three; prints ratios. `tcp.ts --bare` measures our datapath without the switch.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import {
+  bareDatapath,
+  type Hosts,
+  inside,
+  linuxBridge,
+  makeHosts,
+  ovsSwitch,
+  reach,
+  type Subject,
+  sleep,
+} from "./net.ts";
+import { havePeer, median } from "./side.ts";
+
+const SECONDS = 4;
+const ROUNDS = 3;
+const bare = process.argv.includes("--bare");
+const subjects: [string, (hosts: Hosts) => Subject][] = [
+  ["ours", (hosts) => (bare ? bareDatapath(hosts) : ovsSwitch("ours", hosts))],
+  ...(havePeer()
+    ? ([["peer", (hosts) => ovsSwitch("peer", hosts)]] as [string, (hosts: Hosts) => Subject][])
+    : []),
+  ["bridge", linuxBridge],
+];
+
+interface Result {
+  gbits: number;
+  /** CPU seconds of the switch a gigabyte. */
+  cpu: number;
+}
+
+async function once(hosts: Hosts, subject: Subject): Promise<Result> {
+  const server = spawn("ip", ["netns", "exec", hosts.namespaces[1], "iperf3", "-s", "-1"], {
+    stdio: "ignore",
+  });
+  await sleep(300);
+  const cpuBefore = subject.cpuSeconds();
+  const r = spawnSync(
+    "ip",
+    [
+      "netns",
+      "exec",
+      hosts.namespaces[0],
+      "iperf3",
+      "-c",
+      "10.77.0.2",
+      "-t",
+      `${SECONDS}`,
+      "-J",
+      "--connect-timeout",
+      "3000",
+    ],
+    { encoding: "utf8", timeout: (SECONDS + 10) * 1000 },
+  );
+  server.kill("SIGKILL");
+  let bytes = 0;
+  try {
+    bytes = JSON.parse(r.stdout).end.sum_received.bytes;
+  } catch {
+    // A switch that stalls: 0.
+  }
+  return { gbits: (bytes * 8) / SECONDS / 1e9, cpu: (subject.cpuSeconds() - cpuBefore) / (bytes / 1e9) };
+}
+
+const results = new Map<string, Result>();
+for (const [who, start] of subjects) {
+  const hosts = makeHosts();
+  try {
+    const subject = start(hosts);
+    try {
+      await reach(hosts);
+      for (const offloads of ["on", "off"]) {
+        if (offloads === "off") {
+          for (const namespace of hosts.namespaces)
+            inside(namespace, "ethtool", "-K", "eth0", "tx", "off", "rx", "off", "tso", "off", "gso", "off");
+        }
+        const rounds: Result[] = [];
+        for (let i = 0; i < ROUNDS; i++) rounds.push(await once(hosts, subject));
+        const result = { gbits: median(rounds.map((r) => r.gbits)), cpu: median(rounds.map((r) => r.cpu)) };
+        results.set(`${who} ${offloads}`, result);
+        const cpu = Number.isNaN(result.cpu) ? "in the kernel" : `${result.cpu.toFixed(2)} CPU s a GB`;
+        console.log(
+          `${subject.name.padEnd(26)} offloads ${offloads.padEnd(3)} ${result.gbits.toFixed(2).padStart(6)} Gbit/s (${rounds.map((r) => r.gbits.toFixed(2)).join(" ")}), ${cpu}`,
+        );
+      }
+    } finally {
+      subject.stop();
+    }
+  } finally {
+    hosts.close();
+  }
+}
+for (const offloads of ["on", "off"]) {
+  const ours = results.get(`ours ${offloads}`)!.gbits;
+  for (const who of ["peer", "bridge"]) {
+    const other = results.get(`${who} ${offloads}`);
+    if (other !== undefined)
+      console.log(`ratio to ${who}, offloads ${offloads}: ${(ours / other.gbits).toFixed(2)}`);
+  }
+}
+process.exit(0);
