@@ -20,12 +20,15 @@ export class Change {
   /** Undefined: the row is new. */
   readonly old: readonly Datum[] | undefined;
   deleted = false;
+  /** `row.version` before the transaction. */
+  readonly oldVersion: number;
   /** `row.data` is the transaction's own copy; before the first write it is `old` itself. */
   owned = false;
 
   constructor(row: Row, old: readonly Datum[] | undefined) {
     this.row = row;
     this.old = old;
+    this.oldVersion = row.version;
   }
 
   isInsert(): boolean {

@@ -1,0 +1,223 @@
+/**
+ * A database that a server serves: commits go to the file, to the monitors and to the requests that wait, in this
+ * order. No sockets here; clients are behind {@link Subscriber} and callbacks.
+ */
+import type { Clock, Timer } from "../lib/clock.ts";
+import type { DatabaseFile } from "./database-file.ts";
+import { OvsdbError } from "./error.ts";
+import type { AccessCheck } from "./execute.ts";
+import { execute } from "./execute.ts";
+import type { Json } from "./json-text.ts";
+import { sortedText } from "./json-text.ts";
+import type { Monitor, UpdateCache } from "./monitor.ts";
+import type { Database } from "./table.ts";
+import { Transaction } from "./transaction.ts";
+
+/** A client's monitor and the way to it. */
+export interface Subscriber {
+  readonly monitor: Monitor;
+  /** `updates`: <table-updates> as text. */
+  update(updates: string): void;
+}
+
+/** Who asks. */
+export interface Requester {
+  readonly readOnly: boolean;
+  holdsLock(name: string): boolean;
+  readonly access?: AccessCheck | undefined;
+}
+
+/** A "transact" that was started; `cancel` is for one that waits, and calls nothing. */
+export interface Request {
+  readonly waiting: boolean;
+  cancel(): void;
+}
+
+class Trigger {
+  readonly requester: Requester;
+  readonly operations: readonly Json[];
+  readonly done: (results: string) => void;
+  readonly since: number;
+  tableName = "";
+  timer: Timer | undefined = undefined;
+  constructor(
+    requester: Requester,
+    operations: readonly Json[],
+    done: (results: string) => void,
+    since: number,
+  ) {
+    this.requester = requester;
+    this.operations = operations;
+    this.done = done;
+    this.since = since;
+  }
+}
+
+export interface ServedOptions {
+  readonly clock: Clock;
+  readonly uuid: () => string;
+}
+
+export class ServedDatabase {
+  database: Database;
+  readonly file: DatabaseFile | undefined;
+  /** A backup server's: transactions that write are refused. */
+  readOnly = false;
+  readonly subscribers = new Set<Subscriber>();
+  readonly #options: ServedOptions;
+  readonly #triggers = new Set<Trigger>();
+  readonly #listeners = new Set<(changes: Transaction["changes"]) => void>();
+  #runAgain: Set<string> | undefined;
+  /** Number of commits, for statistics. */
+  commits = 0;
+
+  constructor(database: Database, file: DatabaseFile | undefined, options: ServedOptions) {
+    this.database = database;
+    this.file = file;
+    this.#options = options;
+  }
+
+  get name(): string {
+    return this.database.schema.name;
+  }
+
+  get triggerCount(): number {
+    return this.#triggers.size;
+  }
+
+  /** Calls `listener` after each commit until the returned function is called. */
+  onCommit(listener: (changes: Transaction["changes"]) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /**
+   * Runs a "transact". `done` gets the result array as text, perhaps before this returns, or later when the
+   * transaction waits for a condition or for the disk.
+   */
+  transact(requester: Requester, operations: readonly Json[], done: (results: string) => void): Request {
+    const trigger = new Trigger(requester, operations, done, this.#options.clock.now());
+    this.#run(trigger);
+    this.#rerun();
+    const triggers = this.#triggers;
+    return {
+      get waiting() {
+        return triggers.has(trigger);
+      },
+      cancel: () => this.#forget(trigger),
+    };
+  }
+
+  #forget(trigger: Trigger): void {
+    trigger.timer?.cancel();
+    this.#triggers.delete(trigger);
+  }
+
+  #run(trigger: Trigger): void {
+    const { requester } = trigger;
+    const outcome = execute(
+      {
+        database: this.database,
+        uuid: this.#options.uuid,
+        readOnly: this.readOnly || requester.readOnly,
+        holdsLock: (name) => requester.holdsLock(name),
+        elapsed: this.#options.clock.now() - trigger.since,
+        access: requester.access,
+      },
+      trigger.operations,
+    );
+    if (outcome.kind === "wait") {
+      trigger.tableName = outcome.table.name;
+      if (!this.#triggers.has(trigger)) this.#triggers.add(trigger);
+      if (outcome.timeout !== undefined && trigger.timer === undefined) this.#arm(trigger, outcome.timeout);
+      return;
+    }
+    this.#forget(trigger);
+    const { results, transaction } = outcome;
+    if (transaction !== undefined && !transaction.isEmpty) {
+      try {
+        this.commit(transaction);
+      } catch (error) {
+        if (!(error instanceof OvsdbError)) throw error;
+        results.push(sortedText(error.toJson()));
+      }
+    }
+    const finish = (): void => trigger.done(`[${results.join(",")}]`);
+    if (!outcome.durable || this.file === undefined) finish();
+    else {
+      this.file.sync().then(finish, (error: unknown) => {
+        results.push(sortedText((error as OvsdbError).toJson()));
+        finish();
+      });
+    }
+  }
+
+  #arm(trigger: Trigger, timeout: number): void {
+    const left = Math.max(0, trigger.since + timeout - this.#options.clock.now());
+    trigger.timer = this.#options.clock.after(left, () => {
+      trigger.timer = undefined;
+      if (!this.#triggers.has(trigger)) return;
+      this.#run(trigger);
+      this.#rerun();
+    });
+  }
+
+  /** A transaction of the server's own. Throws what `prepare` throws. */
+  change(write: (transaction: Transaction) => void): void {
+    const transaction = new Transaction(this.database, this.#options.uuid);
+    try {
+      write(transaction);
+      transaction.prepare();
+    } catch (error) {
+      transaction.abort();
+      throw error;
+    }
+    if (!transaction.isEmpty) this.commit(transaction);
+    this.#rerun();
+  }
+
+  /** Makes a prepared transaction permanent and tells everybody; throws, with nothing changed, when it cannot be written. */
+  commit(transaction: Transaction): void {
+    try {
+      this.file?.append(transaction);
+    } catch (error) {
+      transaction.abort();
+      throw error;
+    }
+    transaction.finish();
+    this.commits++;
+    const cache: UpdateCache = new Map();
+    for (const subscriber of this.subscribers) {
+      const updates = subscriber.monitor.update(transaction.changes, cache);
+      if (updates !== undefined) subscriber.update(updates);
+    }
+    for (const listener of this.#listeners) listener(transaction.changes);
+    if (this.#triggers.size === 0) return;
+    this.#runAgain ??= new Set();
+    for (const table of transaction.changes.keys()) this.#runAgain.add(table.name);
+  }
+
+  /** Runs the waiting requests whose table has changed, until none of them changes anything more. */
+  #rerun(): void {
+    while (this.#runAgain !== undefined) {
+      const tables = this.#runAgain;
+      this.#runAgain = undefined;
+      for (const trigger of [...this.#triggers]) {
+        if (this.#triggers.has(trigger) && tables.has(trigger.tableName)) this.#run(trigger);
+      }
+    }
+  }
+
+  /** Another content or schema from now on: waiting requests must have been cancelled, monitors too. */
+  replace(database: Database): void {
+    this.database = database;
+  }
+
+  close(): void {
+    for (const trigger of this.#triggers) trigger.timer?.cancel();
+    this.#triggers.clear();
+    this.subscribers.clear();
+    this.#listeners.clear();
+    this.file?.close();
+  }
+}

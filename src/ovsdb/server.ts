@@ -1,0 +1,399 @@
+/**
+ * A database server: databases, remotes, clients, the `_Server` database. Embeddable: it holds no globals, ends no
+ * process, and takes clock, streams, disk and randomness from outside; `accept` serves any Stream.
+ */
+import type { Clock, Timer } from "../lib/clock.ts";
+import { formatJson } from "../lib/json.ts";
+import type { Stream, StreamFactory } from "../lib/stream.ts";
+import { vlog } from "../lib/vlog.ts";
+import type { SessionHost } from "./client-session.ts";
+import { ClientSession } from "./client-session.ts";
+import { convertDatabase } from "./convert.ts";
+import { DatabaseFile } from "./database-file.ts";
+import { type Datum, EMPTY_SET, scalar } from "./datum.ts";
+import type { Disk } from "./disk.ts";
+import { OvsdbError } from "./error.ts";
+import type { Json } from "./json-text.ts";
+import { Locks } from "./locks.ts";
+import type { ColumnName } from "./remote-config.ts";
+import { configuredRemotes, parseColumnName, writeStatus } from "./remote-config.ts";
+import type { RemoteHost, RemoteOptions } from "./remotes.ts";
+import { DEFAULT_REMOTE, Remote, sameOptions } from "./remotes.ts";
+import { schemaFromJson, schemaToJson } from "./schema.ts";
+import { ServedDatabase } from "./served-database.ts";
+import { serverSchema } from "./server-schema.ts";
+import { Database } from "./table.ts";
+
+const log = vlog("ovsdb_server");
+
+export interface ServerOptions {
+  readonly clock: Clock;
+  readonly streams: StreamFactory;
+  readonly disk: Disk;
+  /** Makes random UUIDs. */
+  readonly uuid: () => string;
+  /** What compaction notes in the file, e.g. "compacting database online". */
+  readonly compactionComment?: string;
+}
+
+const STATUS_INTERVAL_MS = 2500;
+const DEFAULT_PROBE_MS = 5000;
+/** Compaction by itself: not before this size, these many transactions, and twice the last snapshot. */
+const COMPACT_MIN_BYTES = 10_000_000;
+const COMPACT_MIN_RECORDS = 100;
+const COMPACT_INTERVAL_MS = 600_000;
+
+export class OvsdbServer implements SessionHost, RemoteHost {
+  readonly clock: Clock;
+  readonly streams: StreamFactory;
+  readonly serverId: string;
+  readonly locks = new Locks();
+  readonly databases = new Map<string, ServedDatabase>();
+  readonly sessions = new Set<ClientSession>();
+  readonly #options: ServerOptions;
+  readonly #system: ServedDatabase;
+  /** As given on the command line or by add-remote, `db:` ones included. */
+  readonly #specs = new Set<string>();
+  /** By target. */
+  readonly #remotes = new Map<string, Remote>();
+  readonly #systemRows = new Map<string, string>();
+  readonly #unwatch = new Map<string, () => void>();
+  #statusTimer: Timer | undefined;
+  #reconfiguring = false;
+  #closed = false;
+
+  constructor(options: ServerOptions) {
+    this.#options = options;
+    this.clock = options.clock;
+    this.streams = options.streams;
+    this.serverId = options.uuid();
+    this.#system = new ServedDatabase(new Database(serverSchema(), options.uuid()), undefined, options);
+    this.#system.readOnly = true;
+    this.databases.set("_Server", this.#system);
+    this.#addSystemRow(this.#system);
+  }
+
+  // Databases.
+
+  /** Opens a database file and serves it. Throws OvsdbError. */
+  openDatabase(path: string): ServedDatabase {
+    for (const { file } of this.databases.values()) {
+      if (file?.path === path) throw new OvsdbError("ovsdb error", `${path}: already open`);
+    }
+    const file = new DatabaseFile(
+      {
+        disk: this.#options.disk,
+        clock: this.clock,
+        uuid: this.#options.uuid,
+        onLocked: (lockFile, holder) => {
+          const name = lockFile.slice(lockFile.lastIndexOf("/") + 1);
+          const who = holder === 0 ? "within this process" : `by pid ${holder}`;
+          vlog("lockfile").warn(`${name}: cannot lock file because it is already locked ${who}`);
+        },
+      },
+      path,
+    );
+    if (file.torn !== undefined) log.err(file.torn.message);
+    const { name } = file.database.schema;
+    if (this.databases.has(name)) {
+      file.close();
+      throw new OvsdbError("ovsdb error", `${name}: duplicate database name`);
+    }
+    const served = new ServedDatabase(file.database, file, this.#options);
+    this.addDatabase(served);
+    return served;
+  }
+
+  /** Serves a database, with or without a file. */
+  addDatabase(served: ServedDatabase): void {
+    this.databases.set(served.name, served);
+    this.#addSystemRow(served);
+    this.#disconnectUnaware();
+    let nextCompaction = this.clock.now() + COMPACT_INTERVAL_MS;
+    this.#unwatch.set(
+      served.name,
+      served.onCommit(() => {
+        if (this.#specs.size > 0) this.#reconfigureSoon(served);
+        const { file } = served;
+        if (file === undefined || file.length < COMPACT_MIN_BYTES || file.records < COMPACT_MIN_RECORDS)
+          return;
+        if (file.length < 2 * file.snapshotLength || this.clock.now() < nextCompaction) return;
+        nextCompaction = this.clock.now() + COMPACT_INTERVAL_MS;
+        this.clock.soon(() => this.compact(served));
+      }),
+    );
+  }
+
+  /** Stops serving a database. False: there is none of that name. */
+  removeDatabase(name: string): boolean {
+    const served = this.databases.get(name);
+    if (served === undefined || served === this.#system) return false;
+    for (const session of this.sessions) session.databaseGone(served);
+    this.databases.delete(name);
+    this.#unwatch.get(name)?.();
+    this.#unwatch.delete(name);
+    const row = this.#systemRows.get(name)!;
+    this.#systemRows.delete(name);
+    this.#system.change((transaction) => {
+      transaction.remove(this.#system.database.tables.get("Database")!.rows.get(row)!);
+    });
+    served.close();
+    this.#disconnectUnaware();
+    return true;
+  }
+
+  /** Throws OvsdbError. */
+  compact(served: ServedDatabase): void {
+    const start = this.clock.now();
+    served.file?.compact(this.#options.compactionComment ?? "compacting database online");
+    const took = this.clock.now() - start;
+    if (took > 1000) log.info(`${served.name}: Database compaction took ${Math.round(took)}ms`);
+  }
+
+  #systemValues(served: ServedDatabase): Record<string, Datum> {
+    return {
+      name: scalar(served.name),
+      model: scalar("standalone"),
+      connected: scalar(true),
+      leader: scalar(true),
+      schema: scalar(formatJson(schemaToJson(served.database.schema))),
+      cid: EMPTY_SET,
+      sid: EMPTY_SET,
+      index: EMPTY_SET,
+    };
+  }
+
+  #addSystemRow(served: ServedDatabase): void {
+    this.#system.change((transaction) => {
+      const table = this.#system.database.tables.get("Database")!;
+      const values = this.#systemValues(served);
+      const columns = Object.keys(values).map((name) => table.schema.byName.get(name)!);
+      const row = transaction.insert(table, this.#options.uuid(), columns, Object.values(values));
+      this.#systemRows.set(served.name, row.uuid);
+    });
+  }
+
+  /** Clients that did not ask to be told of such things notice by losing their connection. */
+  #disconnectUnaware(): void {
+    for (const session of [...this.sessions]) if (!session.changeAware) session.close();
+  }
+
+  convert(asker: ClientSession, served: ServedDatabase, json: Json): void {
+    const schema = schemaFromJson(json);
+    if (served === this.#system) {
+      throw new OvsdbError("not allowed", `convert: cannot convert the "_Server" database`);
+    }
+    if (schema.name !== served.name) {
+      throw new OvsdbError(
+        "invalid parameters",
+        `database name ${served.name} does not match schema name ${schema.name}`,
+      );
+    }
+    const converted = convertDatabase(served.database, schema, this.#options.uuid);
+    for (const session of this.sessions) session.databaseGone(served);
+    served.file?.replace(converted, this.#options.compactionComment ?? "compacting database online");
+    served.replace(converted);
+    this.#system.change((transaction) => {
+      const table = this.#system.database.tables.get("Database")!;
+      const row = table.rows.get(this.#systemRows.get(served.name)!)!;
+      transaction.set(row, table.schema.byName.get("schema")!, this.#systemValues(served).schema!);
+    });
+    for (const session of [...this.sessions]) if (session !== asker && !session.changeAware) session.close();
+    // The asker gets its reply first.
+    if (!asker.changeAware) this.clock.soon(() => asker.close());
+    this.#reconfigureSoon(served);
+  }
+
+  // Remotes.
+
+  get remoteSpecs(): readonly string[] {
+    return [...this.#specs].sort();
+  }
+
+  remote(target: string): Remote | undefined {
+    return this.#remotes.get(target);
+  }
+
+  /** Resolves, when the first attempt to listen has been made, with the error text if `spec` names nothing. */
+  async addRemote(spec: string): Promise<string | undefined> {
+    if (spec.startsWith("db:")) {
+      const name = parseColumnName(this.databases, spec);
+      if (typeof name === "string") return name;
+    }
+    this.#specs.add(spec);
+    await this.reconfigure();
+    return undefined;
+  }
+
+  /** False: no such remote. */
+  removeRemote(spec: string): boolean {
+    if (!this.#specs.delete(spec)) return false;
+    void this.reconfigure();
+    return true;
+  }
+
+  /** Ends all connections, so that clients make them again. */
+  reconnect(): void {
+    for (const remote of this.#remotes.values()) remote.reconnect();
+  }
+
+  #columnNames(): ColumnName[] {
+    const names: ColumnName[] = [];
+    for (const spec of this.#specs) {
+      if (!spec.startsWith("db:")) continue;
+      const name = parseColumnName(this.databases, spec);
+      if (typeof name !== "string") names.push(name);
+    }
+    return names;
+  }
+
+  #reconfigureSoon(served: ServedDatabase): void {
+    if (this.#reconfiguring || !this.#columnNames().some((name) => name.served === served)) return;
+    this.#reconfiguring = true;
+    this.clock.soon(() => {
+      this.#reconfiguring = false;
+      if (!this.#closed) void this.reconfigure();
+    });
+  }
+
+  /** Makes the remotes those that command line and databases ask for. */
+  async reconfigure(): Promise<void> {
+    const wanted = new Map<string, RemoteOptions>();
+    for (const spec of this.#specs) if (!spec.startsWith("db:")) wanted.set(spec, DEFAULT_REMOTE);
+    const names = this.#columnNames();
+    for (const name of names) {
+      for (const [target, options] of configuredRemotes(name))
+        if (!wanted.has(target)) wanted.set(target, options);
+    }
+    for (const [target, remote] of [...this.#remotes]) {
+      const options = wanted.get(target);
+      if (options !== undefined && sameOptions(options, remote.options)) continue;
+      if (
+        options !== undefined &&
+        remote.options.role === options.role &&
+        remote.options.readOnly === options.readOnly
+      ) {
+        remote.options = options;
+        continue;
+      }
+      remote.close();
+      this.#remotes.delete(target);
+    }
+    const started: Promise<void>[] = [];
+    for (const [target, options] of wanted) {
+      if (this.#remotes.has(target)) continue;
+      const remote = new Remote(this, target, options);
+      this.#remotes.set(target, remote);
+      started.push(remote.start());
+    }
+    await Promise.all(started);
+    if (names.some(({ column }) => column.type.key.refTable !== undefined)) this.#keepStatus();
+  }
+
+  #keepStatus(): void {
+    if (this.#statusTimer !== undefined || this.#closed) return;
+    this.#writeStatus();
+    this.#statusTimer = this.clock.background(STATUS_INTERVAL_MS, () => {
+      this.#statusTimer = undefined;
+      if (this.#columnNames().length > 0) this.#keepStatus();
+    });
+  }
+
+  #writeStatus(): void {
+    for (const name of this.#columnNames()) {
+      try {
+        name.served.change((transaction) => {
+          writeStatus(name, transaction, this.#remotes, (remote) => this.#remoteStatus(remote));
+        });
+      } catch (error) {
+        if (!(error instanceof OvsdbError)) throw error;
+        log.err(`Failed to update remote status: ${error.message}`);
+      }
+    }
+  }
+
+  #remoteStatus(remote: Remote): { connected: boolean; status: Map<string, string> } {
+    const status = new Map<string, string>();
+    const seconds = (since: number): string => String(Math.floor((this.clock.now() - since) / 1000));
+    const connected = remote.sessionCount > 0;
+    status.set("state", remote.isPassive ? (connected ? "ACTIVE" : "LISTENING") : remote.state);
+    if (remote.lastError !== undefined && !connected) status.set("last_error", remote.lastError);
+    if (remote.connectedAt !== undefined && connected)
+      status.set("sec_since_connect", seconds(remote.connectedAt));
+    if (remote.disconnectedAt !== undefined)
+      status.set("sec_since_disconnect", seconds(remote.disconnectedAt));
+    if (remote.isPassive) {
+      status.set("n_connections", String(remote.sessionCount));
+      if (remote.boundPort !== undefined) status.set("bound_port", String(remote.boundPort));
+    }
+    return { connected, status };
+  }
+
+  // Clients.
+
+  /** Serves a client on any stream, as `ovsbox up` does with one end of a memory pair. */
+  accept(stream: Stream, remote?: Remote, closed?: () => void): ClientSession {
+    const options = remote?.options ?? DEFAULT_REMOTE;
+    const isNetwork = stream.kind === "tcp" || stream.kind === "ssl";
+    const session = new ClientSession(this, stream, {
+      readOnly: options.readOnly,
+      probeMs: options.probeMs ?? (isNetwork ? DEFAULT_PROBE_MS : 0),
+      role: options.role,
+    });
+    this.sessions.add(session);
+    if (closed !== undefined) this.#closers.set(session, closed);
+    return session;
+  }
+
+  readonly #closers = new Map<ClientSession, () => void>();
+
+  sessionClosed(session: ClientSession): void {
+    this.sessions.delete(session);
+    const closed = this.#closers.get(session);
+    this.#closers.delete(session);
+    closed?.();
+  }
+
+  /** What memory/show prints. */
+  memory(add: (name: string, count: number) => void): void {
+    let atoms = 0;
+    let cells = 0;
+    let monitors = 0;
+    let weak = 0;
+    let triggers = 0;
+    for (const { database, triggerCount } of this.databases.values()) {
+      triggers += triggerCount;
+      for (const table of database.tables.values()) {
+        cells += table.rows.size * (table.schema.columns.length + 2);
+        for (const row of table.rows.values()) {
+          atoms += 2;
+          weak += row.weakFrom?.size ?? 0;
+          for (const { keys, values } of row.data)
+            atoms += values === undefined ? keys.length : 2 * keys.length;
+        }
+      }
+    }
+    let backlog = 0;
+    for (const session of this.sessions) {
+      monitors += session.monitorCount;
+      backlog += session.rpc.backlog;
+    }
+    add("atoms", atoms);
+    if (backlog > 0) add("backlog", backlog);
+    add("cells", cells);
+    add("monitors", monitors);
+    add("n-weak-refs", weak);
+    add("sessions", this.sessions.size);
+    if (triggers > 0) add("triggers", triggers);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#statusTimer?.cancel();
+    for (const remote of this.#remotes.values()) remote.close();
+    this.#remotes.clear();
+    for (const session of [...this.sessions]) session.close();
+    for (const served of this.databases.values()) served.close();
+    this.databases.clear();
+  }
+}
