@@ -51,6 +51,7 @@ function create(): Platform {
     },
     exit: (status) => process.exit(status),
     atExit,
+    runExitHooks: () => runAll(exitHooks),
     process: realProcess,
   };
 }

@@ -60,7 +60,7 @@ export function encodeMessage(message: JsonRpcMessage): string {
     case "reply":
       return formatJson({ id: message.id, result: message.result, error: null });
     case "error":
-      return formatJson({ id: message.id, result: null, error: message.error });
+      return formatJson({ id: message.id, error: message.error });
   }
 }
 

@@ -99,6 +99,8 @@ export interface Platform {
   exit(status: number): never;
   /** Runs `run` before the process ends by `exit` or because nothing is left to do. */
   atExit(run: () => void): void;
+  /** Runs them now, once, for an end that is no `exit` (a signal). */
+  runExitHooks(): void;
   /** Daemons only: the first access loads FFI. */
   readonly process: ProcessOps;
 }

@@ -207,6 +207,16 @@ export function vlogSubprogram(name: string): void {
   subprogram = name;
 }
 
+/** Of the last message. */
+export function vlogSerial(): number {
+  return serial;
+}
+
+/** In a process that a parent of the same program started: its log goes on where the parent's stood. */
+export function vlogResume(lastSerial: number): void {
+  serial = lastSerial;
+}
+
 function nowMs(): number {
   return platform === undefined ? 0 : platform.clock.now();
 }
@@ -404,10 +414,11 @@ const self = vlog("vlog");
 export function vlogSetFile(name: string | undefined): boolean {
   if (platform === undefined) throw new Error("vlogStart comes first");
   const path = absolute(dirs(platform.env).log, name ?? `${program}.log`);
-  return openFile(path);
+  // A respawned daemon's parent has said it.
+  return openFile(path, platform.env.OVSBOX_ROLE === undefined);
 }
 
-function openFile(path: string): boolean {
+function openFile(path: string, announce: boolean): boolean {
   let fd: number;
   try {
     fd = fs.openSync(path, "a", 0o660);
@@ -417,7 +428,7 @@ function openFile(path: string): boolean {
   }
   if (file?.fd !== undefined) fs.closeSync(file.fd);
   file = { path, fd };
-  self.info(`opened log file ${path}`);
+  if (announce) self.info(`opened log file ${path}`);
   return true;
 }
 
@@ -434,10 +445,10 @@ export function vlogCloseFile(): void {
 
 /** After log rotation. @returns an error text, or undefined. */
 export function vlogReopenFile(): string | undefined {
-  if (file === undefined) return "Logging to file not configured";
+  if (file === undefined) return undefined;
   if (file.fd !== undefined && sameFile(file.fd, file.path)) return undefined;
   vlogCloseFile();
-  return openFile(file.path) ? undefined : "Failed to open log file";
+  return openFile(file.path, true) ? undefined : "Failed to open log file";
 }
 
 function sameFile(fd: number, path: string): boolean {

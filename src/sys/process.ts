@@ -9,7 +9,7 @@ import os from "node:os";
 import path from "node:path";
 import type { DatagramSender, FileLock, FileLocks, ProcessOps, SpawnedChild } from "../lib/platform.ts";
 
-const { i32, u32, u64, ptr: pointer } = FFIType;
+const { i32, u32, u64, i64_fast, ptr: pointer } = FFIType;
 
 function open() {
   return dlopen("libc.so.6", {
@@ -27,15 +27,11 @@ function open() {
     kill: { args: [i32, i32], returns: i32 },
     socket: { args: [i32, i32, i32], returns: i32 },
     connect: { args: [i32, pointer, u32], returns: i32 },
-    send: { args: [i32, pointer, u64, i32], returns: i64() },
+    send: { args: [i32, pointer, u64, i32], returns: i64_fast },
     strerror: { args: [i32], returns: pointer },
     setsid: { args: [], returns: i32 },
     pause: { args: [], returns: i32 },
   }).symbols;
-}
-
-function i64() {
-  return FFIType.i64_fast;
 }
 
 let symbols: ReturnType<typeof open> | undefined;
