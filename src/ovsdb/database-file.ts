@@ -26,6 +26,8 @@ export interface FileContext {
   readonly uuid: () => string;
   /** A lock is held by `holder` (0: by this process). Called before the error is thrown. */
   readonly onLocked?: (lockFile: string, holder: number) => void;
+  /** A lock file cannot be made. */
+  readonly onLockFailed?: (lockFile: string, why: string) => void;
 }
 
 /** What a file holds; `torn` is the complaint about what follows the last whole record, if anything does. */
@@ -85,6 +87,7 @@ function takeLock(context: FileContext, path: string): DiskLock {
   try {
     lock = context.disk.lock(name);
   } catch (error) {
+    context.onLockFailed?.(name, describeError(error));
     throw new OvsdbError("I/O error", `${path}: failed to lock lockfile (${describeError(error)})`);
   }
   if ("release" in lock) return lock;
@@ -93,7 +96,19 @@ function takeLock(context: FileContext, path: string): DiskLock {
   throw new OvsdbError("I/O error", `${path}: failed to lock lockfile (${why})`);
 }
 
-/** Makes a file that holds `schema` and no data. It must not exist, unless `replace`. */
+/** Makes a file that holds `database`; one that exists is replaced. */
+export function writeNewFile(context: FileContext, path: string, database: Database, comment: string): void {
+  const real = context.disk.resolve(path);
+  const lock = takeLock(context, real);
+  try {
+    if (context.disk.exists(real)) context.disk.unlink(real);
+    writeSnapshot(context, real, database, comment).close();
+  } finally {
+    lock.release();
+  }
+}
+
+/** Makes a file that holds `schema` and no data. It must not exist. */
 export function createFile(context: FileContext, path: string, schema: DatabaseSchema): void {
   const lock = takeLock(context, path);
   try {

@@ -3,7 +3,9 @@
  * records out, and the words that the original has for what is wrong.
  */
 import { createHash } from "node:crypto";
+import { describeError } from "../lib/errors.ts";
 import { JsonError, parseJson } from "../lib/json.ts";
+import type { Disk } from "./disk.ts";
 import { OvsdbError } from "./error.ts";
 import type { JsonObject } from "./json-text.ts";
 import { isObject } from "./json-text.ts";
@@ -33,6 +35,21 @@ export function encodeRecord(json: string): Uint8Array {
   record.set(header);
   record.set(body, header.length);
   return record;
+}
+
+/** "JSON" for a stand-alone database file, "CLUSTER" for a clustered one. Throws OvsdbError. */
+export function fileMagic(disk: Disk, path: string): string {
+  let bytes: Uint8Array;
+  try {
+    bytes = disk.read(path);
+  } catch (error) {
+    throw new OvsdbError("I/O error", `${path}: open failed (${describeError(error)})`);
+  }
+  if (bytes.length === 0) throw new OvsdbError("ovsdb error", `${path}: cannot identify file type`);
+  const line = TEXT.decode(bytes.subarray(0, HEADER_MAX)).split("\n", 1)[0]!;
+  const match = HEADER.exec(line);
+  if (match !== null) return match[1]!;
+  throw new OvsdbError("ovsdb error", `${path}: unexpected file format`);
 }
 
 /**

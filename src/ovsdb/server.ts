@@ -86,9 +86,12 @@ export class OvsdbServer implements SessionHost, RemoteHost {
         clock: this.clock,
         uuid: this.#options.uuid,
         onLocked: (lockFile, holder) => {
-          const name = lockFile.slice(lockFile.lastIndexOf("/") + 1);
           const who = holder === 0 ? "within this process" : `by pid ${holder}`;
-          vlog("lockfile").warn(`${name}: cannot lock file because it is already locked ${who}`);
+          vlog("lockfile").warn(`${lockFile}: cannot lock file because it is already locked ${who}`);
+        },
+        onLockFailed: (lockFile, why) => {
+          vlog("lockfile").warn(`${lockFile}: failed to open lock file: ${why}`);
+          vlog("lockfile").warn(`${lockFile}: failed to lock file: ${why}`);
         },
       },
       path,
