@@ -60,7 +60,7 @@ class Formatter {
     const { priority } = this.#options;
     if (priority !== undefined && priority !== DEFAULT_PRIORITY) this.#out.push(`priority=${priority}`);
     for (const field of MAYBE) {
-      if (field.name === "recirc_id") this.#hexWord("recirc_id", L.W_RECIRC_ID);
+      if (field.name === "recirc_id") this.#hexWord(field.name, L.W_RECIRC_ID);
       else this.#field(field.name, field.name);
     }
     this.#connection();
@@ -247,12 +247,13 @@ class Formatter {
     if (frag !== 0) this.#out.push(`nw_frag=${formatFragment((value >>> 24) & 3, frag)}`);
   }
 
+  /** A rule's exact match has the whole word; a datapath's mask has the 20 bits, and is printed with them. */
   #flowLabel(): void {
-    const mask = this.#mask[L.W_IPV6_LABEL]! & 0xfffff;
+    const mask = this.#mask[L.W_IPV6_LABEL]!;
     if (mask === 0) return;
-    const text = (label: number) => `0x${label.toString(16).padStart(5, "0")}`;
-    const value = text(this.#flow[L.W_IPV6_LABEL]! & 0xfffff);
-    this.#out.push(mask === 0xfffff ? `ipv6_label=${value}` : `ipv6_label=${value}/${text(mask)}`);
+    const text = (label: number) => `0x${(label >>> 0).toString(16).padStart(5, "0")}`;
+    const value = text(this.#flow[L.W_IPV6_LABEL]!);
+    this.#out.push(mask === -1 ? `ipv6_label=${value}` : `ipv6_label=${value}/${text(mask)}`);
   }
 
   #mpls(suffix: string, label: number): void {
@@ -381,7 +382,7 @@ function headerMask(
     for (const word of [L.W_ETH_DST_HI, L.W_ETH_DST_SRC, L.W_ETH_SRC_LO]) set(word);
     set(L.W_ETH_TYPE, 0xffff);
     set(L.W_VLAN0, 0xffff);
-    if (flow[L.W_VLAN1] !== 0) set(L.W_VLAN1, 0xffff);
+    if (flow[L.W_VLAN0] !== 0) set(L.W_VLAN1, 0xffff);
   }
   const type = packetType === 0 ? flow[L.W_ETH_TYPE]! & 0xffff : packetType & 0xffff;
   const protocol = flow[L.W_NW]! & 0xff;

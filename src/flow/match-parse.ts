@@ -14,7 +14,7 @@ import { type Match, makeMatch, setMatchBig, setMatchBigMasked, setMatchWord } f
 import type { PortNames } from "./ports-text.ts";
 import { protocolByName } from "./protocols.ts";
 import { bytesNeeded, setTunMetadata } from "./tun-metadata.ts";
-import { fieldOnes, parseFieldValue } from "./value-text.ts";
+import { fieldBits, fieldOnes, parseFieldValue } from "./value-text.ts";
 
 /**
  * Takes one item of a flow's text; `value` is undefined (or "") when there was no `=`. Returns undefined when done, an
@@ -71,7 +71,7 @@ export function setParsed(match: Match, field: Field, value: bigint, mask: bigin
     setMatchBigMasked(match, field, 0n, 0n);
     return;
   }
-  const exact = mask === fieldOnes(field);
+  const exact = (mask & fieldBits(field)) === fieldBits(field);
   switch (field.name) {
     case "dl_vlan":
       if (value === 0xffffn) setVlan(match, 0, 0xffff, 0xffff);
@@ -96,7 +96,7 @@ export function setParsed(match: Match, field: Field, value: bigint, mask: bigin
       setMatchWord(match, W_NW, (Number(value) & 0xfc) << 8, 0xfc << 8);
       return;
     default:
-      if (exact) setMatchBig(match, field, value);
+      if (exact) setMatchBig(match, field, value & fieldBits(field));
       else setMatchBigMasked(match, field, value, mask);
   }
 }

@@ -1,11 +1,291 @@
-/** From changed flow words to header-changing actions, as late as possible: before an output. */
-import type { Flow } from "../../flow/layout.ts";
-import type { OdpActionBuilder } from "./actions.ts";
+/**
+ * From changed flow words to header-changing actions, as late as possible: before an output. The order is that of the
+ * original: Ethernet, network, transport, MPLS, VLAN, then priority and mark.
+ */
+import * as L from "../../flow/layout.ts";
+import {
+  ETH_TYPE_ARP,
+  ETH_TYPE_IPV4,
+  ETH_TYPE_IPV6,
+  ETH_TYPE_NSH,
+  ETH_TYPE_RARP,
+  IPPROTO_ICMP,
+  IPPROTO_ICMPV6,
+  IPPROTO_SCTP,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  isMplsType,
+} from "../../flow/packet/ethernet.ts";
+import * as A from "./actions.ts";
+
+/** Parts of a header's words that are set as a whole: when one bit differs, all bits that were looked at count. */
+type Fields = readonly (readonly [word: number, bits: number])[];
+
+const ETHERNET: Fields = [
+  [L.W_ETH_DST_SRC, 0x0000ffff],
+  [L.W_ETH_SRC_LO, -1],
+  [L.W_ETH_DST_HI, -1],
+  [L.W_ETH_DST_SRC, 0xffff0000 | 0],
+];
+const IPV4: Fields = [
+  [L.W_IPV4_SRC, -1],
+  [L.W_IPV4_DST, -1],
+  [L.W_NW, 0xff00],
+  [L.W_NW, 0xff0000],
+];
+const IPV6: Fields = [
+  ...[0, 1, 2, 3, 4, 5, 6, 7].map((i) => [L.W_IPV6_SRC + i, -1] as const),
+  [L.W_IPV6_LABEL, 0xfffff],
+  [L.W_NW, 0xff00],
+  [L.W_NW, 0xff0000],
+];
+const ARP: Fields = [
+  [L.W_IPV4_SRC, -1],
+  [L.W_IPV4_DST, -1],
+  [L.W_NW, 0xff],
+  [L.W_ARP_SHA_HI, -1],
+  [L.W_ARP_SHA_THA, -1],
+  [L.W_ARP_THA_LO, -1],
+];
+const NSH: Fields = [
+  [L.W_NSH_BASE, 0xffff0000 | 0],
+  [L.W_NSH_PATH, -1],
+  ...[0, 1, 2, 3].map((i) => [L.W_NSH_CONTEXT + i, -1] as const),
+];
+const PORTS: Fields = [
+  [L.W_TP, 0xffff0000 | 0],
+  [L.W_TP, 0xffff],
+];
+const ICMP: Fields = [
+  [L.W_TP, 0x00ff0000],
+  [L.W_TP, 0xff],
+];
+const ND: Fields = [
+  ...[0, 1, 2, 3].map((i) => [L.W_ND_TARGET + i, -1] as const),
+  [L.W_ARP_SHA_HI, -1],
+  [L.W_ARP_SHA_THA, -1],
+  [L.W_ARP_THA_LO, -1],
+];
+const ND_EXTENSIONS: Fields = [
+  [L.W_IGMP_ND_RESERVED, -1],
+  [L.W_TCP_FLAGS, 0xff0000],
+];
+const PRIORITY: Fields = [[L.W_SKB_PRIORITY, -1]];
+const MARK: Fields = [[L.W_PKT_MARK, -1]];
 
 /**
- * Emits what turns a packet with headers `base` into one with headers `flow`, makes `base` equal to `flow`, and
- * marks in `wildcards` the bits that the actions depend on.
+ * Fields made of several words: a change in one of them sets them all (an address is never set by halves). By first
+ * word: the words.
  */
-export function commitActions(_base: Flow, _flow: Flow, _builder: OdpActionBuilder, _wildcards: Flow): void {
-  throw new Error("not implemented");
+const WHOLE: readonly Fields[] = [
+  [
+    [L.W_ETH_DST_SRC, 0x0000ffff],
+    [L.W_ETH_SRC_LO, -1],
+  ],
+  [
+    [L.W_ETH_DST_HI, -1],
+    [L.W_ETH_DST_SRC, 0xffff0000 | 0],
+  ],
+  [0, 1, 2, 3].map((i) => [L.W_IPV6_SRC + i, -1] as const),
+  [0, 1, 2, 3].map((i) => [L.W_IPV6_DST + i, -1] as const),
+  [0, 1, 2, 3].map((i) => [L.W_ND_TARGET + i, -1] as const),
+];
+const HARDWARE: readonly Fields[] = [
+  [
+    [L.W_ARP_SHA_HI, -1],
+    [L.W_ARP_SHA_THA, 0xffff0000 | 0],
+  ],
+  [
+    [L.W_ARP_SHA_THA, 0xffff],
+    [L.W_ARP_THA_LO, -1],
+  ],
+];
+
+const SCRATCH = new Int32Array(L.FLOW_DP_WORDS);
+
+/**
+ * Emits what turns a packet with headers `base` into one with headers `flow`, makes `base` equal to `flow` in what it
+ * has emitted, and marks in `wildcards` the bits that the actions depend on. Ethertypes and IP protocols are not
+ * changed here; pushing and popping of MPLS labels and VLAN tags is told from the stacks.
+ */
+export function commitActions(
+  base: L.Flow,
+  flow: L.Flow,
+  builder: A.OdpActionBuilder,
+  wildcards: L.Flow,
+): void {
+  if (flow[L.W_PACKET_TYPE] === 0) commitFields(base, flow, builder, wildcards, ETHERNET, WHOLE);
+  const baseType = base[L.W_ETH_TYPE]! & 0xffff;
+  commitNetwork(base, flow, builder, wildcards, baseType);
+  commitMpls(base, flow, builder, wildcards);
+  commitVlan(base, flow, builder, wildcards);
+  commitFields(base, flow, builder, wildcards, PRIORITY, []);
+  commitFields(base, flow, builder, wildcards, MARK, []);
+}
+
+function commitNetwork(
+  base: L.Flow,
+  flow: L.Flow,
+  builder: A.OdpActionBuilder,
+  wildcards: L.Flow,
+  type: number,
+): void {
+  switch (type) {
+    case ETH_TYPE_IPV4:
+      commitFields(base, flow, builder, wildcards, IPV4, WHOLE);
+      break;
+    case ETH_TYPE_IPV6:
+      commitFields(base, flow, builder, wildcards, IPV6, WHOLE);
+      break;
+    case ETH_TYPE_ARP:
+    case ETH_TYPE_RARP:
+      commitFields(base, flow, builder, wildcards, ARP, HARDWARE);
+      return;
+    case ETH_TYPE_NSH:
+      commitFields(base, flow, builder, wildcards, NSH, []);
+      return;
+    default:
+      return;
+  }
+  const protocol = base[L.W_NW]! & 0xff;
+  switch (protocol) {
+    case IPPROTO_TCP:
+    case IPPROTO_UDP:
+    case IPPROTO_SCTP:
+      commitFields(base, flow, builder, wildcards, PORTS, []);
+      break;
+    case IPPROTO_ICMP:
+      if (type === ETH_TYPE_IPV4) commitFields(base, flow, builder, wildcards, ICMP, []);
+      break;
+    case IPPROTO_ICMPV6:
+      if (type !== ETH_TYPE_IPV6) break;
+      if (isNd(base)) {
+        commitFields(base, flow, builder, wildcards, ND, [...WHOLE, ...HARDWARE]);
+        commitFields(base, flow, builder, wildcards, ND_EXTENSIONS, []);
+      }
+      commitFields(base, flow, builder, wildcards, ICMP, []);
+  }
+}
+
+function isNd(flow: L.Flow): boolean {
+  const kind = flow[L.W_TP]! >>> 16;
+  return (flow[L.W_TP]! & 0xffff) === 0 && (kind === 135 || kind === 136);
+}
+
+/** Sets the fields that differ, in the bits that were looked at and those that differ. */
+function commitFields(
+  base: L.Flow,
+  flow: L.Flow,
+  builder: A.OdpActionBuilder,
+  wildcards: L.Flow,
+  fields: Fields,
+  whole: readonly Fields[],
+): void {
+  let any = 0;
+  for (const [word, bits] of fields) any |= (base[word]! ^ flow[word]!) & bits;
+  if (any === 0) return;
+  const masks = SCRATCH;
+  for (const [word, bits] of fields) {
+    const differs = (base[word]! ^ flow[word]!) & bits;
+    if (differs !== 0) masks[word] = masks[word]! | differs | (wildcards[word]! & bits);
+  }
+  for (const group of whole) {
+    let touched = 0;
+    for (const [word, bits] of group) touched |= masks[word]! & bits;
+    if (touched === 0) continue;
+    for (const [word, bits] of group) masks[word] = masks[word]! | (wildcards[word]! & bits);
+  }
+  for (const [word] of fields) {
+    const mask = masks[word]!;
+    if (mask === 0) continue;
+    masks[word] = 0;
+    builder.emit(A.ODP_SET, word, flow[word]! & mask, mask, 3);
+    wildcards[word] = wildcards[word]! | mask;
+    base[word] = (base[word]! & ~mask) | (flow[word]! & mask);
+  }
+}
+
+/** Entries of the label stack that a flow holds, 0 to 3. */
+export function countMplsLabels(flow: L.Flow): number {
+  if (!isMplsType(flow[L.W_ETH_TYPE]! & 0xffff)) return 0;
+  for (let label = 0; label < 3; label++) if ((flow[L.W_MPLS + label]! & 0x100) !== 0) return label + 1;
+  return 3;
+}
+
+/** Pops what only `base` has, rewrites the top entry where that is enough, and pushes what only `flow` has. */
+function commitMpls(base: L.Flow, flow: L.Flow, builder: A.OdpActionBuilder, wildcards: L.Flow): void {
+  const flowType = flow[L.W_ETH_TYPE]! & 0xffff;
+  let have = countMplsLabels(base);
+  const want = countMplsLabels(flow);
+  if (have === 0 && want === 0) return;
+  // Equal entries at the bottom stay.
+  let common = 0;
+  while (
+    common < have &&
+    common < want &&
+    base[L.W_MPLS + have - 1 - common] === flow[L.W_MPLS + want - 1 - common]
+  ) {
+    common++;
+  }
+  const bottom = common;
+  while (have > bottom) {
+    wildcards[L.W_MPLS] = wildcards[L.W_MPLS]! | 0x100;
+    if (have - 1 === bottom && want > bottom) {
+      const lse = flow[L.W_MPLS + want - 1 - bottom]!;
+      const differs = base[L.W_MPLS]! ^ lse;
+      const mask = mplsFields(differs);
+      if (mask !== 0) builder.emit(A.ODP_SET, L.W_MPLS, lse & mask, mask, 3);
+      wildcards[L.W_MPLS] = wildcards[L.W_MPLS]! | mask;
+      common++;
+      break;
+    }
+    popMplsWords(base);
+    have--;
+    const type = have > 0 || want > 0 ? base[L.W_ETH_TYPE]! & 0xffff : flowType;
+    builder.emit(A.ODP_POP_MPLS, have === 0 && want === 0 ? flowType : type);
+    if (have === 0) base[L.W_ETH_TYPE] = flowType;
+  }
+  for (let label = want - common - 1; label >= 0; label--) {
+    builder.emit(A.ODP_PUSH_MPLS, flow[L.W_MPLS + label]!, flowType, 0, 2);
+  }
+  for (let label = 0; label < 3; label++) base[L.W_MPLS + label] = flow[L.W_MPLS + label]!;
+  base[L.W_ETH_TYPE] = (base[L.W_ETH_TYPE]! & ~0xffff) | flowType;
+}
+
+/** Whole fields of a label stack entry where any bit differs. */
+function mplsFields(differs: number): number {
+  let mask = 0;
+  for (const bits of [0xfffff000 | 0, 0xe00, 0x100, 0xff]) if ((differs & bits) !== 0) mask |= bits;
+  return mask;
+}
+
+function popMplsWords(flow: L.Flow): void {
+  flow[L.W_MPLS] = flow[L.W_MPLS + 1]!;
+  flow[L.W_MPLS + 1] = flow[L.W_MPLS + 2]!;
+  flow[L.W_MPLS + 2] = 0;
+}
+
+function countTags(flow: L.Flow): number {
+  if ((flow[L.W_VLAN0]! & L.VLAN_CFI) === 0) return 0;
+  return (flow[L.W_VLAN1]! & L.VLAN_CFI) === 0 ? 1 : 2;
+}
+
+/** Pops the outer tags of `base` down to the inner ones that both have, then pushes those of `flow`. */
+function commitVlan(base: L.Flow, flow: L.Flow, builder: A.OdpActionBuilder, wildcards: L.Flow): void {
+  let have = countTags(base);
+  let want = countTags(flow);
+  while (have > 0 && want > 0 && base[L.W_VLAN0 + have - 1] === flow[L.W_VLAN0 + want - 1]) {
+    have--;
+    want--;
+  }
+  for (let tag = have - 1; tag >= 0; tag--) {
+    builder.emit(A.ODP_POP_VLAN, 0, 0, 0, 0);
+    wildcards[L.W_VLAN0 + tag] = -1;
+  }
+  for (let tag = want - 1; tag >= 0; tag--) {
+    const value = flow[L.W_VLAN0 + tag]!;
+    builder.emit(A.ODP_PUSH_VLAN, value >>> 16 === 0 ? value | 0x81000000 : value);
+  }
+  base[L.W_VLAN0] = flow[L.W_VLAN0]!;
+  base[L.W_VLAN1] = flow[L.W_VLAN1]!;
 }

@@ -599,7 +599,7 @@ export const HEADER_ROWS: readonly FieldRow[] = [
     needs: "ipv6",
     writable: true,
     headers: ["NXM_NX_IPV6_LABEL 27 - 1.4", "OXM_OF_IPV6_FLABEL 28 1.2 1.7"],
-    at: [[L.W_IPV6_LABEL, 0, 20]],
+    at: [[L.W_IPV6_LABEL, 0, 32]],
   },
   {
     name: "nw_proto",
