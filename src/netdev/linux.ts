@@ -147,10 +147,11 @@ class LinuxNetdev extends BaseNetdev {
 }
 
 /** Any link of the namespace. */
-export function systemProvider(host: Host): NetdevProvider {
+export function systemProvider(getHost: () => Host): NetdevProvider {
   return {
     type: "system",
     open: (name: string): Netdev => {
+      const host = getHost();
       const link = name.length > 15 ? undefined : host.links.refresh(name);
       if (link === undefined) throw osError("ENODEV");
       return new LinuxNetdev(name, "system", host, false);
@@ -159,10 +160,11 @@ export function systemProvider(host: Host): NetdevProvider {
 }
 
 /** `tap` and `internal`: made when first opened; one left by an earlier run, with its addresses, is taken over. */
-export function tapProvider(host: Host, type: "tap" | "internal"): NetdevProvider {
+export function tapProvider(getHost: () => Host, type: "tap" | "internal"): NetdevProvider {
   return {
     type,
     open: (name: string): Netdev => {
+      const host = getHost();
       const link = name.length > 15 ? undefined : host.links.refresh(name);
       if (link === undefined || link.kind !== "tun") {
         const error = host.devices.makeTap(name);

@@ -9,8 +9,8 @@ import type { Netdev, NetdevProvider } from "./netdev.ts";
 const log = vlog("netdev");
 const limit = new RateLimit(5, 20);
 
-/** How a datapath wants its ports opened: "dummy" ones live in this thread. */
-export type DatapathClass = "netdev" | "dummy";
+/** How a datapath wants its ports opened: those of "dummy" live in this thread, "system" makes internal devices itself. */
+export type DatapathClass = "system" | "netdev" | "dummy";
 
 interface Opened {
   netdev: Netdev;
@@ -37,7 +37,7 @@ export class NetdevRegistry {
 
   /** The type to open an Interface of `type` ("" is "system") with in a datapath: internal ports are a kind of tap. */
   openType(datapath: DatapathClass, type: string): string {
-    if (type === "internal") return datapath === "dummy" ? "dummy-internal" : "tap";
+    if (type === "internal" && datapath !== "system") return datapath === "dummy" ? "dummy-internal" : "tap";
     return type === "" ? "system" : type;
   }
 

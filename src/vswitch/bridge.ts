@@ -1,0 +1,392 @@
+/**
+ * One bridge at work: its OpenFlow switch, its ports' devices, and how both are brought to what a {@link BridgeConfig} says
+ * (upstream: vswitchd/bridge.c). `vswitch.ts` calls the steps below for all bridges together, in this order:
+ * `deletePorts`, `addPorts`, `configure`.
+ */
+import { describeError } from "../lib/errors.ts";
+import { vlog } from "../lib/vlog.ts";
+import type { Netdev } from "../netdev/netdev.ts";
+import type { NetdevRegistry } from "../netdev/registry.ts";
+import type { Ofproto } from "../ofproto/ofproto.ts";
+import { OFPP_LOCAL } from "../ofproto/types.ts";
+import { bridgeAddress, datapathId } from "./addresses.ts";
+import { type BridgeConfig, boolOption, type IfaceConfig, intOption, type PortConfig } from "./config.ts";
+import type { Datapath } from "./datapaths.ts";
+import { type InterfaceWrite, interfaceState, interfaceStatistics, NO_STATE } from "./status.ts";
+
+const log = vlog("bridge");
+const logNetdev = vlog("netdev");
+
+const DEFAULT_MAC_AGING_SEC = 300;
+const DEFAULT_MAC_ENTRIES = 8192;
+const ETHERNET_MTU = 1500;
+
+/** An interface whose device is attached. */
+interface Iface {
+  config: IfaceConfig;
+  netdev: Netdev;
+  ofport: number;
+  /** The device that was attached: another of the same name later is not it. */
+  ifindex: number | undefined;
+  unwatch: () => void;
+}
+
+/** What became of an interface: its columns wait for the next transaction. */
+export interface IfaceOutcome {
+  ofport: number;
+  error: string | undefined;
+}
+
+export interface BridgeContext {
+  registry: NetdevRegistry;
+  /** A device of this bridge has changed: its row is out of date, `gone` when it must be attached anew. */
+  deviceChanged: (bridge: Bridge, name: string, gone: boolean) => void;
+}
+
+export class Bridge {
+  readonly name: string;
+  readonly ofproto: Ofproto;
+  readonly datapath: Datapath;
+  config: BridgeConfig;
+  readonly #context: BridgeContext;
+  readonly #ifaces = new Map<string, Iface>();
+  /** Interfaces that could not be set up. */
+  readonly #failed = new Map<string, IfaceOutcome>();
+  /** Last OpenFlow port numbers, so that a device that comes back gets its own again. */
+  readonly #numbers = new Map<string, number>();
+  #bundles = new Set<string>();
+  #datapathId: string | undefined;
+
+  constructor(config: BridgeConfig, ofproto: Ofproto, datapath: Datapath, context: BridgeContext) {
+    this.name = config.name;
+    this.config = config;
+    this.ofproto = ofproto;
+    this.datapath = datapath;
+    this.#context = context;
+  }
+
+  get datapathId(): string | undefined {
+    return this.#datapathId;
+  }
+
+  iface(name: string): { netdev: Netdev; ofport: number } | undefined {
+    return this.#ifaces.get(name);
+  }
+
+  ifaceNames(): Iterable<string> {
+    return this.#ifaces.keys();
+  }
+
+  /** True when `name` is configured here, and it has no device or another than it had. */
+  wants(name: string): boolean {
+    const iface = this.#ifaces.get(name);
+    if (iface === undefined) return this.#failed.has(name);
+    return iface.ifindex !== iface.netdev.ifindex();
+  }
+
+  #openType(config: IfaceConfig): string {
+    return this.#context.registry.openType(this.datapath.class, config.type);
+  }
+
+  /** Step 1: takes `config` over and detaches what is not wanted any more, or not as it is. */
+  async deletePorts(config: BridgeConfig): Promise<void> {
+    this.config = config;
+    const wanted = new Map<string, IfaceConfig>();
+    for (const port of config.ports) for (const iface of port.ifaces) wanted.set(iface.name, iface);
+    for (const name of [...this.#failed.keys()]) if (!wanted.has(name)) this.#failed.delete(name);
+    for (const name of [...this.#numbers.keys()]) if (!wanted.has(name)) this.#numbers.delete(name);
+
+    const stay = new Map<number, { name: string; request: number | undefined }>();
+    for (const iface of this.#ifaces.values())
+      stay.set(iface.ofport, {
+        name: iface.config.name,
+        request: wanted.get(iface.config.name)?.ofportRequest,
+      });
+    const doomed = new Set<string>();
+    for (const iface of this.#ifaces.values()) {
+      const { name } = iface.config;
+      const config = wanted.get(name);
+      if (
+        config === undefined ||
+        this.#openType(config) !== iface.netdev.type ||
+        iface.ifindex !== iface.netdev.ifindex() ||
+        this.ofproto.portByName(name) === undefined
+      ) {
+        doomed.add(name);
+      } else if (
+        config.ofportRequest !== undefined &&
+        config.ofportRequest !== iface.ofport &&
+        iface.ofport !== OFPP_LOCAL
+      ) {
+        // It asks for another number: that is free, or held by one that has no claim on it.
+        const holder = stay.get(config.ofportRequest);
+        if (holder === undefined || holder.request !== config.ofportRequest) {
+          doomed.add(name);
+          this.#numbers.delete(name);
+          if (holder !== undefined) {
+            doomed.add(holder.name);
+            this.#numbers.delete(holder.name);
+          }
+        }
+      }
+    }
+    for (const name of doomed) {
+      const config = wanted.get(name);
+      const replaced = config !== undefined && this.#openType(config) !== this.#ifaces.get(name)?.netdev.type;
+      await this.#detach(name, config === undefined || replaced);
+    }
+  }
+
+  async #detach(name: string, remove: boolean): Promise<void> {
+    const iface = this.#ifaces.get(name);
+    if (iface === undefined) return;
+    this.#ifaces.delete(name);
+    iface.unwatch();
+    log.info(`bridge ${this.name}: deleted interface ${name} on port ${iface.ofport}`);
+    if (this.ofproto.portByName(name)?.ofPort === iface.ofport) {
+      try {
+        await this.ofproto.portDel(iface.ofport);
+      } catch (error) {
+        log.warn(`bridge ${this.name}: could not remove ${name} interface (${describeError(error)})`);
+      }
+    }
+    this.#context.registry.close(iface.netdev, remove);
+  }
+
+  /** Step 2: attaches what is missing; numbers that were asked for are given out first, then those of the last run. */
+  async addPorts(): Promise<void> {
+    const missing: { iface: IfaceConfig; request: number | undefined }[] = [];
+    for (const port of this.config.ports)
+      for (const iface of port.ifaces) {
+        const present = this.#ifaces.get(iface.name);
+        if (present === undefined) {
+          const last = this.#numbers.get(iface.name) ?? iface.ofport;
+          missing.push({ iface, request: iface.ofportRequest ?? last });
+        } else this.#reconfigure(present, iface);
+      }
+    const rank = (entry: (typeof missing)[number]): number =>
+      entry.iface.name === this.name
+        ? 0
+        : entry.iface.ofportRequest !== undefined
+          ? 1
+          : entry.request !== undefined
+            ? 2
+            : 3;
+    missing.sort((a, b) => rank(a) - rank(b));
+    for (const { iface, request } of missing) await this.#attach(iface, request);
+  }
+
+  #reconfigure(iface: Iface, config: IfaceConfig): void {
+    const old = iface.config;
+    iface.config = config;
+    const same =
+      old.options.size === config.options.size &&
+      [...config.options].every(([key, value]) => old.options.get(key) === value);
+    const error = same ? undefined : iface.netdev.setConfig(config.options);
+    if (error !== undefined) logNetdev.warn(`${config.name}: could not set configuration (Invalid argument)`);
+    if (!same) this.ofproto.portChanged(iface.ofport);
+    this.#setMtu(iface);
+  }
+
+  #setMtu(iface: Iface): void {
+    const wanted = iface.config.mtuRequest;
+    if (wanted === undefined || wanted === iface.netdev.mtu()) return;
+    const error = iface.netdev.setMtu(wanted);
+    if (error !== undefined)
+      logNetdev.warn(`failed to set MTU for network device ${iface.config.name}: ${error}`);
+  }
+
+  async #attach(config: IfaceConfig, request: number | undefined): Promise<void> {
+    const { name } = config;
+    const fail = (error: string | undefined): void => {
+      this.#failed.set(name, { ofport: -1, error });
+    };
+    if (name === "ovs-system" || name === "ovs-netdev" || name === "ovs-dummy") {
+      log.warn(`could not create interface ${name}, name is reserved`);
+      return fail(undefined);
+    }
+    let netdev: Netdev;
+    try {
+      netdev = this.#context.registry.open(name, this.#openType(config));
+    } catch (error) {
+      const message = `could not open network device ${name} (${describeError(error)})`;
+      log.warn(message);
+      return fail(message);
+    }
+    const wrong = netdev.setConfig(config.options);
+    if (wrong !== undefined) {
+      logNetdev.warn(`${name}: could not set configuration (Invalid argument)`);
+      this.#context.registry.close(netdev, true);
+      return fail(wrong);
+    }
+    let ofport: number;
+    const ifindex = netdev.ifindex();
+    const iface: Iface = { config, netdev, ofport: 0, ifindex, unwatch: () => {} };
+    this.#setMtu(iface);
+    try {
+      ofport = await this.ofproto.portAdd(netdev, name === this.name ? OFPP_LOCAL : request);
+    } catch (error) {
+      const message = `could not add network device ${name} to ofproto (${describeError(error)})`;
+      log.warn(message);
+      this.#context.registry.close(netdev, true);
+      return fail(message);
+    }
+    iface.ofport = ofport;
+    iface.unwatch = netdev.watch(() => this.#changed(iface));
+    this.#ifaces.set(name, iface);
+    this.#failed.delete(name);
+    if (ofport !== OFPP_LOCAL) this.#numbers.set(name, ofport);
+    log.info(`bridge ${this.name}: added interface ${name} on port ${ofport}`);
+  }
+
+  #changed(iface: Iface): void {
+    if (this.#ifaces.get(iface.config.name) !== iface) return;
+    const gone = iface.ifindex !== iface.netdev.ifindex();
+    if (!gone) this.ofproto.portChanged(iface.ofport);
+    this.#context.deviceChanged(this, iface.config.name, gone);
+  }
+
+  /** Step 3: everything else that the rows say. */
+  configure(): void {
+    const { config, ofproto } = this;
+    this.#configureMtu();
+    for (const port of config.ports) for (const iface of port.ifaces) this.#setMac(port, iface);
+
+    const { address, error } = bridgeAddress(
+      config.uuid,
+      config.otherConfig.get("hwaddr"),
+      this.#portAddresses(),
+    );
+    if (error === "multicast")
+      log.err(
+        `bridge ${this.name}: cannot set MAC address to multicast address ${config.otherConfig.get("hwaddr")}`,
+      );
+    const local = this.#ifaces.get(this.name);
+    if (local !== undefined && local.netdev.etherAddr() !== address) {
+      const failure = local.netdev.setEtherAddr(address);
+      if (failure !== undefined)
+        log.err(`bridge ${this.name}: failed to set bridge Ethernet address: ${failure}`);
+    }
+    ofproto.setLocalAddress(address);
+    const id = datapathId(config.otherConfig.get("datapath-id"), address);
+    if (id !== this.#datapathId) {
+      this.#datapathId = id;
+      ofproto.setDatapathId(id);
+      log.info(`bridge ${this.name}: using datapath ID ${id}`);
+    }
+
+    const desc: { dp?: string; serial?: string } = {};
+    const description = config.otherConfig.get("dp-desc");
+    const serial = config.otherConfig.get("dp-sn");
+    if (description !== undefined) desc.dp = description;
+    if (serial !== undefined) desc.serial = serial;
+    ofproto.setDesc(desc);
+    ofproto.setProtocols(config.protocols);
+    ofproto.setFailMode(config.failMode);
+    ofproto.setForwardBpdu(boolOption(config.otherConfig, "forward-bpdu", false));
+    ofproto.setFloodVlans(config.floodVlans);
+    const aging = intOption(config.otherConfig, "mac-aging-time", 0);
+    const entries = intOption(config.otherConfig, "mac-table-size", 0);
+    ofproto.setMac({
+      agingSec: aging > 0 ? aging : DEFAULT_MAC_AGING_SEC,
+      maxEntries: entries > 0 ? entries : DEFAULT_MAC_ENTRIES,
+    });
+
+    const bundles = new Set<string>();
+    for (const port of config.ports) {
+      const ports: number[] = [];
+      for (const iface of port.ifaces) {
+        const attached = this.#ifaces.get(iface.name);
+        if (attached !== undefined) ports.push(attached.ofport);
+      }
+      if (ports.length === 0) continue;
+      bundles.add(port.name);
+      ofproto.setBundle(port.name, { ...port.bundle, ports });
+    }
+    for (const name of this.#bundles) if (!bundles.has(name)) ofproto.removeBundle(name);
+    this.#bundles = bundles;
+
+    ofproto.setControllers(config.controllers);
+  }
+
+  /**
+   * Internal ports follow the smallest MTU of the other ports, unless they were asked for one (ovs-vswitchd.conf.db(5),
+   * Interface, mtu_request).
+   */
+  #configureMtu(): void {
+    let smallest: number | undefined;
+    const followers: Iface[] = [];
+    for (const iface of this.#ifaces.values()) {
+      const mtu = iface.netdev.mtu();
+      if (mtu === undefined) continue;
+      const internal = iface.config.type === "internal" || iface.config.type === "tap";
+      if (internal && iface.config.mtuRequest === undefined) followers.push(iface);
+      else smallest = Math.min(smallest ?? mtu, mtu);
+    }
+    for (const iface of followers) {
+      const wanted = smallest ?? ETHERNET_MTU;
+      if (iface.netdev.mtu() === wanted) continue;
+      const error = iface.netdev.setMtu(wanted);
+      if (error !== undefined)
+        logNetdev.warn(`failed to set MTU for network device ${iface.config.name}: ${error}`);
+    }
+  }
+
+  /** Interface.mac (or Port.mac) of an internal port other than LOCAL. */
+  #setMac(port: PortConfig, config: IfaceConfig): void {
+    const wanted = config.mac ?? (port.ifaces.length > 1 ? undefined : port.mac);
+    const iface = this.#ifaces.get(config.name);
+    if (iface === undefined || wanted === undefined || config.type !== "internal") return;
+    if (iface.ofport === OFPP_LOCAL || iface.netdev.etherAddr() === wanted.toLowerCase()) return;
+    if ((Number.parseInt(wanted.slice(0, 2), 16) & 1) !== 0) {
+      log.err(`interface ${config.name}: cannot set MAC to multicast address`);
+      return;
+    }
+    const error = iface.netdev.setEtherAddr(wanted.toLowerCase());
+    if (error !== undefined) log.err(`interface ${config.name}: setting MAC failed (${error})`);
+  }
+
+  *#portAddresses(): Iterable<string> {
+    for (const port of this.config.ports) {
+      if (port.name === this.name) continue;
+      if (port.mac !== undefined) {
+        yield port.mac;
+        continue;
+      }
+      for (const config of port.ifaces) {
+        const address = this.#ifaces.get(config.name)?.netdev.etherAddr();
+        if (address !== undefined && config.name !== this.name) yield address;
+      }
+    }
+  }
+
+  // What goes back into the database.
+
+  /** Columns of an interface after a reconfiguration: number, error, state, counters. */
+  ifaceColumns(name: string): InterfaceWrite {
+    const iface = this.#ifaces.get(name);
+    if (iface === undefined) {
+      const failed = this.#failed.get(name) ?? { ofport: -1, error: undefined };
+      return { ...NO_STATE, ofport: failed.ofport, error: failed.error };
+    }
+    return {
+      ...interfaceState(iface.netdev),
+      statistics: interfaceStatistics(iface.netdev),
+      ofport: iface.ofport,
+      error: undefined,
+    };
+  }
+
+  /** `remove`: also takes its ports out of the datapath and removes the devices that are ours. */
+  async close(remove: boolean): Promise<void> {
+    for (const name of [...this.#ifaces.keys()].sort()) {
+      const iface = this.#ifaces.get(name)!;
+      this.#ifaces.delete(name);
+      iface.unwatch();
+      log.info(`bridge ${this.name}: deleted interface ${name} on port ${iface.ofport}`);
+      if (this.ofproto.portByName(name)?.ofPort === iface.ofport) await this.ofproto.portDel(iface.ofport);
+      this.#context.registry.close(iface.netdev, remove);
+    }
+    await this.ofproto.close(remove);
+  }
+}

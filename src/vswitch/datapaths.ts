@@ -1,0 +1,155 @@
+/**
+ * The datapaths that bridges need, by type: opened with the first bridge of a type, closed after the last. All bridges of a
+ * type share one, and with it the backer that translates for it.
+ */
+import type { Dpif } from "../datapath/dpif.ts";
+import { openLocalDpif } from "../datapath/userspace/dpif-local.ts";
+import { openWorkerDpif } from "../datapath/userspace/dpif-worker.ts";
+import type { SpawnDatapathThread } from "../datapath/userspace/thread.ts";
+import type { Clock } from "../lib/clock.ts";
+import { osError } from "../lib/errors.ts";
+import type { InFlight } from "../lib/sim-clock.ts";
+import { RateLimit, vlog } from "../lib/vlog.ts";
+import type { DummyMode } from "../netdev/dummy.ts";
+import type { DatapathClass } from "../netdev/registry.ts";
+import { Backer } from "../ofproto/backer.ts";
+import type { Log } from "../ofproto/types.ts";
+
+export interface OpenedDpif {
+  dpif: Dpif;
+  /** How its internal ports are opened. */
+  class: DatapathClass;
+}
+
+/** Logging as a plain function, for those that are handed one. */
+export const logTo: Log = (module, level, message) => vlog(module)[level](message);
+
+const logOfproto = vlog("ofproto");
+const logDpif = vlog("dpif");
+const limit = new RateLimit(5, 5);
+
+/** Which datapath types there are, and how one is opened. */
+export interface DatapathOpener {
+  /** For Open_vSwitch.datapath_types, sorted. */
+  readonly types: readonly string[];
+  /** Throws an errno error: EAFNOSUPPORT for a type that there is not, ENOENT for one that this system lacks. */
+  open(type: string): OpenedDpif;
+}
+
+export interface OpenerOptions {
+  clock: Clock;
+  /** undefined: no dummies. */
+  dummy: DummyMode | undefined;
+  /** `--disable-system`: there is no "system", nor anything in its place. */
+  disableSystem: boolean;
+  spawn: SpawnDatapathThread;
+  /** 32 random bits. */
+  random: () => number;
+}
+
+/**
+ * netdev: the userspace datapath in a worker. system: openvswitch.ko, and where the kernel has none, as so far always, a
+ * userspace datapath of its own. dummy: the same tables in this thread, which with --enable-dummy=override (or =system)
+ * stand in for the others.
+ */
+export function datapathOpener(options: OpenerOptions): DatapathOpener {
+  const { clock, dummy, disableSystem, spawn, random } = options;
+  const local = (type: string): OpenedDpif => ({
+    dpif: openLocalDpif({ type, name: `ovs-${type}`, clock, random }),
+    class: "dummy",
+  });
+  const worker = (type: string): OpenedDpif => ({
+    dpif: openWorkerDpif({
+      type,
+      name: `ovs-${type}`,
+      clock,
+      spawn,
+      died: (reason) => logDpif.emer(`${type}@ovs-${type}: datapath thread died (${reason})`),
+    }),
+    class: type === "system" ? "system" : "netdev",
+  });
+  const open = new Map<string, () => OpenedDpif>();
+  open.set("netdev", () => (dummy === "override" ? local("netdev") : worker("netdev")));
+  if (dummy !== undefined) open.set("dummy", () => local("dummy"));
+  if (dummy === "override" || dummy === "system") open.set("system", () => local("system"));
+  else if (!disableSystem) {
+    let told = false;
+    open.set("system", () => {
+      if (!told)
+        logDpif.info("the kernel has no Open vSwitch module, system@ovs-system forwards in userspace");
+      told = true;
+      return worker("system");
+    });
+  }
+  return {
+    types: [...open.keys()].sort(),
+    open(type) {
+      const opener = open.get(type);
+      if (opener !== undefined) return opener();
+      logOfproto.warnRl(limit, `unknown datapath type ${type}`);
+      throw osError("EAFNOSUPPORT");
+    },
+  };
+}
+
+export interface Datapath extends OpenedDpif {
+  readonly type: string;
+  readonly backer: Backer;
+}
+
+export class Datapaths {
+  readonly #opener: DatapathOpener;
+  readonly #clock: Clock;
+  readonly #realNow: () => number;
+  readonly #open = new Map<string, Datapath & { bridges: number }>();
+
+  constructor(opener: DatapathOpener, clock: Clock, realNow: () => number, inFlight: InFlight) {
+    this.#opener = opener;
+    this.#clock = clock;
+    this.#realNow = realNow;
+    inFlight.addSource(async () => {
+      for (const datapath of this) await datapath.backer.settled();
+    });
+  }
+
+  get types(): readonly string[] {
+    return this.#opener.types;
+  }
+
+  /** Each use ends with {@link release}. Throws what the opener throws. */
+  use(type: string): Datapath {
+    let datapath = this.#open.get(type);
+    if (datapath === undefined) {
+      const opened = this.#opener.open(type);
+      const options = {
+        type,
+        dpif: opened.dpif,
+        clock: this.#clock,
+        realNow: this.#realNow,
+        log: logTo,
+      };
+      const backer = new Backer(options);
+      datapath = { ...opened, type, backer, bridges: 0 };
+      this.#open.set(type, datapath);
+    }
+    datapath.bridges++;
+    return datapath;
+  }
+
+  async release(type: string): Promise<void> {
+    const datapath = this.#open.get(type);
+    if (datapath === undefined || --datapath.bridges > 0) return;
+    this.#open.delete(type);
+    await datapath.backer.close();
+    await datapath.dpif.close();
+  }
+
+  /** In the order of their types. */
+  *[Symbol.iterator](): IterableIterator<Datapath> {
+    for (const type of [...this.#open.keys()].sort()) yield this.#open.get(type)!;
+  }
+
+  backers(): Backer[] {
+    return [...this].map((datapath) => datapath.backer);
+  }
+}

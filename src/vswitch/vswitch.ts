@@ -1,0 +1,517 @@
+/**
+ * The switch: reads the Open_vSwitch database through an Idl, makes bridges, ports and settings be as its rows say, and
+ * writes back what became of them (upstream: vswitchd/bridge.c). One reconfiguration runs at a time; what changes meanwhile
+ * starts the next. What devices and controllers do between reconfigurations is written at once (state) or at intervals
+ * (counters).
+ */
+import { VERSION } from "../lib/applet.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
+import { coverage } from "../lib/coverage.ts";
+import { describeError } from "../lib/errors.ts";
+import type { Random } from "../lib/platform.ts";
+import type { InFlight } from "../lib/sim-clock.ts";
+import type { StreamFactory } from "../lib/stream.ts";
+import type { TlsConfig } from "../lib/stream-config.ts";
+import { RateLimit, vlog } from "../lib/vlog.ts";
+import type { NetdevRegistry } from "../netdev/registry.ts";
+import { Ofproto } from "../ofproto/ofproto.ts";
+import { Idl, type Transaction, type Watch } from "../ovsdb/idl.ts";
+import type { Ref } from "../ovsdb/idl-types.ts";
+import { Bridge, type BridgeContext } from "./bridge.ts";
+import { type BridgeConfig, boolOption, intOption, readConfig, type SwitchConfig } from "./config.ts";
+import { type DatapathOpener, Datapaths, logTo } from "./datapaths.ts";
+import { type OpenVswitchSchema, openVswitchSchema } from "./schema/index.ts";
+import { changedColumns, interfaceState, interfaceStatistics } from "./status.ts";
+
+const log = vlog("bridge");
+const logOfproto = vlog("ofproto");
+const reconfigurations = coverage("bridge_reconfigure");
+const LOCK = "ovs_vswitchd";
+const contendedLimit = new RateLimit(1, 5);
+const DEFAULT_STATS_INTERVAL_MS = 5000;
+/** Between two writes of states that change; counters go with the statistics. */
+const STATE_INTERVAL_MS = 100;
+/** Rows whose counters are read in one turn of the loop. */
+const STATS_SLICE = 64;
+
+/** Columns that only we write do not start a reconfiguration when they change. */
+const WATCH: Watch<OpenVswitchSchema> = {
+  Open_vSwitch: {
+    columns: ["bridges", "other_config", "next_cfg", "ssl", "external_ids"],
+    quiet: ["cur_cfg", "iface_types", "datapath_types", "dpdk_initialized", "dpdk_version", "statistics"],
+    writeOnly: ["ovs_version", "db_version", "system_type", "system_version"],
+  },
+  Bridge: {
+    columns: [
+      "name",
+      "ports",
+      "datapath_type",
+      "fail_mode",
+      "protocols",
+      "controller",
+      "flood_vlans",
+      "other_config",
+      "stp_enable",
+      "rstp_enable",
+      "mcast_snooping_enable",
+    ],
+    quiet: ["datapath_id", "datapath_version", "status", "rstp_status"],
+  },
+  Port: {
+    columns: [
+      "name",
+      "interfaces",
+      "tag",
+      "trunks",
+      "cvlans",
+      "vlan_mode",
+      "mac",
+      "protected",
+      "other_config",
+      "bond_mode",
+    ],
+    quiet: ["status", "statistics"],
+  },
+  Interface: {
+    columns: ["name", "type", "options", "ofport_request", "mac", "mtu_request", "other_config"],
+    quiet: [
+      "ofport",
+      "error",
+      "admin_state",
+      "link_state",
+      "link_resets",
+      "link_speed",
+      "duplex",
+      "mac_in_use",
+      "mtu",
+      "ifindex",
+      "status",
+      "statistics",
+      "lacp_current",
+    ],
+  },
+  Controller: {
+    columns: [
+      "target",
+      "type",
+      "max_backoff",
+      "inactivity_probe",
+      "connection_mode",
+      "controller_queue_size",
+      "controller_rate_limit",
+      "controller_burst_limit",
+      "enable_async_messages",
+      "other_config",
+    ],
+    quiet: ["is_connected", "role", "status"],
+  },
+  SSL: { columns: ["private_key", "certificate", "ca_cert", "bootstrap_ca_cert"] },
+};
+
+export interface VswitchOptions {
+  /** Of the database server, e.g. "unix:/run/openvswitch/db.sock". */
+  remote: string;
+  clock: Clock;
+  /** For the database. */
+  streams: StreamFactory;
+  /** For controllers and BR.mgmt. */
+  openflowStreams: StreamFactory;
+  random: Random;
+  /** Milliseconds that no time/stop holds up. */
+  realNow: () => number;
+  /** Work under way; time/warp and replies of commands wait for it. */
+  inFlight: InFlight;
+  registry: NetdevRegistry;
+  datapaths: DatapathOpener;
+  /** Where BR.mgmt and BR.snoop go; undefined: nowhere. */
+  rundir: string | undefined;
+  pid: number;
+  /** Written to by the SSL table. */
+  tls: TlsConfig;
+  /** Open_vSwitch.statistics, asked for when other_config:enable-statistics is true. */
+  systemStatistics: () => Map<string, string>;
+  /** Called once: the first reconfiguration is done and written. */
+  started: () => void;
+}
+
+export class Vswitch {
+  readonly #options: VswitchOptions;
+  readonly idl: Idl<OpenVswitchSchema>;
+  readonly datapaths: Datapaths;
+  readonly #bridges = new Map<string, Bridge>();
+  readonly #bridgeContext: BridgeContext;
+  #config: SwitchConfig | undefined;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #startedOnce = false;
+  #closed = false;
+  /** Interfaces whose state is out of date in the database. */
+  readonly #stale = new Set<string>();
+  #stateTimer: Timer | undefined;
+  #lastStateMs = Number.NEGATIVE_INFINITY;
+  #writing: Promise<void> | undefined;
+  #statsTimer: Timer | undefined;
+  #seqno = -1;
+  #wasLocked = false;
+
+  constructor(options: VswitchOptions) {
+    this.#options = options;
+    this.datapaths = new Datapaths(options.datapaths, options.clock, options.realNow, options.inFlight);
+    this.#bridgeContext = {
+      registry: options.registry,
+      deviceChanged: (_bridge, name, gone) => {
+        if (gone) this.reconfigure();
+        else this.#markStale(name);
+      },
+    };
+    this.idl = new Idl<OpenVswitchSchema>({
+      clock: options.clock,
+      streams: options.streams,
+      remote: options.remote,
+      schema: openVswitchSchema,
+      uuid: () => options.random.uuid(),
+      watch: WATCH,
+      lock: LOCK,
+      changed: () => this.#idlChanged(),
+    });
+    options.inFlight.addSource(() => this.#settled());
+  }
+
+  /** A link of the kernel has come, gone or changed: whoever waits for a device of that name gets it. */
+  linkChanged(name: string): void {
+    for (const bridge of this.#bridges.values()) if (bridge.wants(name)) this.reconfigure();
+  }
+
+  open(): void {
+    this.idl.open();
+  }
+
+  bridges(): Bridge[] {
+    return [...this.#bridges.values()];
+  }
+  bridge(name: string): Bridge | undefined {
+    return this.#bridges.get(name);
+  }
+
+  /** Waits for a running reconfiguration and its writes. */
+  async #settled(): Promise<void> {
+    while (this.#running !== undefined || this.#writing !== undefined || this.#flushDue())
+      await (this.#running ?? this.#writing ?? this.#flushNow());
+  }
+
+  #idlChanged(): void {
+    if (this.#closed) return;
+    const { idl } = this;
+    if (idl.state !== "live") return;
+    if (!idl.isLocked) {
+      if (idl.isLockContended)
+        log.errRl(
+          contendedLimit,
+          `another ovs-vswitchd process is running, disabling this process (pid ${this.#options.pid}) until it goes away`,
+        );
+      if (this.#wasLocked) {
+        this.#wasLocked = false;
+        this.#seqno = -1;
+        this.#run(() => this.#dropAll(false));
+      }
+      return;
+    }
+    this.#wasLocked = true;
+    if (idl.seqno === this.#seqno) return;
+    this.reconfigure();
+  }
+
+  /** Brings everything to what the database says, soon; one call serves all changes so far. */
+  reconfigure(): void {
+    if (this.#closed || this.idl.state !== "live" || !this.idl.isLocked) return;
+    this.#again = true;
+    this.#run(async () => {
+      while (this.#again && !this.#closed) {
+        this.#again = false;
+        await this.#reconfigureOnce();
+      }
+    });
+  }
+
+  /** One at a time, in the order of the calls. */
+  #run(work: () => Promise<void>): void {
+    const before = this.#running ?? Promise.resolve();
+    const mine: Promise<void> = before.then(work).catch((error: unknown) => {
+      log.err(`reconfiguration failed: ${error instanceof Error ? error.stack : String(error)}`);
+    });
+    this.#running = mine;
+    void this.#options.inFlight.track(
+      mine.then(() => {
+        if (this.#running === mine) this.#running = undefined;
+      }),
+    );
+  }
+
+  async #reconfigureOnce(): Promise<void> {
+    const { idl } = this;
+    if (idl.state !== "live" || !idl.isLocked) return;
+    reconfigurations.count++;
+    this.#seqno = idl.seqno;
+    const config = readConfig(idl);
+    this.#config = config;
+    this.#applyGlobal(config);
+    const bridges = config?.bridges ?? [];
+
+    // What goes goes first, so that its ports are free for others.
+    const wanted = new Map(bridges.map((bridge) => [bridge.name, bridge]));
+    for (const bridge of [...this.#bridges.values()])
+      if (wanted.get(bridge.name)?.datapathType !== bridge.datapath.type)
+        await this.#closeBridge(bridge, true);
+    for (const bridge of this.#bridges.values()) await bridge.deletePorts(wanted.get(bridge.name)!);
+
+    for (const bridge of bridges) if (!this.#bridges.has(bridge.name)) await this.#openBridge(bridge);
+    for (const bridge of this.#bridges.values()) {
+      await bridge.addPorts();
+      bridge.configure();
+    }
+    const restoring = boolOption(config?.otherConfig ?? new Map(), "flow-restore-wait", false);
+    for (const bridge of this.#bridges.values()) bridge.ofproto.setFlowRestoreWait(restoring);
+
+    // What promises an effect waits for it.
+    for (const datapath of this.datapaths) await datapath.backer.settled();
+    const first = !this.#startedOnce;
+    if (first) log.info(`ovs-vswitchd (Open vSwitch) ${VERSION}`);
+    if (config !== undefined) await this.#writeAll(config);
+    if (first) {
+      this.#startedOnce = true;
+      this.#options.started();
+    }
+    this.#scheduleStats();
+  }
+
+  #applyGlobal(config: SwitchConfig | undefined): void {
+    const { tls } = this.#options;
+    if (config?.ssl !== undefined) {
+      tls.privateKey = config.ssl.privateKey;
+      tls.certificate = config.ssl.certificate;
+      tls.caCert = config.ssl.caCert;
+      tls.bootstrap = config.ssl.bootstrapCaCert;
+    }
+    const other = config?.otherConfig ?? new Map<string, string>();
+    for (const datapath of this.datapaths) datapath.backer.setLimits(limits(other));
+  }
+
+  async #openBridge(config: BridgeConfig): Promise<void> {
+    const { name } = config;
+    const type = config.datapathType;
+    let datapath: ReturnType<Datapaths["use"]>;
+    try {
+      datapath = this.datapaths.use(type);
+    } catch (error) {
+      if (!this.datapaths.types.includes(type))
+        logOfproto.warn(`could not create datapath ${name} of unknown type ${type}`);
+      log.err(`failed to create bridge ${name}: ${describeError(error)}`);
+      return;
+    }
+    datapath.backer.setLimits(limits(this.#config?.otherConfig ?? new Map()));
+    const { clock, openflowStreams, rundir, random } = this.#options;
+    const options = {
+      name,
+      backer: datapath.backer,
+      clock,
+      streams: openflowStreams,
+      rundir,
+      random: () => random.u32(),
+      log: logTo,
+    };
+    const ofproto = new Ofproto(options);
+    const bridge = new Bridge(config, ofproto, datapath, this.#bridgeContext);
+    this.#bridges.set(name, bridge);
+    await ofproto.started();
+  }
+
+  async #closeBridge(bridge: Bridge, remove: boolean): Promise<void> {
+    this.#bridges.delete(bridge.name);
+    await bridge.close(remove);
+    await this.datapaths.release(bridge.datapath.type);
+  }
+
+  // Writing back.
+
+  /** Everything that we say, in one transaction; again when the database has moved under us. */
+  async #writeAll(config: SwitchConfig): Promise<void> {
+    this.#stale.clear();
+    for (;;) {
+      const txn = this.idl.transaction();
+      const { registry } = this.#options;
+      update(txn, "Open_vSwitch", config.uuid, {
+        cur_cfg: config.nextCfg,
+        iface_types: new Set(registry.types()),
+        datapath_types: new Set(this.datapaths.types),
+        dpdk_initialized: false,
+        dpdk_version: "none",
+      });
+      for (const wanted of config.bridges) {
+        const bridge = this.#bridges.get(wanted.name);
+        if (bridge === undefined) continue;
+        update(txn, "Bridge", wanted.uuid, {
+          datapath_id: bridge.datapathId,
+          datapath_version: "<built-in>",
+        });
+        for (const port of wanted.ports)
+          for (const iface of port.ifaces)
+            if (iface.uuid !== undefined)
+              update(txn, "Interface", iface.uuid, bridge.ifaceColumns(iface.name));
+        this.#writeControllers(txn, bridge, wanted);
+      }
+      const result = await txn.commit();
+      if (result.status === "error") log.err(`could not write to the database: ${result.error}`);
+      if (result.status !== "tryAgain" || this.#again || this.idl.state !== "live") return;
+    }
+  }
+
+  #writeControllers(txn: Transaction<OpenVswitchSchema>, bridge: Bridge, config: BridgeConfig): void {
+    if (config.controllers.length === 0) return;
+    const states = bridge.ofproto.controllerStatus();
+    for (const controller of config.controllers) {
+      const state = states.get(controller.target);
+      update(txn, "Controller", controller.uuid, {
+        is_connected: state?.isConnected ?? false,
+        role: state?.role,
+        status: state?.status ?? new Map<string, string>(),
+      });
+    }
+  }
+
+  #markStale(name: string): void {
+    this.#stale.add(name);
+    if (this.#stateTimer !== undefined) return;
+    const wait = Math.max(0, this.#lastStateMs + STATE_INTERVAL_MS - this.#options.clock.now());
+    this.#stateTimer = this.#options.clock.background(wait, () => {
+      this.#stateTimer = undefined;
+      void this.#flushNow();
+    });
+  }
+
+  #flushDue(): boolean {
+    return this.#stale.size > 0 && this.idl.state === "live" && this.idl.isLocked && !this.#closed;
+  }
+
+  /** Writes the states that have changed. Does not wait for the interval. */
+  #flushNow(): Promise<void> {
+    this.#stateTimer?.cancel();
+    this.#stateTimer = undefined;
+    if (!this.#flushDue()) return Promise.resolve();
+    return this.#write(async (txn) => {
+      this.#lastStateMs = this.#options.clock.now();
+      const names = new Set(this.#stale);
+      this.#stale.clear();
+      this.#eachIface((bridge, name, uuid) => {
+        const iface = names.has(name) ? bridge.iface(name) : undefined;
+        if (iface !== undefined) update(txn, "Interface", uuid, interfaceState(iface.netdev));
+      });
+    });
+  }
+
+  #eachIface(visit: (bridge: Bridge, name: string, uuid: Ref<"Interface">) => void): void {
+    for (const bridge of this.#bridges.values())
+      for (const port of bridge.config.ports)
+        for (const iface of port.ifaces) if (iface.uuid !== undefined) visit(bridge, iface.name, iface.uuid);
+  }
+
+  /** One transaction after the other, none while a reconfiguration runs. What it misses, the next one brings. */
+  #write(fill: (txn: Transaction<OpenVswitchSchema>) => Promise<void>): Promise<void> {
+    const before = this.#running ?? this.#writing ?? Promise.resolve();
+    const mine: Promise<void> = before
+      .then(async () => {
+        if (this.#closed || this.idl.state !== "live" || !this.idl.isLocked) return;
+        const txn = this.idl.transaction();
+        await fill(txn);
+        await txn.commit();
+      })
+      .catch((error: unknown) => log.err(`could not write status: ${describeError(error)}`))
+      .then(() => {
+        if (this.#writing === mine) this.#writing = undefined;
+      });
+    this.#writing = mine;
+    return this.#options.inFlight.track(mine);
+  }
+
+  #scheduleStats(): void {
+    if (this.#statsTimer !== undefined || this.#closed) return;
+    const interval = intOption(
+      this.#config?.otherConfig ?? new Map(),
+      "stats-update-interval",
+      DEFAULT_STATS_INTERVAL_MS,
+    );
+    this.#statsTimer = this.#options.clock.background(Math.max(interval, DEFAULT_STATS_INTERVAL_MS), () => {
+      this.#statsTimer = undefined;
+      void this.#write((txn) => this.#fillStatistics(txn)).then(() => this.#scheduleStats());
+    });
+  }
+
+  async #fillStatistics(txn: Transaction<OpenVswitchSchema>): Promise<void> {
+    const work: [Bridge, string, Ref<"Interface">][] = [];
+    this.#eachIface((bridge, name, uuid) => work.push([bridge, name, uuid]));
+    let inSlice = 0;
+    for (const [bridge, name, uuid] of work) {
+      const iface = bridge.iface(name);
+      if (iface === undefined) continue;
+      update(txn, "Interface", uuid, {
+        statistics: interfaceStatistics(iface.netdev),
+        ...interfaceState(iface.netdev),
+      });
+      if (++inSlice >= STATS_SLICE) {
+        inSlice = 0;
+        await new Promise<void>((resolve) => this.#options.clock.soon(resolve));
+      }
+    }
+    for (const bridge of this.#bridges.values()) this.#writeControllers(txn, bridge, bridge.config);
+    const config = this.#config;
+    if (config !== undefined)
+      update(txn, "Open_vSwitch", config.uuid, {
+        statistics: boolOption(config.otherConfig, "enable-statistics", false)
+          ? this.#options.systemStatistics()
+          : new Map<string, string>(),
+      });
+  }
+
+  // The end.
+
+  async #dropAll(remove: boolean): Promise<void> {
+    for (const bridge of this.bridges()) await this.#closeBridge(bridge, remove);
+  }
+
+  /** `cleanup`: devices that are ours go too, as after `exit --cleanup`. */
+  async close(cleanup: boolean): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#statsTimer?.cancel();
+    this.#stateTimer?.cancel();
+    this.#run(() => this.#dropAll(cleanup));
+    await this.#running;
+    this.idl.close();
+  }
+}
+
+function limits(other: ReadonlyMap<string, string>): {
+  flowLimit: number;
+  maxIdleMs: number;
+  maxRevalidatorMs: number;
+} {
+  return {
+    flowLimit: intOption(other, "flow-limit", 200_000),
+    maxIdleMs: Math.max(intOption(other, "max-idle", 10_000), 500),
+    maxRevalidatorMs: Math.max(intOption(other, "max-revalidator", 500), 100),
+  };
+}
+
+type Tables = "Open_vSwitch" | "Bridge" | "Port" | "Interface" | "Controller";
+
+/** Writes the columns that differ from what the replica has; a row that is gone meanwhile is left alone. */
+function update<T extends Tables>(
+  txn: Transaction<OpenVswitchSchema>,
+  table: T,
+  uuid: Ref<T>,
+  values: Parameters<Transaction<OpenVswitchSchema>["update"]>[2] & object,
+): void {
+  const row = txn.row(table, uuid);
+  if (row === undefined) return;
+  const changed = changedColumns(row, values);
+  if (changed !== undefined) txn.update(table, uuid, changed as never);
+}

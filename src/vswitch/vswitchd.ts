@@ -1,0 +1,179 @@
+/**
+ * ovs-vswitchd without its command line: device types, datapaths, the switch, and the commands that steer them, put together
+ * from what `commands/` hands in. `ovsbox up` makes one beside a database server in the same process.
+ */
+import { parseOdpKey } from "../datapath/odp/key-text.ts";
+import type { SpawnDatapathThread } from "../datapath/userspace/thread.ts";
+import { composePacket } from "../flow/compose.ts";
+import type { Clock } from "../lib/clock.ts";
+import { coverageStart } from "../lib/coverage.ts";
+import { Fatal } from "../lib/errors.ts";
+import { formatMac } from "../lib/mac.ts";
+import { type MemoryReporter, memoryCommands } from "../lib/memory.ts";
+import type { Platform } from "../lib/platform.ts";
+import { InFlight, SimClock, timeCommands } from "../lib/sim-clock.ts";
+import type { StreamFactory } from "../lib/stream.ts";
+import { TLS } from "../lib/stream-config.ts";
+import type { UnixctlCommands } from "../lib/unixctl.ts";
+import { type CaptureFiles, type DummyContext, type DummyMode, enableDummy } from "../netdev/dummy.ts";
+import { registerDummyCommands } from "../netdev/dummy-commands.ts";
+import { type Host, systemProvider, tapProvider } from "../netdev/linux.ts";
+import { patchProvider } from "../netdev/patch.ts";
+import { NetdevRegistry } from "../netdev/registry.ts";
+import { LinkTable } from "../netdev/rtnetlink.ts";
+import { ofprotoCommands } from "../ofproto/commands.ts";
+import type { DeviceControl } from "../sys/ethtool.ts";
+import type { RouteSocket } from "../sys/netlink.ts";
+import { datapathOpener } from "./datapaths.ts";
+import { registerDpctlCommands } from "./dpctl.ts";
+import { Vswitch } from "./vswitch.ts";
+
+export interface VswitchdOptions {
+  platform: Platform;
+  /** Where the database is reached through; `ovsbox up` gives memory streams. */
+  streams: StreamFactory;
+  remote: string;
+  commands: UnixctlCommands;
+  dummy: DummyMode | undefined;
+  disableSystem: boolean;
+  rundir: string;
+  spawn: SpawnDatapathThread;
+  /** Opened when the first device of the kernel is wanted. */
+  openRouteSocket: () => RouteSocket;
+  openDeviceControl: () => DeviceControl;
+  captureFiles: CaptureFiles;
+  systemStatistics: () => Map<string, string>;
+  started: () => void;
+}
+
+export class Vswitchd {
+  readonly vswitch: Vswitch;
+  readonly inFlight: InFlight;
+  readonly clock: Clock;
+  readonly memoryReporters: MemoryReporter[] = [];
+  readonly #options: VswitchdOptions;
+  #host: Host | undefined;
+
+  constructor(options: VswitchdOptions) {
+    this.#options = options;
+    const { platform, commands, dummy } = options;
+    const inFlight = new InFlight((run) => platform.clock.soon(run));
+    const clock = dummy === undefined ? platform.clock : new SimClock(platform.clock, inFlight);
+    this.inFlight = inFlight;
+    this.clock = clock;
+
+    const registry = new NetdevRegistry();
+    registry.register(systemProvider(() => this.#openHost()));
+    for (const type of ["tap", "internal"] as const)
+      registry.register(tapProvider(() => this.#openHost(), type));
+    registry.register(patchProvider(clock, () => localAddress(platform)));
+    if (dummy !== undefined) {
+      const context: DummyContext = {
+        clock,
+        streams: platform.streams,
+        files: options.captureFiles,
+        made: 1,
+      };
+      enableDummy(registry, dummy, context);
+    }
+
+    this.vswitch = new Vswitch({
+      remote: options.remote,
+      clock,
+      realNow: () => platform.clock.now(),
+      streams: options.streams,
+      openflowStreams: platform.streams,
+      random: platform.random,
+      inFlight,
+      registry,
+      datapaths: datapathOpener({
+        clock,
+        dummy,
+        disableSystem: options.disableSystem,
+        spawn: options.spawn,
+        random: () => platform.random.u32(),
+      }),
+      rundir: options.rundir,
+      pid: platform.pid,
+      tls: TLS,
+      systemStatistics: options.systemStatistics,
+      started: options.started,
+    });
+
+    const settled = (): Promise<void> => inFlight.idle();
+    coverageStart(clock, commands);
+    this.memoryReporters.push((add) => this.#reportMemory(add));
+    memoryCommands(commands, this.memoryReporters);
+    for (const command of ofprotoCommands(() => this.vswitch.datapaths.backers()))
+      commands.register(
+        command.name,
+        command.usage,
+        command.minArgs,
+        command.maxArgs,
+        async (args, reply) => {
+          let text: string;
+          try {
+            text = await command.run(args);
+            await settled();
+          } catch (error) {
+            throw new Fatal(error instanceof Error ? error.message : String(error));
+          }
+          reply.ok(text);
+        },
+      );
+    registerDpctlCommands(commands, { vswitch: this.vswitch, registry, settled });
+    if (clock instanceof SimClock) {
+      timeCommands(commands, clock);
+      registerDummyCommands(commands, { registry, compose, settled });
+    }
+  }
+
+  start(): void {
+    this.vswitch.open();
+  }
+
+  /** `cleanup`: devices and datapath ports that are ours go too. */
+  async close(cleanup: boolean): Promise<void> {
+    await this.vswitch.close(cleanup);
+    this.#host?.links.close();
+  }
+
+  #openHost(): Host {
+    if (this.#host === undefined) {
+      const links = new LinkTable(this.#options.openRouteSocket());
+      links.listen({ changed: (name) => this.vswitch.linkChanged(name) });
+      this.#host = { clock: this.clock, links, devices: this.#options.openDeviceControl() };
+    }
+    return this.#host;
+  }
+
+  #reportMemory(add: (name: string, count: number) => void): void {
+    for (const bridge of this.vswitch.bridges()) {
+      let ports = 0;
+      for (const _port of bridge.ofproto.ports()) ports++;
+      add("ports", ports);
+    }
+    for (const datapath of this.vswitch.datapaths) {
+      const flows = datapath.dpif.flowCount();
+      if (flows > 0) add("udpif keys", flows);
+    }
+  }
+}
+
+/** A packet from a datapath key in text, as netdev-dummy/receive takes it. */
+function compose(text: string, length: number | undefined): Uint8Array {
+  const parsed = parseOdpKey(text);
+  if ("error" in parsed) throw new Fatal(parsed.error);
+  const packet = composePacket(parsed.key);
+  if (length === undefined || packet.length >= length) return packet;
+  const padded = new Uint8Array(length);
+  padded.set(packet);
+  return padded;
+}
+
+/** Random, unicast and locally administered. */
+function localAddress(platform: Platform): string {
+  const bytes = platform.random.bytes(6);
+  bytes[0] = (bytes[0]! & ~1) | 2;
+  return formatMac(bytes);
+}
