@@ -27,6 +27,8 @@ export interface SessionHost {
   readonly clock: Clock;
   readonly serverId: string;
   readonly locks: Locks;
+  /** False: the requests for conditional monitors are unknown. */
+  readonly conditionalMonitors: boolean;
   readonly databases: ReadonlyMap<string, ServedDatabase>;
   /** Throws OvsdbError. `done` later, after `convert` has told the clients. */
   convert(session: ClientSession, database: ServedDatabase, schema: Json): void;
@@ -134,7 +136,8 @@ export class ClientSession implements LockClient, Requester {
 
   #request(request: JsonRpcRequest): void {
     const handler = Object.hasOwn(HANDLERS, request.method) ? HANDLERS[request.method]! : undefined;
-    if (handler === undefined) {
+    const isOff = !this.host.conditionalMonitors && request.method.startsWith("monitor_cond");
+    if (handler === undefined || isOff) {
       this.rpc.error(request.id, "unknown method");
       return;
     }

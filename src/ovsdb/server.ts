@@ -23,6 +23,7 @@ import { schemaFromJson, schemaToJson } from "./schema.ts";
 import { ServedDatabase } from "./served-database.ts";
 import { serverSchema } from "./server-schema.ts";
 import { Database } from "./table.ts";
+import type { Transaction } from "./transaction.ts";
 
 const log = vlog("ovsdb_server");
 
@@ -61,6 +62,8 @@ export class OvsdbServer implements SessionHost, RemoteHost {
   #statusTimer: Timer | undefined;
   #reconfiguring = false;
   #closed = false;
+  conditionalMonitors = true;
+  #logged: ReadonlySet<string> = new Set();
 
   constructor(options: ServerOptions) {
     this.#options = options;
@@ -115,7 +118,8 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     let nextCompaction = this.clock.now() + COMPACT_INTERVAL_MS;
     this.#unwatch.set(
       served.name,
-      served.onCommit(() => {
+      served.onCommit((changes) => {
+        if (this.#logged.size > 0) this.#logCommit(served, changes);
         if (this.#specs.size > 0) this.#reconfigureSoon(served);
         const { file } = served;
         if (file === undefined || file.length < COMPACT_MIN_BYTES || file.records < COMPACT_MIN_RECORDS)
@@ -355,6 +359,27 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     const closed = this.#closers.get(session);
     this.#closers.delete(session);
     closed?.();
+  }
+
+  /** As a server before 2.6 would answer: only "monitor" is known. Clients connect again to notice. */
+  disableConditionalMonitors(): void {
+    this.conditionalMonitors = false;
+    this.reconnect();
+  }
+
+  /** Transactions that change these (`DB:TABLE`) are logged. */
+  logTables(names: ReadonlySet<string>): void {
+    this.#logged = new Set(names);
+  }
+
+  #logCommit(served: ServedDatabase, changes: Transaction["changes"]): void {
+    for (const [table, rows] of changes) {
+      if (!this.#logged.has(`${served.name}:${table.name}`)) continue;
+      for (const { row, old, deleted } of rows.values()) {
+        const kind = deleted ? "delete" : old === undefined ? "insert" : "modify";
+        vlog("transaction").info(`table:${table.name},op:${kind},${row.uuid}`);
+      }
+    }
   }
 
   /** What memory/show prints. */

@@ -1,0 +1,180 @@
+/** `ovsdb-server`: the database daemon (ovsdb-server(1)). Options and calls only; the server is src/ovsdb/server.ts. */
+import { spawn } from "node:child_process";
+import { runApplet, versionText } from "../src/lib/applet.ts";
+import { helpOptions, tlsOptions } from "../src/lib/common-options.ts";
+import { coverageStart } from "../src/lib/coverage.ts";
+import { Daemon, daemonOptions } from "../src/lib/daemon.ts";
+import { dirs } from "../src/lib/dirs.ts";
+import { Exit, Fatal } from "../src/lib/errors.ts";
+import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
+import { memoryCommands } from "../src/lib/memory.ts";
+import type { Platform } from "../src/lib/platform.ts";
+import { TLS } from "../src/lib/stream-config.ts";
+import { UnixctlCommands, UnixctlServer } from "../src/lib/unixctl.ts";
+import { vlog, vlogStart } from "../src/lib/vlog.ts";
+import { vlogOptions } from "../src/lib/vlog-options.ts";
+import { nodeDisk } from "../src/ovsdb/disk-node.ts";
+import { OvsdbError } from "../src/ovsdb/error.ts";
+import { OvsdbServer } from "../src/ovsdb/server.ts";
+import { serverCommands } from "../src/ovsdb/server-commands.ts";
+import { keepTlsFromDatabase } from "../src/ovsdb/server-tls.ts";
+import { realPlatform } from "./platform.ts";
+
+const log = vlog("ovsdb_server");
+
+interface Settings {
+  readonly remotes: string[];
+  run: string | undefined;
+  unixctl: string | undefined;
+  /** The first option given that is not built. */
+  missing: string | undefined;
+}
+
+export function main(args: string[], program: string): Promise<number> {
+  const platform = realPlatform();
+  return runApplet(platform, program, () => run(platform, program, args));
+}
+
+function ownOptions(settings: Settings): OptionGroup {
+  const missing = (long: string, arg: "none" | "required" | "optional" = "required") => ({
+    long,
+    arg,
+    set: () => void (settings.missing ??= long),
+  });
+  const ignored = (long: string) => ({ long, set: () => {} });
+  return {
+    title: "Options",
+    options: [
+      {
+        long: "remote",
+        arg: "required",
+        metavar: "REMOTE",
+        help: "connect or listen to REMOTE",
+        set: (remote) => void settings.remotes.push(remote!),
+      },
+      {
+        long: "run",
+        arg: "required",
+        metavar: "COMMAND",
+        help: "run COMMAND as subprocess then exit",
+        set: (command) => void (settings.run = command),
+      },
+      {
+        long: "unixctl",
+        arg: "required",
+        metavar: "SOCKET",
+        help: "override default control socket name",
+        set: (path) => void (settings.unixctl = path),
+      },
+      missing("config-file"),
+      missing("sync-from"),
+      missing("sync-exclude-tables"),
+      missing("record", "optional"),
+      missing("replay", "optional"),
+      ignored("active"),
+      ignored("disable-file-column-diff"),
+      ignored("disable-file-no-data-conversion"),
+    ],
+  };
+}
+
+async function run(platform: Platform, program: string, args: string[]): Promise<number> {
+  vlogStart(platform, program);
+  const settings: Settings = { remotes: [], run: undefined, unixctl: undefined, missing: undefined };
+  const daemonGroup = daemonOptions(platform, program);
+  const tls = { ...TLS };
+  const groups: OptionGroup[] = [ownOptions(settings), daemonGroup.group, tlsOptions(tls), vlogOptions()];
+  const places = dirs(platform.env);
+  groups.push(
+    helpOptions(
+      () => {
+        platform.stdout(
+          `${program}: Open vSwitch database server\nusage: ${program} [OPTIONS] [DATABASE...]\n` +
+            `where each DATABASE is a database file (default: ${places.db}/conf.db).\n${formatOptions(groups)}`,
+        );
+        throw new Exit(0);
+      },
+      () => {
+        platform.stdout(versionText(program));
+        throw new Exit(0);
+      },
+    ),
+  );
+  const words = getopt(program, groups, args);
+  if (settings.missing !== undefined) throw new Fatal(`--${settings.missing}: not implemented`);
+  const paths = words.length > 0 ? words : [`${places.db}/conf.db`];
+  const relay = paths.find((path) => path.startsWith("relay:"));
+  if (relay !== undefined) throw new Fatal(`${relay}: not implemented`);
+
+  const daemon = new Daemon(platform, program, daemonGroup.values);
+  const started = await daemon.start();
+  if (started.role === "done") return started.status;
+
+  const server = new OvsdbServer({
+    clock: platform.clock,
+    streams: platform.streams,
+    disk: nodeDisk(() => platform.process.files),
+    uuid: () => platform.random.uuid(),
+  });
+  openDatabases(server, paths);
+  keepTlsFromDatabase(server, tls, TLS);
+  for (const remote of settings.remotes) {
+    const error = await server.addRemote(remote);
+    if (error === undefined) continue;
+    log.warn(`failed to configure remotes: ${error}`);
+    throw new Fatal("server configuration failed");
+  }
+  const commands = new UnixctlCommands(program);
+  const unixctl = await UnixctlServer.listen(platform, program, commands, settings.unixctl);
+  const finish = (status: number): void => {
+    unixctl?.close();
+    server.close();
+    platform.clock.soon(() => daemon.exit(status));
+  };
+  serverCommands(server, commands, () => finish(0));
+  coverageStart(platform.clock, commands);
+  memoryCommands(commands, [(add) => server.memory(add)]);
+  daemon.atExit(() => server.close());
+  daemon.ready();
+  log.info(`${program} (Open vSwitch) ${versionText(program).trim().split(" ").at(-1)}`);
+  if (settings.run !== undefined) runChild(platform, program, settings.run, finish);
+  return new Promise(() => {});
+}
+
+function openDatabases(server: OvsdbServer, paths: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const path of paths) {
+    if (seen.has(path)) {
+      log.warn(`Duplicate database configuration: ${path}`);
+      continue;
+    }
+    seen.add(path);
+    try {
+      server.openDatabase(path);
+    } catch (error) {
+      if (!(error instanceof OvsdbError)) throw error;
+      log.warn(`failed to open database '${path}': ${error.message}`);
+      log.warn("failed to configure databases");
+      throw new Fatal("server configuration failed");
+    }
+  }
+}
+
+/** --run: the server lives as long as the command does. */
+function runChild(
+  platform: Platform,
+  program: string,
+  command: string,
+  finish: (status: number) => void,
+): void {
+  const child = spawn("/bin/sh", ["-c", command], { stdio: "inherit" });
+  child.on("exit", (status, signal) => {
+    if (status === 0) {
+      finish(0);
+      return;
+    }
+    const how = signal === null ? `exit status ${status}` : `killed (${signal})`;
+    platform.stderr(`${program}: ${command}: child exited, ${how}\n`);
+    finish(1);
+  });
+}
