@@ -3,12 +3,16 @@
  * sockets come with the first connection, libc by FFI with the first call that needs it.
  */
 import fs from "node:fs";
-import { dirs } from "../src/lib/dirs.ts";
+import { absolute, dirs } from "../src/lib/dirs.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import type { StreamFactory } from "../src/lib/stream.ts";
 import { realClock } from "../src/sys/clock.ts";
 import { realProcess } from "../src/sys/process.ts";
 import { realRandom } from "../src/sys/random.ts";
+import { connectUnix } from "../src/sys/stream-unix.ts";
+
+/** Longer paths (in bytes; here counted for the shortest case, ASCII) take a detour in stream-node.ts. */
+const UNIX_PATH_MAX = 100;
 
 let platform: Platform | undefined;
 
@@ -33,12 +37,19 @@ function create(): Platform {
   return {
     clock: realClock,
     streams: {
-      connect: async (name, timeoutMs) => (await streams()).connect(name, timeoutMs),
+      connect: async (name, timeoutMs) => {
+        if (name.startsWith("unix:") && timeoutMs === undefined) {
+          const path = absolute(dirs(process.env).run, name.slice(5));
+          if (path.length < UNIX_PATH_MAX) return connectUnix(name, path);
+        }
+        return (await streams()).connect(name, timeoutMs);
+      },
       listen: async (name, accept) => (await streams()).listen(name, accept),
     },
     random: realRandom,
     env: process.env,
     pid: process.pid,
+    hostname: () => (import.meta.require("node:os") as typeof import("node:os")).hostname(),
     cwd: () => process.cwd(),
     stdout: (text) => writeAll(1, text),
     stderr: (text) => writeAll(2, text),

@@ -123,7 +123,7 @@ export function describeMessage(message: JsonRpcMessage): string {
   return text;
 }
 
-let lastId = 0;
+let nextId = 0;
 
 interface Waiter {
   resolve(result: Json): void;
@@ -157,7 +157,8 @@ export class JsonRpc {
       },
       drain: () => this.handler?.drain?.(),
       close: (error) => {
-        if (error !== undefined) log.warnRl(limit, `${this.name}: receive error: ${describeError(error)}`);
+        if (error !== undefined && !this.#closed)
+          log.warnRl(limit, `${this.name}: receive error: ${describeError(error)}`);
         this.#finish(error);
       },
     };
@@ -208,7 +209,7 @@ export class JsonRpc {
   }
 
   request(method: string, params: readonly Json[]): number {
-    const id = ++lastId;
+    const id = nextId++;
     this.send({ type: "request", method, params, id });
     return id;
   }

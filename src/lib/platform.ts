@@ -87,6 +87,7 @@ export interface Platform {
   readonly random: Random;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly pid: number;
+  hostname(): string;
   cwd(): string;
   /** Written at once and whole (also to a pipe), so that `exit` may follow. A reader that went away ends the process quietly. */
   stdout(text: string | Uint8Array): void;

@@ -141,14 +141,14 @@ function byteLength(text: string): number {
   return text.length;
 }
 
-/** At most `width` bytes, then filled up with spaces. */
-function fit(text: string, width: number): string {
+/** At most `width` bytes, filled up with spaces if `pad`. */
+function fit(text: string, width: number, pad: boolean): string {
   let length = byteLength(text);
   if (length > width) {
     text = new TextDecoder().decode(encoder.encode(text).subarray(0, width)).replace(/\ufffd+$/, "");
     length = byteLength(text);
   }
-  return text + " ".repeat(width - length);
+  return pad ? text + " ".repeat(width - length) : text;
 }
 
 function captionLine(table: Table): string {
@@ -166,10 +166,7 @@ function formatTable(table: Table, style: TableStyle): string {
     return style.headings ? Math.max(width, byteLength(heading)) : width;
   });
   const line = (cells: readonly string[]): string =>
-    `${cells
-      .map((cell, x) => fit(cell, widths[x]!))
-      .join(" ")
-      .trimEnd()}\n`;
+    `${cells.map((cell, x) => fit(cell, widths[x]!, x + 1 < cells.length)).join(" ")}\n`;
   let text = captionLine(table);
   if (style.headings) text += line(table.headings) + line(widths.map((width) => "-".repeat(width)));
   for (const row of rows) text += line(row);

@@ -1,6 +1,4 @@
 /** The `%` escapes of log patterns, as ovs-appctl(8) lists them, compiled once to a function of a record. Pure. */
-import os from "node:os";
-
 export interface LogRecord {
   program: string;
   subprogram: string;
@@ -12,6 +10,7 @@ export interface LogRecord {
   wallMs: number;
   elapsedMs: number;
   pid: number;
+  host(): string;
   facility: number;
 }
 
@@ -52,7 +51,7 @@ const ESCAPES: Readonly<Record<string, Pattern>> = {
   A: (r) => r.program,
   B: (r) => String(r.facility * 8 + SEVERITIES[r.level]!),
   c: (r) => r.module,
-  E: () => os.hostname(),
+  E: (r) => r.host(),
   m: (r) => r.text,
   N: (r) => String(r.serial),
   n: () => "\n",

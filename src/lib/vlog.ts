@@ -240,6 +240,7 @@ function emit(logger: ModuleLogger, level: Level, text: string): void {
       wallMs: platform.clock.wall(),
       elapsedMs: platform.clock.now() - startedMs,
       pid: platform.pid,
+      host: platform.hostname,
       facility: facility ?? FACILITIES.daemon!,
     };
     const { levels } = logger;
@@ -445,7 +446,7 @@ export function vlogCloseFile(): void {
 
 /** After log rotation. @returns an error text, or undefined. */
 export function vlogReopenFile(): string | undefined {
-  if (file === undefined) return undefined;
+  if (file === undefined) return "Logging to file not configured";
   if (file.fd !== undefined && sameFile(file.fd, file.path)) return undefined;
   vlogCloseFile();
   return openFile(file.path, true) ? undefined : "Failed to open log file";

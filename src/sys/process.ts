@@ -1,18 +1,20 @@
 /**
  * What a daemon needs of Linux and the runtime lacks: file locks, descriptors, credentials, memory, signals, datagrams
- * to unix sockets. libc is opened at the first call that needs it, so importing this file costs nothing.
+ * to unix sockets. Every client imports this file and few need it, so bun:ffi (1 ms), node:child_process (2 ms) and
+ * libc are opened by the first call that wants them.
  */
-import { CString, dlopen, FFIType, type Pointer, ptr, read, toArrayBuffer } from "bun:ffi";
-import { spawn } from "node:child_process";
+import type { Pointer } from "bun:ffi";
 import fs from "node:fs";
-import os from "node:os";
-import path from "node:path";
 import type { DatagramSender, FileLock, FileLocks, ProcessOps, SpawnedChild } from "../lib/platform.ts";
 
-const { i32, u32, u64, i64_fast, ptr: pointer } = FFIType;
+const require = import.meta.require;
+const ffi = (): typeof import("bun:ffi") => require("bun:ffi");
+const os = (): typeof import("node:os") => require("node:os");
+const path = (): typeof import("node:path") => require("node:path");
 
 function open() {
-  return dlopen("libc.so.6", {
+  const { i32, u32, u64, i64_fast, ptr: pointer } = ffi().FFIType;
+  return ffi().dlopen("libc.so.6", {
     __errno_location: { args: [], returns: pointer },
     fcntl: { args: [i32, i32, pointer], returns: i32 },
     dup2: { args: [i32, i32], returns: i32 },
@@ -42,12 +44,13 @@ function libc(): ReturnType<typeof open> {
 }
 
 function errno(): number {
-  return read.i32(libc().__errno_location()!, 0);
+  return ffi().read.i32(libc().__errno_location()!, 0);
 }
 
 function failure(number: number, syscall: string): Error {
-  const code = Object.entries(os.constants.errno).find(([, value]) => value === number)?.[0] ?? `E${number}`;
-  const text = new CString(libc().strerror(number) as Pointer).toString();
+  const code =
+    Object.entries(os().constants.errno).find(([, value]) => value === number)?.[0] ?? `E${number}`;
+  const text = new (ffi().CString)(libc().strerror(number) as Pointer).toString();
   return Object.assign(new Error(text), { code, errno: number, syscall });
 }
 
@@ -62,7 +65,7 @@ const F_UNLCK = 2;
 function flock(fd: number, command: number): { failed: number; type: number; pid: number } {
   const lock = new DataView(new ArrayBuffer(32));
   lock.setInt16(0, F_WRLCK, true);
-  const result = libc().fcntl(fd, command, ptr(lock));
+  const result = libc().fcntl(fd, command, ffi().ptr(lock));
   return { failed: result < 0 ? errno() : 0, type: lock.getInt16(0, true), pid: lock.getInt32(24, true) };
 }
 
@@ -70,7 +73,7 @@ function tryLockFd(fd: number): number | undefined {
   for (;;) {
     const { failed } = flock(fd, F_SETLK);
     if (failed === 0) return undefined;
-    if (failed !== os.constants.errno.EAGAIN && failed !== os.constants.errno.EACCES)
+    if (failed !== os().constants.errno.EAGAIN && failed !== os().constants.errno.EACCES)
       throw failure(failed, "fcntl");
     const holder = flock(fd, F_GETLK);
     // Unlocked between the two calls: try again.
@@ -124,7 +127,7 @@ function ownPath(): string {
     : (process.env.PATH ?? "").split(":").map((dir) => `${dir || "."}/`);
   for (const folder of folders) {
     try {
-      const candidate = path.resolve(folder + called);
+      const candidate = path().resolve(folder + called);
       if (fs.realpathSync(candidate) === fs.realpathSync(process.execPath)) return candidate;
     } catch {
       // Not there.
@@ -134,6 +137,7 @@ function ownPath(): string {
 }
 
 function respawn(env: Readonly<Record<string, string>>, newSession: boolean): SpawnedChild {
+  const { spawn } = require("node:child_process") as typeof import("node:child_process");
   const child = spawn(ownPath(), process.argv.slice(COMPILED ? 2 : 1), {
     argv0: process.argv0,
     detached: newSession,
@@ -174,7 +178,7 @@ const PR_SET_NAME = 15;
 const PR_SET_KEEPCAPS = 8;
 
 function setComm(name: string): void {
-  libc().prctl(PR_SET_NAME, ptr(bytesOf(name.slice(0, 15))) as unknown as bigint, 0n, 0n, 0n);
+  libc().prctl(PR_SET_NAME, ffi().ptr(bytesOf(name.slice(0, 15))) as unknown as bigint, 0n, 0n, 0n);
 }
 
 /** Where the kernel put the argument strings: fields 48 and 49 of /proc/self/stat. */
@@ -187,7 +191,7 @@ function setTitle(title: string): boolean {
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       const [start, end] = [Number(fields[45]), Number(fields[46])];
       if (!(start > 0 && end > start)) return false;
-      argumentMemory = new Uint8Array(toArrayBuffer(start as Pointer, 0, end - start));
+      argumentMemory = new Uint8Array(ffi().toArrayBuffer(start as Pointer, 0, end - start));
     }
     argumentMemory.fill(0x20);
     const bytes = new TextEncoder().encode(title).subarray(0, argumentMemory.length - 1);
@@ -237,8 +241,8 @@ function becomeUser(spec: string, keepNetAdmin: boolean): void {
   };
   const c = libc();
   check(c.setresgid(gid, gid, gid), "setresgid");
-  if (user !== undefined) check(c.initgroups(ptr(bytesOf(user[0]!)), gid), "initgroups");
-  else check(c.setgroups(1n, ptr(Uint32Array.of(gid))), "setgroups");
+  if (user !== undefined) check(c.initgroups(ffi().ptr(bytesOf(user[0]!)), gid), "initgroups");
+  else check(c.setgroups(1n, ffi().ptr(Uint32Array.of(gid))), "setgroups");
   check(c.prctl(PR_SET_KEEPCAPS, 1n, 0n, 0n, 0n), "prctl");
   check(c.setresuid(uid, uid, uid), "setresuid");
   const kept = [CAP_IPC_LOCK, CAP_NET_BIND_SERVICE];
@@ -248,7 +252,7 @@ function becomeUser(spec: string, keepNetAdmin: boolean): void {
   // _LINUX_CAPABILITY_VERSION_3; two sets of effective, permitted, inheritable words.
   const header = Uint32Array.of(0x20080522, 0);
   const data = Uint32Array.of(mask, mask, 0, 0, 0, 0);
-  check(c.capset(ptr(header), ptr(data)), "capset");
+  check(c.capset(ffi().ptr(header), ffi().ptr(data)), "capset");
 }
 
 function datagram(target: { path: string } | { host: string; port: number }): DatagramSender | undefined {
@@ -259,13 +263,13 @@ function datagram(target: { path: string } | { host: string; port: number }): Da
   // SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK
   const fd = c.socket(family, 2 | 0o2000000 | 0o4000, 0);
   if (fd < 0) return undefined;
-  c.connect(fd, ptr(address), address.length);
+  c.connect(fd, ffi().ptr(address), address.length);
   return {
     send(text) {
       const bytes = new TextEncoder().encode(text);
       // MSG_NOSIGNAL
-      if (c.send(fd, ptr(bytes), bytes.length as unknown as bigint, 0x4000) < 0)
-        c.connect(fd, ptr(address), address.length);
+      if (c.send(fd, ffi().ptr(bytes), bytes.length as unknown as bigint, 0x4000) < 0)
+        c.connect(fd, ffi().ptr(address), address.length);
     },
   };
 }
@@ -315,7 +319,7 @@ function onSignal(signal: string, handler: () => void): () => void {
 }
 
 function dieOf(signal: string): never {
-  const number = os.constants.signals[signal as NodeJS.Signals];
+  const number = os().constants.signals[signal as NodeJS.Signals];
   libc().signal(number, 0n);
   for (;;) {
     libc().kill(process.pid, number);
