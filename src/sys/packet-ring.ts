@@ -49,8 +49,9 @@ const STATUS_COPY = 2;
 const STATUS_VLAN_VALID = 0x10;
 const STATUS_VLAN_TPID_VALID = 0x40;
 
-/** Messages of a sendmmsg. */
-const TX_BATCH = 64;
+/** Messages of a sendmmsg, and pieces of each. */
+export const TX_BATCH = 64;
+export const TX_PIECES = 48;
 const MMSGHDR_WORDS = 16;
 const TWO_32 = 0x100000000;
 const TWO_32_INVERSE = 1 / TWO_32;
@@ -108,12 +109,12 @@ export class PacketRing {
       throw error;
     }
     this.messages = new Int32Array(TX_BATCH * MMSGHDR_WORDS);
-    this.vectors = new Uint32Array(TX_BATCH * 4);
+    this.vectors = new Uint32Array(TX_BATCH * TX_PIECES * 4);
     this.messagesAddress = addressOf(this.messages);
     const vectorsAddress = addressOf(this.vectors);
     for (let i = 0; i < TX_BATCH; i++) {
       const at = i * MMSGHDR_WORDS;
-      const vector = vectorsAddress + i * 16;
+      const vector = vectorsAddress + i * TX_PIECES * 16;
       this.messages[at + 4] = vector | 0;
       this.messages[at + 5] = Math.floor(vector / TWO_32);
       this.messages[at + 6] = 1;
@@ -174,13 +175,24 @@ export class PacketRing {
 
   /** Queues virtio header and frame, `length` bytes in all at `address`. True when the queue is full: flush then. */
   queue(address: number, length: number): boolean {
-    const at = this.queued * 4;
+    this.setPiece(this.queued, 0, address, length);
+    this.messages[this.queued * MMSGHDR_WORDS + 6] = 1;
+    return ++this.queued === TX_BATCH;
+  }
+
+  /** Makes piece `index` of a queued message; the message then has `index` + 1 pieces. */
+  addPiece(message: number, index: number, address: number, length: number): void {
+    this.setPiece(message, index, address, length);
+    this.messages[message * MMSGHDR_WORDS + 6] = index + 1;
+  }
+
+  setPiece(message: number, index: number, address: number, length: number): void {
+    const at = (message * TX_PIECES + index) * 4;
     const vectors = this.vectors;
     const high = Math.floor(address * TWO_32_INVERSE);
     vectors[at] = address - high * TWO_32;
     vectors[at + 1] = high;
     vectors[at + 2] = length;
-    return ++this.queued === TX_BATCH;
   }
 
   /** Sends messages `first` to `queued` - 1; returns how many, or -errno when not even one went. */
@@ -192,15 +204,6 @@ export class PacketRing {
       MSG_DONTWAIT,
     );
     return sent >= 0 ? sent : -errno();
-  }
-
-  /** Address and length of queued message `index`. */
-  queuedAddress(index: number): number {
-    return this.vectors[index * 4]! + this.vectors[index * 4 + 1]! * TWO_32;
-  }
-
-  queuedLength(index: number): number {
-    return this.vectors[index * 4 + 2]!;
   }
 
   /** Takes and clears the socket's pending error (ENETDOWN after the device went down or away), 0 for none. */

@@ -36,12 +36,12 @@ export interface ActionFormatOptions {
 const SETTABLE: readonly OdpAttribute[] = [ETH_ATTRIBUTE, ...NETWORK_ATTRIBUTES, ...METADATA_ATTRIBUTES];
 
 /** What a set of `word` sets: the header that the key has, else the likeliest. */
-function attributeOf(word: number, key: L.Flow | undefined): OdpAttribute | undefined {
+function attributeOf(word: number, key: L.Flow): OdpAttribute | undefined {
   const touching = SETTABLE.filter(({ name, parts }) => {
     if (name === "in_port" || name === "recirc_id" || name === "packet_type") return false;
     return parts.some(({ places }) => places.some(([of]) => of === word));
   });
-  return (key === undefined ? undefined : touching.find(({ present }) => present(key))) ?? touching[0];
+  return touching.find(({ present }) => present(key)) ?? touching[0];
 }
 
 /** "drop" for an empty program. */
@@ -53,12 +53,12 @@ class ActionPrinter {
   readonly #words: Int32Array;
   readonly #options: ActionFormatOptions;
   /** The key as the actions change its shape. */
-  readonly #key: L.Flow | undefined;
+  readonly #key: L.Flow;
 
   constructor(words: Int32Array, options: ActionFormatOptions) {
     this.#words = words;
     this.#options = options;
-    this.#key = options.key?.slice();
+    this.#key = options.key?.slice() ?? impliedKey(words);
   }
 
   list(from: number, to: number): string {
@@ -86,7 +86,7 @@ class ActionPrinter {
     for (; at < to && words[at] === A.ODP_SET; at += words[at + 1]!) {
       const word = words[at + 2]!;
       if (attributeOf(word, this.#key) !== attribute || (mask[word]! & words[at + 4]!) !== 0) break;
-      value[word] = value[word]! | (words[at + 3]! & words[at + 4]!);
+      value[word] = value[word]! | words[at + 3]!;
       mask[word] = mask[word]! | words[at + 4]!;
     }
     if (attribute === undefined) {
@@ -178,10 +178,27 @@ class ActionPrinter {
   }
 
   #retype(type: number): void {
-    if (this.#key === undefined) return;
     this.#key[L.W_ETH_TYPE] = type;
     for (let label = 0; label < 3; label++) this.#key[L.W_MPLS + label] = 0x100;
   }
+}
+
+/** The key that a program without one was probably made for, from the words it sets. */
+function impliedKey(words: Int32Array): L.Flow {
+  const key = new Int32Array(L.FLOW_DP_WORDS);
+  const sets = (from: number, count: number) => {
+    for (let at = 0; at < words.length; at += Math.max(2, words[at + 1]!)) {
+      const word = words[at + 2]! - from;
+      if (words[at] === A.ODP_SET && word >= 0 && word < count) return true;
+    }
+    return false;
+  };
+  const nd = sets(L.W_ND_TARGET, 4);
+  const arp = !nd && sets(L.W_ARP_SHA_HI, 3);
+  key[L.W_ETH_TYPE] = nd || sets(L.W_IPV6_SRC, 9) ? 0x86dd : arp ? 0x0806 : 0x0800;
+  key[L.W_NW] = nd ? 58 : 6;
+  if (nd) key[L.W_TP] = 135 << 16;
+  return key;
 }
 
 const HASH_NAMES = ["hash_l4", "hash_sym_l4"];

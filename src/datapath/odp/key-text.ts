@@ -96,7 +96,7 @@ function formatAttribute(
   const parts: string[] = [];
   for (const of of attribute.parts) {
     const bits = mask === undefined ? undefined : readPart(of, mask);
-    if (bits === 0n && !options.verbose) continue;
+    if (bits === 0n && (!options.verbose || of.format === "tcp_flags")) continue;
     const text = formatPart(of, readPart(of, key), bits, options);
     parts.push(of.label === "" ? text : `${of.label}=${text}`);
   }
@@ -310,7 +310,8 @@ export function parsePart(
       bits = of.format === "frag" ? integer(text.slice(slash + 1)) : parseOne(of, text.slice(slash + 1));
   }
   if (value === undefined || bits === undefined || value > partOnes(of) || bits > partOnes(of)) return false;
-  writePart(of, key, value & bits);
+  // Bits outside the mask are kept: they are those of the packet that the flow was made for.
+  writePart(of, key, value);
   writePart(of, mask, bits);
   return true;
 }
@@ -347,7 +348,7 @@ function parseVlan(inside: string, word: number, key: L.Flow, mask: L.Flow): boo
     const value = Number(found[2]);
     const bits = found[3] === undefined ? full : Number(found[3]);
     if (value > full || bits > full) return false;
-    key[word] = (key[word]! & ~(full << shift!)) | ((value & bits) << shift!);
+    key[word] = (key[word]! & ~(full << shift!)) | (value << shift!);
     mask[word] = (mask[word]! & ~(full << shift!)) | (bits << shift!);
   }
   return true;

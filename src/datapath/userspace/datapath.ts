@@ -3,6 +3,8 @@
  * It knows neither thread nor system call: packets leave through {@link PacketIo}. Flows are numbers that the owner
  * (main) hands out; their statistics lie in memory that main may share.
  */
+
+import { extractFlow } from "../../flow/extract.ts";
 import {
   FLOW_DP_WORDS,
   FLOW_PACKET_WORDS,
@@ -18,7 +20,6 @@ import { ODP_OUTPUT } from "../odp/actions.ts";
 import type { Packet } from "../packet.ts";
 import { ExactMatchCache, keyHash } from "./emc.ts";
 import { Executor, type PacketIo } from "./execute.ts";
-import { extractFlow } from "./extract-scratch.ts";
 import { type CompactMask, FlowTable } from "./flow-table.ts";
 import type { Scratch } from "./scratch.ts";
 import {

@@ -19,6 +19,7 @@ import {
   W_IPV6_SRC,
   W_NW,
   W_RECIRC_ID,
+  W_TCP_FLAGS,
   W_TP,
   W_VLAN0,
 } from "../../flow/layout.ts";
@@ -42,7 +43,7 @@ export function keyHash(key: Flow): number {
   h = step(h, key[W_IPV4_SRC]! ^ key[W_IPV6_SRC + 3]!);
   h = step(h, key[W_IPV4_DST]! ^ key[W_IPV6_DST + 3]!);
   h = step(h, key[W_IPV6_SRC + 1]! ^ key[W_IPV6_DST + 1]! ^ key[W_NW]!);
-  h = step(h, key[W_TP]!);
+  h = step(h, key[W_TP]! ^ (key[W_TCP_FLAGS]! << 20));
   return h ^ (h >>> 16);
 }
 

@@ -5,6 +5,7 @@
  */
 import type { PacketRing } from "../../sys/packet-ring.ts";
 import { GSO_NONE, makePacket, type Packet, VNET_HEADER_LENGTH, VNET_NEEDS_CSUM } from "../packet.ts";
+import { JOIN_ADDED, JOIN_OTHER, JOINED_HEADER_ROOM, TcpJoin } from "./coalesce.ts";
 import type { Datapath } from "./datapath.ts";
 import { finishChecksum, segment } from "./gso.ts";
 import type { Scratch } from "./scratch.ts";
@@ -36,6 +37,11 @@ import { loadVnet, storeVnet } from "./vnet.ts";
 /** Longest frame that stands for many segments, and its headers. */
 const LARGEST_FRAME = 65535 + 64;
 const TX_BATCH = 64;
+/** Connections whose segments are joined at a time; and the shortest frame worth it. */
+const JOINS = 4;
+/** Frames queued at a time, joined ones counted singly. */
+const FRAMES = 128;
+const JOIN_LENGTH = 256;
 
 /** What ports share. */
 export interface PortHost {
@@ -91,11 +97,21 @@ export class RingPort {
   listed = false;
   private readonly host: PortHost;
   private readonly packet = makePacket(new Uint8Array(0));
-  // Where queued frames lie, for those that the kernel refuses.
+  // Where queued frames lie, for those that the kernel refuses; and the message that each is (part of).
   private readonly datas: Uint8Array[] = [];
-  private readonly addresses = new Float64Array(TX_BATCH);
-  private readonly offsets = new Int32Array(TX_BATCH);
-  private readonly refused = new Int32Array(TX_BATCH);
+  private readonly addresses = new Float64Array(FRAMES);
+  private readonly offsets = new Int32Array(FRAMES);
+  private readonly lengths = new Int32Array(FRAMES);
+  private readonly messageOf = new Int32Array(FRAMES);
+  private frames = 0;
+  private readonly refused = new Uint8Array(TX_BATCH);
+  // Lists of TCP segments under way.
+  private readonly joins: TcpJoin[] = [];
+  private activeJoins = 0;
+  private nextJoin = 0;
+  private mayJoin = true;
+  private readonly headers = new Uint8Array(TX_BATCH * JOINED_HEADER_ROOM);
+  private readonly headersAddress: number;
   private readonly sendAgain = (packet: Packet): void => this.output(packet);
 
   constructor(odpPort: number, ring: PacketRing, host: PortHost) {
@@ -103,7 +119,9 @@ export class RingPort {
     this.ring = ring;
     this.fd = ring.fd;
     this.host = host;
-    for (let i = 0; i < TX_BATCH; i++) this.datas.push(ring.data);
+    for (let i = 0; i < FRAMES; i++) this.datas.push(ring.data);
+    for (let i = 0; i < JOINS; i++) this.joins.push(new TcpJoin());
+    this.headersAddress = host.system.addressOf(this.headers);
   }
 
   get ready(): boolean {
@@ -169,42 +187,128 @@ export class RingPort {
 
   /** Queues a frame; its bytes and virtio header stay where they are until {@link flush}. */
   output(packet: Packet): void {
+    if (this.activeJoins > 0 && this.join(packet)) return;
     storeVnet(packet);
     const ring = this.ring;
-    const index = ring.queued;
+    const message = ring.queued;
+    this.remember(packet, message);
+    if (!this.listed) this.host.queuedOn(this);
+    const start = packet.address + packet.offset - VNET_HEADER_LENGTH;
+    if (ring.queue(start, packet.length + VNET_HEADER_LENGTH) || this.frames === FRAMES) this.flush();
+    else if (packet.length >= JOIN_LENGTH && this.mayJoin) this.startJoin(packet, message);
+  }
+
+  private remember(packet: Packet, message: number): void {
+    const index = this.frames++;
     this.datas[index] = packet.data;
     this.addresses[index] = packet.address;
     this.offsets[index] = packet.offset;
-    if (!this.listed) this.host.queuedOn(this);
-    const start = packet.address + packet.offset - VNET_HEADER_LENGTH;
-    if (ring.queue(start, packet.length + VNET_HEADER_LENGTH)) this.flush();
+    this.lengths[index] = packet.length;
+    this.messageOf[index] = message;
+  }
+
+  private startJoin(packet: Packet, message: number): void {
+    const join = this.joins[this.nextJoin]!;
+    if (join.active) this.endJoin(join);
+    if (!join.start(packet, message)) return;
+    this.activeJoins++;
+    this.nextJoin = (this.nextJoin + 1) % JOINS;
+  }
+
+  /** Adds a frame to a list that is under way; false when it must be queued by itself. */
+  private join(packet: Packet): boolean {
+    for (let i = 0; i < JOINS; i++) {
+      const join = this.joins[i]!;
+      if (!join.active) continue;
+      const did = join.add(packet);
+      if (did === JOIN_OTHER) continue;
+      if (did === JOIN_ADDED) this.addToJoin(join, packet);
+      if (!join.active) this.endJoin(join);
+      if (this.frames === FRAMES) this.flush();
+      return did === JOIN_ADDED;
+    }
+    return false;
+  }
+
+  private addToJoin(join: TcpJoin, packet: Packet): void {
+    const { ring } = this;
+    if (join.count === 2) {
+      // The first frame becomes headers of the whole (written at the end) and its payload.
+      const first = this.messageFirst(join.message);
+      const payload = this.addresses[first]! + this.offsets[first]! + join.headerLength;
+      const header = this.headersAddress + join.message * JOINED_HEADER_ROOM;
+      ring.setPiece(join.message, 0, header, VNET_HEADER_LENGTH + join.headerLength);
+      ring.addPiece(join.message, 1, payload, this.lengths[first]! - join.headerLength);
+    }
+    storeVnet(packet);
+    const payload = packet.address + packet.offset + join.headerLength;
+    ring.addPiece(join.message, join.count, payload, join.payloadLength);
+    this.remember(packet, join.message);
+  }
+
+  private messageFirst(message: number): number {
+    let frame = 0;
+    while (this.messageOf[frame] !== message) frame++;
+    return frame;
+  }
+
+  /** Closes a list: its headers are written when it is one. */
+  private endJoin(join: TcpJoin): void {
+    join.active = false;
+    this.activeJoins--;
+    if (join.count > 1) join.writeHeader(this.headers, join.message * JOINED_HEADER_ROOM);
   }
 
   flush(): void {
     const { ring, host } = this;
     const count = ring.queued;
-    let refused = 0;
+    if (this.activeJoins > 0) for (const join of this.joins) if (join.active) this.endJoin(join);
+    let anyRefused = false;
     for (let first = 0; first < count; ) {
       const sent = ring.send(first);
       if (sent > 0) first += sent;
       else if (sent === -EINTR) continue;
-      else if (sent === -EINVAL || sent === -EMSGSIZE) this.refused[refused++] = first++;
-      else {
+      else if (sent === -EINVAL || sent === -EMSGSIZE) {
+        this.refused[first++] = 1;
+        anyRefused = true;
+      } else {
         // A full queue or a dead device will not take the rest either.
         host.counters[N_DROPS + dropReason(-sent)]! += count - first;
         break;
       }
     }
     ring.queued = 0;
-    for (let i = 0; i < refused; i++) this.retry(this.refused[i]!, ring.queuedLength(this.refused[i]!));
-    if (ring.queued > 0 && refused > 0) this.flush();
+    const frames = this.frames;
+    this.frames = 0;
+    if (anyRefused) this.retry(frames);
   }
 
-  private retry(index: number, length: number): void {
-    const packet = makePacket(this.datas[index]!, this.offsets[index]!, length - VNET_HEADER_LENGTH);
-    packet.address = this.addresses[index]!;
-    loadVnet(packet);
-    if (!sendFinished(packet, this.host, this.sendAgain)) this.host.counters[N_DROPS + DROP_OVER_MTU]!++;
+  /** Sends what the kernel refused as plain frames: joined ones one by one, others finished in software. */
+  private retry(frames: number): void {
+    const packets: Packet[] = [];
+    const joined = new Uint8Array(TX_BATCH);
+    for (let i = 0; i < frames; i++) {
+      const message = this.messageOf[i]!;
+      if (this.refused[message] === 0) continue;
+      const packet = makePacket(this.datas[i]!, this.offsets[i]!, this.lengths[i]!);
+      packet.address = this.addresses[i]!;
+      loadVnet(packet);
+      packets.push(packet);
+      joined[message]!++;
+      packet.gsoHeaderLength |= message << 16;
+    }
+    this.refused.fill(0);
+    for (const packet of packets) {
+      const message = packet.gsoHeaderLength >>> 16;
+      packet.gsoHeaderLength &= 0xffff;
+      if (joined[message]! > 1) {
+        this.mayJoin = false;
+        this.output(packet);
+      } else if (!sendFinished(packet, this.host, this.sendAgain)) {
+        this.host.counters[N_DROPS + DROP_OVER_MTU]!++;
+      }
+    }
+    if (this.ring.queued > 0) this.flush();
   }
 
   close(): void {
