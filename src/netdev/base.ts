@@ -101,6 +101,9 @@ export abstract class BaseNetdev implements Netdev {
   carrier(): boolean {
     return true;
   }
+  isLoopback(): boolean {
+    return false;
+  }
   linkResets(): number {
     return 0;
   }

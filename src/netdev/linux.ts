@@ -9,7 +9,7 @@ import { RateLimit, vlog } from "../lib/vlog.ts";
 import type { DeviceControl } from "../sys/ethtool.ts";
 import { BaseNetdev, noStats } from "./base.ts";
 import type { Netdev, NetdevConfig, NetdevFeatures, NetdevProvider, NetdevStats } from "./netdev.ts";
-import { IFF_UP, type Link, type LinkTable, swapStats } from "./rtnetlink.ts";
+import { IFF_LOOPBACK, IFF_UP, type Link, type LinkTable, swapStats } from "./rtnetlink.ts";
 
 const logNetdev = vlog("netdev");
 const logLinux = vlog("netdev_linux");
@@ -92,6 +92,9 @@ class LinuxNetdev extends BaseNetdev {
   }
   override carrier(): boolean {
     return this.#link?.carrier ?? false;
+  }
+  override isLoopback(): boolean {
+    return this.#link !== undefined && (this.#link.flags & IFF_LOOPBACK) !== 0;
   }
   override linkResets(): number {
     return this.#resets;

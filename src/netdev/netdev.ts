@@ -59,6 +59,8 @@ export interface Netdev {
   adminUp(): boolean;
   setAdminUp(up: boolean): string | undefined;
   carrier(): boolean;
+  /** The loopback device, which no datapath takes. */
+  isLoopback(): boolean;
   /** Times that the carrier has changed. */
   linkResets(): number;
   features(): NetdevFeatures;

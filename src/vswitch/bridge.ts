@@ -3,12 +3,12 @@
  * (upstream: vswitchd/bridge.c). `vswitch.ts` calls the steps below for all bridges together, in this order:
  * `deletePorts`, `addPorts`, `configure`.
  */
-import { describeError } from "../lib/errors.ts";
+import { describeError, osError } from "../lib/errors.ts";
 import { vlog } from "../lib/vlog.ts";
 import type { Netdev } from "../netdev/netdev.ts";
 import type { NetdevRegistry } from "../netdev/registry.ts";
 import type { Ofproto } from "../ofproto/ofproto.ts";
-import { OFPP_LOCAL } from "../ofproto/types.ts";
+import { OFPP_LOCAL, OFPP_NONE } from "../ofproto/types.ts";
 import { bridgeAddress, datapathId } from "./addresses.ts";
 import { type BridgeConfig, boolOption, type IfaceConfig, intOption, type PortConfig } from "./config.ts";
 import type { Datapath } from "./datapaths.ts";
@@ -16,6 +16,8 @@ import { type InterfaceWrite, interfaceState, interfaceStatistics, NO_STATE } fr
 
 const log = vlog("bridge");
 const logNetdev = vlog("netdev");
+const logDpif = vlog("dpif");
+const logDpifNetdev = vlog("dpif_netdev");
 
 const DEFAULT_MAC_AGING_SEC = 300;
 const DEFAULT_MAC_ENTRIES = 8192;
@@ -219,11 +221,17 @@ export class Bridge {
       this.#context.registry.close(netdev, true);
       return fail(wrong);
     }
-    let ofport: number;
+    let ofport = OFPP_NONE;
     const ifindex = netdev.ifindex();
     const iface: Iface = { config, netdev, ofport: 0, ifindex, unwatch: () => {} };
     this.#setMtu(iface);
     try {
+      if (netdev.isLoopback()) {
+        logDpifNetdev.err(`${name}: cannot add a loopback device`);
+        const { type, name: datapath } = this.datapath.dpif;
+        logDpif.warn(`${type}@${datapath}: failed to add ${name} as port: Invalid argument`);
+        throw osError("EINVAL");
+      }
       ofport = await this.ofproto.portAdd(netdev, name === this.name ? OFPP_LOCAL : request);
     } catch (error) {
       const message = `could not add network device ${name} to ofproto (${describeError(error)})`;

@@ -11,7 +11,8 @@ import { osError } from "../lib/errors.ts";
 import type { InFlight } from "../lib/sim-clock.ts";
 import { RateLimit, vlog } from "../lib/vlog.ts";
 import type { DummyMode } from "../netdev/dummy.ts";
-import type { DatapathClass } from "../netdev/registry.ts";
+import type { Netdev } from "../netdev/netdev.ts";
+import type { DatapathClass, NetdevRegistry } from "../netdev/registry.ts";
 import { Backer } from "../ofproto/backer.ts";
 import type { Log } from "../ofproto/types.ts";
 
@@ -99,11 +100,20 @@ export interface Datapath extends OpenedDpif {
 
 export class Datapaths {
   readonly #opener: DatapathOpener;
+  readonly #registry: NetdevRegistry;
   readonly #clock: Clock;
   readonly #realNow: () => number;
   readonly #open = new Map<string, Datapath & { bridges: number }>();
+  readonly #locals = new Map<string, Netdev>();
 
-  constructor(opener: DatapathOpener, clock: Clock, realNow: () => number, inFlight: InFlight) {
+  constructor(
+    opener: DatapathOpener,
+    registry: NetdevRegistry,
+    clock: Clock,
+    realNow: () => number,
+    inFlight: InFlight,
+  ) {
+    this.#registry = registry;
     this.#opener = opener;
     this.#clock = clock;
     this.#realNow = realNow;
@@ -116,8 +126,8 @@ export class Datapaths {
     return this.#opener.types;
   }
 
-  /** Each use ends with {@link release}. Throws what the opener throws. */
-  use(type: string): Datapath {
+  /** Each use ends with {@link release}. Rejects with what the opener throws. */
+  async use(type: string): Promise<Datapath> {
     let datapath = this.#open.get(type);
     if (datapath === undefined) {
       const opened = this.#opener.open(type);
@@ -131,9 +141,19 @@ export class Datapaths {
       const backer = new Backer(options);
       datapath = { ...opened, type, backer, bridges: 0 };
       this.#open.set(type, datapath);
+      await this.#addLocal(datapath);
     }
     datapath.bridges++;
     return datapath;
+  }
+
+  /** A datapath of dummies has, as the original's, a port 0 of its own name that belongs to no bridge. */
+  async #addLocal(datapath: Datapath): Promise<void> {
+    if (datapath.class !== "dummy") return;
+    const { dpif } = datapath;
+    const type = this.#registry.openType(datapath.class, "internal");
+    this.#locals.set(datapath.type, this.#registry.open(dpif.name, type));
+    await dpif.portAdd(this.#locals.get(datapath.type)!, 0);
   }
 
   async release(type: string): Promise<void> {
@@ -142,6 +162,9 @@ export class Datapaths {
     this.#open.delete(type);
     await datapath.backer.close();
     await datapath.dpif.close();
+    const local = this.#locals.get(type);
+    if (local !== undefined) this.#registry.close(local, true);
+    this.#locals.delete(type);
   }
 
   /** In the order of their types. */

@@ -19,7 +19,7 @@ import { Idl, type Transaction, type Watch } from "../ovsdb/idl.ts";
 import type { Ref } from "../ovsdb/idl-types.ts";
 import { Bridge, type BridgeContext } from "./bridge.ts";
 import { type BridgeConfig, boolOption, intOption, readConfig, type SwitchConfig } from "./config.ts";
-import { type DatapathOpener, Datapaths, logTo } from "./datapaths.ts";
+import { type Datapath, type DatapathOpener, Datapaths, logTo } from "./datapaths.ts";
 import { type OpenVswitchSchema, openVswitchSchema } from "./schema/index.ts";
 import { changedColumns, interfaceState, interfaceStatistics } from "./status.ts";
 
@@ -156,7 +156,13 @@ export class Vswitch {
 
   constructor(options: VswitchOptions) {
     this.#options = options;
-    this.datapaths = new Datapaths(options.datapaths, options.clock, options.realNow, options.inFlight);
+    this.datapaths = new Datapaths(
+      options.datapaths,
+      options.registry,
+      options.clock,
+      options.realNow,
+      options.inFlight,
+    );
     this.#bridgeContext = {
       registry: options.registry,
       deviceChanged: (_bridge, name, gone) => {
@@ -299,9 +305,9 @@ export class Vswitch {
   async #openBridge(config: BridgeConfig): Promise<void> {
     const { name } = config;
     const type = config.datapathType;
-    let datapath: ReturnType<Datapaths["use"]>;
+    let datapath: Datapath;
     try {
-      datapath = this.datapaths.use(type);
+      datapath = await this.datapaths.use(type);
     } catch (error) {
       if (!this.datapaths.types.includes(type))
         logOfproto.warn(`could not create datapath ${name} of unknown type ${type}`);
