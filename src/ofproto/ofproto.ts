@@ -3,33 +3,127 @@
  * OpenFlow tables, controllers. `src/vswitch` makes one a Bridge row and tells it what the rows say; nothing need be
  * polled: timers on `Clock` do what is due.
  */
+import type { Packet } from "../datapath/packet.ts";
+import { mustField, setFieldBig } from "../flow/fields/index.ts";
+import { type Flow, W_ETH_TYPE, W_IN_PORT, W_NW, W_RECIRC_ID, W_TCP_FLAGS } from "../flow/layout.ts";
+import { makeMatch } from "../flow/match.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { Netdev } from "../netdev/netdev.ts";
+import { formatSubfield } from "../openflow/actions/row.ts";
+import type { Ofpact, Subfield } from "../openflow/actions.ts";
+import { OFPP_NORMAL } from "../openflow/actions.ts";
+import { OfpError } from "../openflow/errors.ts";
+import type { FlowMod } from "../openflow/messages.ts";
+import { MacLearning } from "../protocols/mac-learning.ts";
+import type { Backer } from "./backer.ts";
+import { ConnectionManager } from "./connections/manager.ts";
+import { FlowTables, OFPRR_DELETE, type RuleCriteria } from "./flow-mods.ts";
+import { FlowTable, N_TABLES, TBL_INTERNAL } from "./flow-table.ts";
+import { PortBundle } from "./port-bundle.ts";
+import { OFPPC_NO_FLOOD, OFPPC_NO_PACKET_IN, OfportState, PortNumbers, samePhyPort } from "./ports.ts";
+import { Rule } from "./rule.ts";
 import type {
   BundleConfig,
   ControllerConfig,
   ControllerStatus,
   DescStrings,
   FailMode,
+  Log,
   MacConfig,
   OfPort,
   OfPortInfo,
   OfprotoOptions,
 } from "./types.ts";
+import { OFPP_LOCAL } from "./types.ts";
+import type { ControllerUserdata } from "./userdata.ts";
+import { reportActionSet, xlateActionSet } from "./xlate/action-set.ts";
+import type { Credit, XlateContext } from "./xlate/context.ts";
 
 export type * from "./types.ts";
 
+const TCP_FIN_OR_RST = 0x005;
+
+const OFPPR_ADD = 0;
+const OFPPR_DELETE = 1;
+const OFPPR_MODIFY = 2;
+
+export type FragMode = "normal" | "drop" | "nx-match";
+
+/** Priority of the hidden rule that takes over when the controllers are gone. */
+export const FAIL_OPEN_PRIORITY = 0xf0f0;
+
+let lastId = 0;
+
+/** Counts what passes a patch port. */
+class PatchCredit implements Credit {
+  private readonly port: OfportState;
+  private readonly tx: boolean;
+
+  constructor(port: OfportState, tx: boolean) {
+    this.port = port;
+    this.tx = tx;
+  }
+
+  credit(packets: number, bytes: number): void {
+    const credit = this.port.netdev.credit;
+    if (this.tx) credit?.creditTx(packets, bytes);
+    else credit?.creditRx(packets, bytes);
+  }
+}
+
 export class Ofproto {
+  readonly id: number;
   readonly name: string;
   readonly type: string;
+  readonly backer: Backer;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly random: () => number;
+
+  // Seen by translation.
+  readonly tables: readonly FlowTable[];
+  readonly mac = new MacLearning<PortBundle>();
+  floodVlans: ReadonlySet<number> = new Set();
+  forwardBpdu = false;
+  fragMode: FragMode = "normal";
+  /** flow-restore-wait: packets are dropped until the flows are back. */
+  restoring = false;
+  readonly missRules: { controller: Rule; silent: Rule; fragments: Rule };
+
+  readonly flows: FlowTables;
+  readonly connections: ConnectionManager;
+  desc: DescStrings = { mfr: "Nicira, Inc.", hw: "Open vSwitch", sw: "3.7.1", serial: "None", dp: "None" };
+
+  private readonly portNumbers = new PortNumbers();
+  private readonly portsByOfp = new Map<OfPort, OfportState>();
+  private readonly portsByName = new Map<string, OfportState>();
+  private sortedPorts: OfportState[] | undefined = undefined;
+  private readonly bundlesByKey = new Map<unknown, PortBundle>();
+  private readonly patchCredits = new Map<OfportState, { tx: PatchCredit; rx: PatchCredit }>();
+  private dpid = "0000000000000000";
+  private localAddress: string | undefined = undefined;
+  private failMode: FailMode = "standalone";
+  private closed = false;
 
   constructor(options: OfprotoOptions) {
+    this.id = ++lastId;
     this.name = options.name;
+    this.backer = options.backer;
     this.type = options.backer.type;
+    this.clock = options.clock;
+    this.log = options.log;
+    this.random = options.random;
+    this.tables = Array.from({ length: N_TABLES }, (_, id) => new FlowTable(id));
+    this.connections = new ConnectionManager(this, options);
+    this.flows = new FlowTables(this.tables, this.connections, () => this.clock.now());
+    this.missRules = this.addHiddenRules();
+    this.backer.ofprotos.set(this.name, this);
+    this.flushFlows();
   }
 
   /** Resolves when BR.mgmt and BR.snoop are bound (or have failed and were logged). */
   started(): Promise<void> {
-    throw new Error("not implemented");
+    return this.connections.started;
   }
 
   // Ports.
@@ -39,102 +133,450 @@ export class Ofproto {
    * The device named like the bridge becomes LOCAL. `request` is ofport_request; when it is taken or undefined a free
    * number is chosen. Resolves to the OpenFlow port number; rejects with an Error with errno `code`.
    */
-  portAdd(_netdev: Netdev, _request: OfPort | undefined): Promise<OfPort> {
-    throw new Error("not implemented");
+  async portAdd(netdev: Netdev, request: OfPort | undefined): Promise<OfPort> {
+    const odpPort = netdev.type === "patch" ? undefined : await this.backer.dpif.portAdd(netdev, undefined);
+    const ofPort = this.portNumbers.allocate(request, netdev.name === this.name);
+    if (ofPort === undefined) {
+      if (odpPort !== undefined) await this.backer.dpif.portDel(odpPort);
+      throw Object.assign(new Error(`no port number for ${netdev.name}`), { code: "EMFILE" });
+    }
+    const port = new OfportState(netdev, ofPort, odpPort, this.clock.now());
+    this.portsByOfp.set(ofPort, port);
+    this.portsByName.set(netdev.name, port);
+    this.sortedPorts = undefined;
+    this.backer.bindPort(this, port);
+    port.unwatch = netdev.watch(() => this.portChanged(ofPort));
+    port.lastDesc = port.describe(this.localAddress);
+    this.connections.portStatus(OFPPR_ADD, port.lastDesc);
+    this.backer.changed();
+    return ofPort;
   }
 
   /** Detaches; the caller closes the Netdev. Tells controllers. */
-  portDel(_port: OfPort): Promise<void> {
-    throw new Error("not implemented");
+  async portDel(ofPort: OfPort): Promise<void> {
+    const port = this.portsByOfp.get(ofPort);
+    if (port === undefined) return;
+    port.unwatch?.();
+    this.portsByOfp.delete(ofPort);
+    this.portsByName.delete(port.name);
+    this.sortedPorts = undefined;
+    this.portNumbers.release(ofPort);
+    this.backer.unbindPort(port);
+    this.patchCredits.delete(port);
+    const { bundle } = port;
+    if (bundle !== undefined) {
+      bundle.ports = bundle.ports.filter((member) => member !== port);
+      if (bundle.ports.length === 0) this.mac.flushPort(bundle);
+    }
+    this.connections.portStatus(OFPPR_DELETE, port.lastDesc ?? port.describe(this.localAddress));
+    this.backer.changed();
+    if (port.odpPort !== undefined) await this.backer.dpif.portDel(port.odpPort);
   }
 
   ports(): Iterable<OfPortInfo> {
-    throw new Error("not implemented");
+    return this.portsByNumber();
   }
 
-  portByName(_name: string): OfPortInfo | undefined {
-    throw new Error("not implemented");
+  portByName(name: string): OfPortInfo | undefined {
+    return this.portsByName.get(name);
+  }
+
+  portStateByName(name: string): OfportState | undefined {
+    return this.portsByName.get(name);
+  }
+
+  portAt(ofPort: OfPort): OfportState | undefined {
+    return this.portsByOfp.get(ofPort);
+  }
+
+  portsByNumber(): readonly OfportState[] {
+    this.sortedPorts ??= [...this.portsByOfp.values()].sort((a, b) => a.ofPort - b.ofPort);
+    return this.sortedPorts;
   }
 
   /** To call after a netdev's changeSeq has grown (link state, address, options): port status, revalidation. */
-  portChanged(_port: OfPort): void {
-    throw new Error("not implemented");
+  portChanged(ofPort: OfPort): void {
+    const port = this.portsByOfp.get(ofPort);
+    if (port === undefined) return;
+    const desc = port.describe(this.localAddress);
+    if (port.lastDesc === undefined || !samePhyPort(port.lastDesc, desc)) {
+      port.lastDesc = desc;
+      this.connections.portStatus(OFPPR_MODIFY, desc);
+    }
+    this.backer.changed(true);
+  }
+
+  /** OpenFlow port_mod: the settable bits of `mask` become those of `config`. */
+  configurePort(port: OfportState, config: number, mask: number): void {
+    const fresh = (port.config & ~mask) | (config & mask);
+    if (fresh === port.config) return;
+    port.config = fresh;
+    this.updateFloodable(port.bundle);
+    this.portChanged(port.ofPort);
+    this.backer.changed();
+  }
+
+  patchTx(port: OfportState): Credit {
+    return this.patchCredit(port).tx;
+  }
+
+  patchRx(port: OfportState): Credit {
+    return this.patchCredit(port).rx;
+  }
+
+  private patchCredit(port: OfportState): { tx: PatchCredit; rx: PatchCredit } {
+    let both = this.patchCredits.get(port);
+    if (both === undefined) {
+      both = { tx: new PatchCredit(port, true), rx: new PatchCredit(port, false) };
+      this.patchCredits.set(port, both);
+    }
+    return both;
   }
 
   // Port bundles: `key` is the caller's (the Port row's name or object).
 
-  setBundle(_key: unknown, _config: BundleConfig): void {
-    throw new Error("not implemented");
+  setBundle(key: unknown, config: BundleConfig): void {
+    const ports = config.ports
+      .map((ofPort) => this.portsByOfp.get(ofPort))
+      .filter((port) => port !== undefined);
+    let bundle = this.bundlesByKey.get(key);
+    if (bundle === undefined) {
+      bundle = new PortBundle(key, config, ports);
+      this.bundlesByKey.set(key, bundle);
+    } else {
+      if (sameBundle(bundle, config, ports)) return;
+      const retag = bundle.config.vlanMode !== config.vlanMode || bundle.config.tag !== config.tag;
+      for (const port of bundle.ports) if (port.bundle === bundle) port.bundle = undefined;
+      bundle.configure(config, ports);
+      if (retag) this.mac.flushPort(bundle);
+    }
+    for (const port of ports) {
+      const other = port.bundle;
+      if (other !== undefined && other !== bundle)
+        other.ports = other.ports.filter((member) => member !== port);
+      port.bundle = bundle;
+    }
+    this.updateFloodable(bundle);
+    this.backer.changed();
   }
 
-  removeBundle(_key: unknown): void {
-    throw new Error("not implemented");
+  removeBundle(key: unknown): void {
+    const bundle = this.bundlesByKey.get(key);
+    if (bundle === undefined) return;
+    this.bundlesByKey.delete(key);
+    for (const port of bundle.ports) if (port.bundle === bundle) port.bundle = undefined;
+    bundle.ports = [];
+    this.mac.flushPort(bundle);
+    this.backer.changed();
+  }
+
+  bundles(): Iterable<PortBundle> {
+    return this.bundlesByKey.values();
+  }
+
+  private updateFloodable(bundle: PortBundle | undefined): void {
+    if (bundle === undefined) return;
+    bundle.floodable = bundle.ports.every((port) => (port.config & OFPPC_NO_FLOOD) === 0);
   }
 
   // Settings; each is idempotent and cheap when nothing changes.
 
   /** 16 hexadecimal digits. */
-  setDatapathId(_id: string): void {
-    throw new Error("not implemented");
+  setDatapathId(id: string): void {
+    if (id === this.dpid) return;
+    this.dpid = id;
+    // A controller knows a switch by its datapath id: it must learn the new one.
+    this.connections.reconnect();
   }
 
   get datapathId(): string {
-    throw new Error("not implemented");
+    return this.dpid;
   }
 
   /** "aa:bb:cc:dd:ee:ff" of the LOCAL port, as features and NORMAL see it. */
-  setLocalAddress(_address: string): void {
-    throw new Error("not implemented");
+  setLocalAddress(address: string): void {
+    if (address === this.localAddress) return;
+    this.localAddress = address;
+    this.portChanged(OFPP_LOCAL);
   }
 
-  setFailMode(_mode: FailMode): void {
-    throw new Error("not implemented");
+  get localEtherAddr(): string | undefined {
+    return this.localAddress;
+  }
+
+  setFailMode(mode: FailMode): void {
+    if (mode === this.failMode) return;
+    this.failMode = mode;
+    if (!this.connections.hasControllers) this.flushFlows();
+    this.connections.failModeChanged();
+  }
+
+  get standalone(): boolean {
+    return this.failMode === "standalone";
   }
 
   /** Bridge.protocols as given ("OpenFlow10", ...); empty means the defaults (1.0 to 1.5). */
-  setProtocols(_protocols: readonly string[]): void {
-    throw new Error("not implemented");
+  setProtocols(protocols: readonly string[]): void {
+    this.connections.setProtocols(protocols);
   }
 
   /** The Controller rows, in full. An unchanged target keeps its connection. */
-  setControllers(_controllers: readonly ControllerConfig[]): void {
-    throw new Error("not implemented");
+  setControllers(controllers: readonly ControllerConfig[]): void {
+    this.connections.setControllers(controllers);
   }
 
   /** By target, for connected and connecting ones. */
   controllerStatus(): Map<string, ControllerStatus> {
-    throw new Error("not implemented");
+    return this.connections.status();
   }
 
-  setMac(_config: MacConfig): void {
-    throw new Error("not implemented");
+  setMac(config: MacConfig): void {
+    this.mac.setLimits(config.agingSec, config.maxEntries);
   }
 
   /** Bridge.flood_vlans. */
-  setFloodVlans(_vlans: readonly number[]): void {
-    throw new Error("not implemented");
+  setFloodVlans(vlans: readonly number[]): void {
+    const fresh = new Set(vlans);
+    if (fresh.size === this.floodVlans.size && vlans.every((vlan) => this.floodVlans.has(vlan))) return;
+    this.floodVlans = fresh;
+    for (const vlan of fresh) this.mac.flushVlan(vlan);
+    this.backer.changed();
   }
 
-  setForwardBpdu(_forward: boolean): void {
-    throw new Error("not implemented");
+  setForwardBpdu(forward: boolean): void {
+    if (forward === this.forwardBpdu) return;
+    this.forwardBpdu = forward;
+    this.backer.changed();
   }
 
-  setDesc(_desc: Partial<DescStrings>): void {
-    throw new Error("not implemented");
+  setDesc(desc: Partial<DescStrings>): void {
+    this.desc = { ...this.desc, ...desc };
+  }
+
+  setFragMode(mode: FragMode): void {
+    if (mode === this.fragMode) return;
+    this.fragMode = mode;
+    this.backer.changed();
   }
 
   /** While true (Open_vSwitch.other_config:flow-restore-wait) no packet is forwarded and no controller connected. */
-  setFlowRestoreWait(_wait: boolean): void {
-    throw new Error("not implemented");
+  setFlowRestoreWait(wait: boolean): void {
+    if (wait === this.restoring) return;
+    this.restoring = wait;
+    this.connections.setEnabled(!wait);
+    this.backer.changed();
   }
 
-  /** Drops MAC entries of all or one VLAN. */
+  // MAC learning.
+
+  /** Called by translations for the packet in hand; true when the table changed. */
+  learnMac(mac: number, vlan: number, bundle: PortBundle, isGratuitousArp: boolean): boolean {
+    const isBond = bundle.ports.length > 1;
+    if (!this.mac.learn(mac, vlan, bundle, this.clock.now(), isGratuitousArp, isBond)) return false;
+    this.backer.changed(true);
+    return true;
+  }
+
+  /** Packets from it took a megaflow, the last at `usedMs`. */
+  refreshMac(mac: number, vlan: number, bundle: PortBundle, usedMs: number): void {
+    if (this.closed || bundle.ports.length === 0) return;
+    const entry = this.mac.lookup(mac, vlan);
+    if (entry !== undefined && entry.seenMs > usedMs) return;
+    if (this.mac.learn(mac, vlan, bundle, usedMs, false, bundle.ports.length > 1)) this.backer.changed(true);
+  }
+
+  /** Forgets all learned addresses. */
   flushMacs(): void {
-    throw new Error("not implemented");
+    if (this.mac.flush()) this.backer.changed();
+  }
+
+  // Flow tables.
+
+  /** Throws OfpError. Connections await `backer.settled()` before they promise an effect. */
+  flowMod(mod: FlowMod): void {
+    if (this.flows.apply(mod)) this.backer.changed();
+  }
+
+  /** The learn action's flow_mod; the name of an error when it failed. */
+  learnFlow(mod: FlowMod, limit: number, deleteLearned: boolean): string | undefined {
+    void deleteLearned;
+    try {
+      const old = this.tables[mod.table]?.findExact(mod.match, mod.priority);
+      if (old !== undefined && sameActions(old.actions, mod.actions) && old.cookie === mod.newCookie) {
+        // Seeing the same thing again keeps the flow young.
+        old.modifiedMs = this.clock.now();
+        old.idleSec = mod.idleSec;
+        old.hardSec = mod.hardSec;
+        return undefined;
+      }
+      if (old === undefined && limit !== 0 && this.tables[mod.table]!.size >= limit) return undefined;
+      if (this.flows.apply(mod)) this.backer.changed(true);
+      return undefined;
+    } catch (error) {
+      if (error instanceof OfpError) return error.ofp;
+      throw error;
+    }
+  }
+
+  /** Deletes all but hidden rules; without controllers a standalone bridge gets its NORMAL flow back. */
+  flushFlows(): void {
+    const criteria: RuleCriteria = {
+      table: 255,
+      match: makeMatch(),
+      priority: -1,
+      cookie: 0n,
+      cookieMask: 0n,
+      outPort: 0xffff,
+      outGroup: 0xffffffff,
+      hidden: false,
+    };
+    for (const rule of this.flows.select(criteria)) this.flows.remove(rule, OFPRR_DELETE);
+    if (this.standalone && !this.connections.hasControllers) {
+      this.addRule(0, 0, [{ type: "output", port: OFPP_NORMAL, maxLen: 0 }], false);
+    }
+    this.backer.changed();
+  }
+
+  addRule(table: number, priority: number, actions: readonly Ofpact[], hidden: boolean, reg0?: number): Rule {
+    const match = makeMatch();
+    if (reg0 !== undefined) {
+      setFieldBig(mustField("reg0"), match.mask, 0xffffffffn);
+      setFieldBig(mustField("reg0"), match.flow, BigInt(reg0));
+    }
+    const spec = {
+      match,
+      priority,
+      cookie: 0n,
+      actions,
+      idleSec: 0,
+      hardSec: 0,
+      importance: 0,
+      flags: 0,
+      hidden,
+    };
+    const rule = new Rule(table, spec, this.clock.now());
+    this.flows.insert(this.tables[table]!, rule);
+    return rule;
+  }
+
+  /** The hidden rule that takes over from lost controllers. */
+  setFailOpenRule(active: boolean): void {
+    const rule = this.tables[0]!.findExact(makeMatch(), FAIL_OPEN_PRIORITY);
+    if ((rule !== undefined) === active) return;
+    if (rule !== undefined) {
+      this.tables[0]!.remove(rule);
+    } else this.addRule(0, FAIL_OPEN_PRIORITY, [{ type: "output", port: OFPP_NORMAL, maxLen: 0 }], true);
+    this.backer.changed();
+  }
+
+  private addHiddenRules(): Ofproto["missRules"] {
+    const toController: Ofpact = {
+      type: "controller",
+      maxLen: 0xffff,
+      controllerId: 0,
+      reason: 0,
+      meterId: 0,
+      pause: false,
+      userdata: new Uint8Array(),
+    };
+    const recirc = makeMatch();
+    recirc.mask[W_RECIRC_ID] = -1;
+    const spec = { cookie: 0n, idleSec: 0, hardSec: 0, importance: 0, flags: 0, hidden: true };
+    const stray = new Rule(
+      TBL_INTERNAL,
+      { ...spec, match: recirc, priority: 2, actions: [] },
+      this.clock.now(),
+    );
+    this.flows.insert(this.tables[TBL_INTERNAL]!, stray);
+    return {
+      controller: this.addRule(TBL_INTERNAL, 0, [toController], true, 1),
+      silent: this.addRule(TBL_INTERNAL, 0, [], true, 2),
+      fragments: this.addRule(TBL_INTERNAL, 0, [], true, 3),
+    };
+  }
+
+  /** What a table without a match does: ask a controller that wants to be asked, or nothing. */
+  missRule(tableId: number, mayPacketIn: boolean): Rule | undefined {
+    const { miss } = this.tables[tableId]!;
+    if (miss === "drop") return undefined;
+    const wanted = miss === "controller" || this.connections.wantsMisses;
+    return mayPacketIn && wanted ? this.missRules.controller : this.missRules.silent;
+  }
+
+  /** Called after each pass over the megaflows, when rules' `usedMs` is up to date. */
+  expire(): void {
+    const now = this.clock.now();
+    if (this.flows.expire(now)) this.backer.changed();
+    if (this.mac.expire(now)) this.backer.changed(true);
+  }
+
+  // Called by translation.
+
+  xlateActionSet(ctx: XlateContext): void {
+    xlateActionSet(ctx);
+  }
+
+  reportActionSet(ctx: XlateContext): void {
+    reportActionSet(ctx);
+  }
+
+  subfieldName(subfield: Subfield): string {
+    return formatSubfield(subfield);
+  }
+
+  /** fin_timeout: a TCP FIN or RST shortens the timeouts of the rule that has the action. */
+  xlateFinTimeout(ctx: XlateContext, idleSec: number, hardSec: number): void {
+    const { rule, flow } = ctx;
+    if (rule === undefined || !isTcp(flow)) return;
+    ctx.wildcards[W_TCP_FLAGS] = ctx.wildcards[W_TCP_FLAGS]! | 0xfff;
+    if (!ctx.sideEffects || (flow[W_TCP_FLAGS]! & TCP_FIN_OR_RST) === 0) return;
+    if (idleSec !== 0 && (rule.idleSec === 0 || idleSec < rule.idleSec)) rule.idleSec = idleSec;
+    if (hardSec !== 0 && (rule.hardSec === 0 || hardSec < rule.hardSec)) rule.hardSec = hardSec;
+    this.flows.expirable.add(rule);
+  }
+
+  /** A copy that some megaflow's action handed up. `key` is the packet's datapath key. */
+  sendPacketIn(data: ControllerUserdata, packet: Packet, key: Flow): void {
+    const port = this.portsByOfp.get(data.flow[W_IN_PORT]!);
+    if (data.reason === 0 && port !== undefined && (port.config & OFPPC_NO_PACKET_IN) !== 0) return;
+    this.connections.packetIn(data, packet, key);
   }
 
   /** Closes listeners and connections, drops rules, leaves the backer. `del`: also removes its ports from the datapath. */
-  close(_del: boolean): Promise<void> {
-    throw new Error("not implemented");
+  async close(del: boolean): Promise<void> {
+    this.closed = true;
+    await this.connections.close();
+    for (const port of [...this.portsByOfp.values()]) {
+      port.unwatch?.();
+      this.backer.unbindPort(port);
+      if (del && port.odpPort !== undefined) {
+        await this.backer.dpif
+          .portDel(port.odpPort)
+          .catch((error: Error) => this.log("ofproto", "warn", `${port.name}: ${error.message}`));
+      }
+    }
+    this.backer.ofprotos.delete(this.name);
+    this.backer.userdata.forget(this);
+    this.backer.changed();
   }
+}
+
+function isTcp(flow: Flow): boolean {
+  return (flow[W_ETH_TYPE] === 0x0800 || flow[W_ETH_TYPE] === 0x86dd) && (flow[W_NW]! & 0xff) === 6;
+}
+
+function sameActions(a: readonly Ofpact[], b: readonly Ofpact[]): boolean {
+  const text = (actions: readonly Ofpact[]) =>
+    JSON.stringify(actions, (key, value: unknown) =>
+      typeof value === "bigint" ? `${value}n` : key === "field" ? (value as { name: string }).name : value,
+    );
+  return a.length === b.length && text(a) === text(b);
+}
+
+function sameBundle(bundle: PortBundle, config: BundleConfig, ports: readonly OfportState[]): boolean {
+  return (
+    JSON.stringify(bundle.config) === JSON.stringify(config) &&
+    bundle.ports.length === ports.length &&
+    bundle.ports.every((port, i) => port === ports[i])
+  );
 }

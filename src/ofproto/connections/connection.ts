@@ -1,0 +1,141 @@
+/**
+ * One OpenFlow connection from the switch's side (upstream: `struct ofconn`): what the peer has asked of it, and its
+ * messages taken in order, one at a time. A message whose effect takes time (a barrier) holds up those behind it.
+ */
+
+import { errorNumbers, OfpError } from "../../openflow/errors.ts";
+import type { AsyncConfig, Decoded, Message, Version } from "../../openflow/messages.ts";
+import { dispatch } from "../handlers/dispatch.ts";
+import type { Ofproto } from "../ofproto.ts";
+import type { Channel } from "./channel.ts";
+import { decode } from "./wire.ts";
+
+export const ROLE_EQUAL = 1;
+export const ROLE_PRIMARY = 2;
+export const ROLE_SECONDARY = 3;
+
+/** NXPIF_*: how packet-ins are sent before OpenFlow 1.3's own form. */
+export const PACKET_IN_STANDARD = 0;
+export const PACKET_IN_NXT = 1;
+export const PACKET_IN_NXT2 = 2;
+
+/** Of an error's offending message so much is sent back. */
+const ERROR_PAYLOAD_BYTES = 64;
+const ERROR_PAYLOAD_BYTES_15 = 65535 - 12;
+
+export type ConnectionKind = "primary" | "service";
+
+export class Connection {
+  readonly ofproto: Ofproto;
+  readonly channel: Channel;
+  readonly kind: ConnectionKind;
+  readonly version: Version;
+
+  role = ROLE_EQUAL;
+  missSendLen = 0;
+  invalidTtlToController = false;
+  controllerId = 0;
+  packetInFormat = PACKET_IN_STANDARD;
+  /** Flow format of Nicira's OpenFlow 1.0: NXM allowed, table_id in flow_mods. */
+  nxm = false;
+  tableId = false;
+  /** Default as OpenFlow 1.3 has it; controllers change it. */
+  async: AsyncConfig = defaultAsync();
+  enableAsync = true;
+  /** Called for every message in either direction. */
+  snoop: ((bytes: Uint8Array) => void) | undefined = undefined;
+
+  constructor(ofproto: Ofproto, channel: Channel, kind: ConnectionKind) {
+    this.ofproto = ofproto;
+    this.channel = channel;
+    this.kind = kind;
+    this.version = channel.version!;
+    this.missSendLen = kind === "primary" ? 128 : 0;
+  }
+
+  /** True when the peer wants asynchronous messages at all. */
+  get listens(): boolean {
+    if (!this.channel.isOpen || !this.enableAsync) return false;
+    return this.kind === "primary" || this.missSendLen > 0;
+  }
+
+  wants(kind: Exclude<keyof AsyncConfig, "type">, reason: number): boolean {
+    if (!this.listens) return false;
+    const masks = this.async[kind];
+    return (masks[this.role === ROLE_SECONDARY ? 1 : 0] & (1 << reason)) !== 0;
+  }
+
+  send(message: Message, xid: number, more = false): void {
+    const bytes = this.channel.send(message, xid, more);
+    if (bytes !== undefined) this.snoop?.(bytes);
+  }
+
+  /** Unasked messages have xid 0. */
+  notify(message: Message): void {
+    this.send(message, 0);
+  }
+
+  receive(bytes: Uint8Array): void {
+    this.snoop?.(bytes);
+    const xid = ((bytes[4]! << 24) | (bytes[5]! << 16) | (bytes[6]! << 8) | bytes[7]!) >>> 0;
+    const result = decode(bytes);
+    if (!result.ok) {
+      this.sendError(result.error, bytes, xid);
+      return;
+    }
+    const { decoded } = result;
+    if (decoded.version !== this.version && decoded.message.type !== "hello") {
+      this.sendError(new OfpError("OFPBRC_BAD_VERSION"), bytes, xid);
+      return;
+    }
+    try {
+      const work = dispatch(this, decoded, bytes);
+      if (work !== undefined) this.wait(work, decoded, bytes.slice());
+    } catch (error) {
+      this.fail(error, bytes, xid);
+    }
+  }
+
+  private wait(work: Promise<void>, decoded: Decoded, bytes: Uint8Array): void {
+    this.channel.hold();
+    work.catch((error) => this.fail(error, bytes, decoded.xid)).finally(() => this.channel.release());
+  }
+
+  private fail(error: unknown, bytes: Uint8Array, xid: number): void {
+    if (error instanceof OfpError) {
+      this.sendError(error, bytes, xid);
+      return;
+    }
+    this.ofproto.log("connmgr", "err", `${this.ofproto.name}: ${(error as Error).stack ?? error}`);
+    this.sendError(new OfpError("OFPBRC_BAD_TYPE"), bytes, xid);
+  }
+
+  sendError(error: OfpError, offending: Uint8Array, xid: number): void {
+    const numbers = errorNumbers(error.ofp, this.version) ?? errorNumbers("OFPBRC_BAD_TYPE", this.version)!;
+    const limit = this.version >= 6 ? ERROR_PAYLOAD_BYTES_15 : ERROR_PAYLOAD_BYTES;
+    this.send(
+      {
+        type: "error",
+        error: error.ofp,
+        vendor: numbers.vendor,
+        errType: numbers.type,
+        errCode: numbers.code,
+        payload: offending.slice(0, limit),
+      },
+      xid,
+    );
+  }
+}
+
+function defaultAsync(): AsyncConfig {
+  const packetIn = (1 << 0) | (1 << 1) | (1 << 3) | (1 << 4) | (1 << 5);
+  return {
+    type: "get-async-reply",
+    packetIn: [packetIn, 0],
+    portStatus: [7, 7],
+    flowRemoved: [0x3f, 0],
+    roleStatus: [0, 0],
+    tableStatus: [0, 0],
+    requestforward: [0, 0],
+  };
+}

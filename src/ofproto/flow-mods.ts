@@ -1,0 +1,290 @@
+/**
+ * What a flow_mod does to the tables (OpenFlow 1.0 section 4.6 to 1.5.1 section 6.4; upstream: add_flow_start and kin).
+ * Nothing here knows connections: the caller reports errors, flow_removed goes out through {@link FlowEvents}.
+ */
+import { type Match, matchContains } from "../flow/match.ts";
+import type { Ofpact } from "../openflow/actions.ts";
+import { OfpError } from "../openflow/errors.ts";
+import {
+  type FlowMod,
+  OFPFC_ADD,
+  OFPFC_DELETE,
+  OFPFC_DELETE_STRICT,
+  OFPFC_MODIFY,
+  OFPFC_MODIFY_STRICT,
+  OFPUTIL_FF_CHECK_OVERLAP,
+  OFPUTIL_FF_RESET_COUNTS,
+} from "../openflow/messages.ts";
+import { type FlowTable, TBL_INTERNAL } from "./flow-table.ts";
+import { Rule, type RuleSpec } from "./rule.ts";
+
+export const OFPRR_IDLE_TIMEOUT = 0;
+export const OFPRR_HARD_TIMEOUT = 1;
+export const OFPRR_DELETE = 2;
+export const OFPRR_EVICTION = 5;
+
+export interface FlowEvents {
+  added(rule: Rule): void;
+  modified(rule: Rule): void;
+  removed(rule: Rule, reason: number): void;
+}
+
+/** Which rules a request speaks of, beyond the match. */
+export interface RuleCriteria {
+  /** 255: all. */
+  table: number;
+  match: Match;
+  /** -1: not strict. */
+  priority: number;
+  cookie: bigint;
+  cookieMask: bigint;
+  /** 0xffff: any. */
+  outPort: number;
+  /** 0xffffffff: any. */
+  outGroup: number;
+  /** Hidden rules too. */
+  hidden: boolean;
+}
+
+export class FlowTables {
+  readonly tables: readonly FlowTable[];
+  private readonly events: FlowEvents;
+  private readonly nowMs: () => number;
+  /** Rules with a timeout. */
+  readonly expirable = new Set<Rule>();
+
+  constructor(tables: readonly FlowTable[], events: FlowEvents, nowMs: () => number) {
+    this.tables = tables;
+    this.events = events;
+    this.nowMs = nowMs;
+  }
+
+  /** Throws OfpError. True when something changed. */
+  apply(mod: FlowMod): boolean {
+    switch (mod.command) {
+      case OFPFC_ADD:
+        this.add(mod);
+        return true;
+      case OFPFC_MODIFY:
+      case OFPFC_MODIFY_STRICT: {
+        const strict = mod.command === OFPFC_MODIFY_STRICT;
+        const rules = this.select(criteriaOf(mod, strict));
+        if (rules.length === 0) {
+          // Only a modification that names no cookie adds what it does not find.
+          if (mod.cookieMask !== 0n) return false;
+          this.add(mod);
+          return true;
+        }
+        for (const rule of rules) this.modify(rule, mod);
+        return true;
+      }
+      case OFPFC_DELETE:
+      case OFPFC_DELETE_STRICT: {
+        const rules = this.select(criteriaOf(mod, mod.command === OFPFC_DELETE_STRICT));
+        for (const rule of rules) this.remove(rule, OFPRR_DELETE);
+        return rules.length > 0;
+      }
+      default:
+        throw new OfpError("OFPFMFC_BAD_COMMAND");
+    }
+  }
+
+  private add(mod: FlowMod): void {
+    const table = this.tableFor(mod.table);
+    const now = this.nowMs();
+    const old = table.findExact(mod.match, mod.priority);
+    if (old === undefined && (mod.flags & OFPUTIL_FF_CHECK_OVERLAP) !== 0) {
+      if (table.classifier.overlaps(mod.match, mod.priority)) throw new OfpError("OFPFMFC_OVERLAP");
+    }
+    if (old === undefined && table.maxFlows !== undefined && table.size >= table.maxFlows) {
+      this.makeRoom(table);
+    }
+    const rule = new Rule(table.id, specOf(mod), now);
+    if (old !== undefined) {
+      // A replaced rule leaves without a word; from 1.2 on its counters stay unless they are asked to be reset.
+      if ((mod.flags & OFPUTIL_FF_RESET_COUNTS) === 0) {
+        rule.packets = old.packets;
+        rule.bytes = old.bytes;
+        rule.usedMs = Math.max(old.usedMs, now);
+      }
+      table.remove(old);
+      this.expirable.delete(old);
+    }
+    this.insert(table, rule);
+    if (old === undefined) this.events.added(rule);
+    else this.events.modified(rule);
+  }
+
+  /** Hidden rules, learned flows and restored ones come in here too. */
+  insert(table: FlowTable, rule: Rule): void {
+    table.insert(rule);
+    if (rule.idleSec !== 0 || rule.hardSec !== 0) this.expirable.add(rule);
+  }
+
+  private modify(rule: Rule, mod: FlowMod): void {
+    if (rule.isConjunction || mod.actions.some((action) => action.type === "conjunction")) {
+      this.replaceConjunction(rule, mod);
+      return;
+    }
+    rule.actions = mod.actions;
+    if (mod.modifyCookie) rule.cookie = mod.newCookie;
+    rule.modifiedMs = this.nowMs();
+    if ((mod.flags & OFPUTIL_FF_RESET_COUNTS) !== 0) {
+      rule.packets = 0;
+      rule.bytes = 0;
+    }
+    this.events.modified(rule);
+  }
+
+  /** The classifier knows a rule's conjunctions, so these are exchanged whole. */
+  private replaceConjunction(rule: Rule, mod: FlowMod): void {
+    const table = this.tables[rule.table]!;
+    const fresh = new Rule(
+      rule.table,
+      { ...rule, actions: mod.actions, cookie: mod.modifyCookie ? mod.newCookie : rule.cookie },
+      rule.createdMs,
+    );
+    fresh.modifiedMs = this.nowMs();
+    fresh.usedMs = rule.usedMs;
+    fresh.packets = rule.packets;
+    fresh.bytes = rule.bytes;
+    table.remove(rule);
+    this.expirable.delete(rule);
+    this.insert(table, fresh);
+    this.events.modified(fresh);
+  }
+
+  remove(rule: Rule, reason: number): void {
+    this.tables[rule.table]!.remove(rule);
+    this.expirable.delete(rule);
+    this.events.removed(rule, reason);
+  }
+
+  select(criteria: RuleCriteria): Rule[] {
+    const found: Rule[] = [];
+    const strict = criteria.priority >= 0;
+    const tables =
+      criteria.table === 255
+        ? this.tables.filter((table) => table.id !== TBL_INTERNAL || criteria.hidden)
+        : [this.checkedTable(criteria.table)];
+    for (const table of tables) {
+      if (table.size === 0) continue;
+      if (strict) {
+        const rule = table.findExact(criteria.match, criteria.priority);
+        if (rule !== undefined && satisfies(rule, criteria)) found.push(rule);
+      } else {
+        for (const rule of table.rules(criteria.match)) if (satisfies(rule, criteria)) found.push(rule);
+      }
+    }
+    return found;
+  }
+
+  /** Removes what has timed out; true when anything was. */
+  expire(nowMs: number): boolean {
+    let changed = false;
+    for (const rule of this.expirable) {
+      if (rule.hardSec !== 0 && nowMs >= rule.modifiedMs + rule.hardSec * 1000) {
+        this.remove(rule, OFPRR_HARD_TIMEOUT);
+        changed = true;
+      } else if (
+        rule.idleSec !== 0 &&
+        nowMs >= Math.max(rule.usedMs, rule.modifiedMs) + rule.idleSec * 1000
+      ) {
+        this.remove(rule, OFPRR_IDLE_TIMEOUT);
+        changed = true;
+      }
+    }
+    return changed;
+  }
+
+  private makeRoom(table: FlowTable): void {
+    if (!table.eviction) throw new OfpError("OFPFMFC_TABLE_FULL");
+    let victim: Rule | undefined;
+    for (const rule of table.rules()) {
+      if (rule.idleSec === 0 && rule.hardSec === 0) continue;
+      if (victim === undefined || dueMs(rule) < dueMs(victim)) victim = rule;
+    }
+    if (victim === undefined) throw new OfpError("OFPFMFC_TABLE_FULL");
+    this.remove(victim, OFPRR_EVICTION);
+  }
+
+  private checkedTable(id: number): FlowTable {
+    if (id >= this.tables.length || id === TBL_INTERNAL) throw new OfpError("OFPBRC_BAD_TABLE_ID");
+    return this.tables[id]!;
+  }
+
+  /** 255 lets the switch choose: the first. */
+  private tableFor(id: number): FlowTable {
+    return id === 255 ? this.tables[0]! : this.checkedTable(id);
+  }
+}
+
+function dueMs(rule: Rule): number {
+  const idle = rule.idleSec === 0 ? Number.POSITIVE_INFINITY : rule.usedMs + rule.idleSec * 1000;
+  const hard = rule.hardSec === 0 ? Number.POSITIVE_INFINITY : rule.modifiedMs + rule.hardSec * 1000;
+  return Math.min(idle, hard);
+}
+
+function specOf(mod: FlowMod): RuleSpec {
+  return {
+    match: mod.match,
+    priority: mod.priority,
+    cookie: mod.newCookie,
+    actions: mod.actions,
+    idleSec: mod.idleSec,
+    hardSec: mod.hardSec,
+    importance: mod.importance,
+    flags: mod.flags,
+    hidden: false,
+  };
+}
+
+function criteriaOf(mod: FlowMod, strict: boolean): RuleCriteria {
+  const isDelete = mod.command === OFPFC_DELETE || mod.command === OFPFC_DELETE_STRICT;
+  return {
+    table: mod.table,
+    match: mod.match,
+    priority: strict ? mod.priority : -1,
+    cookie: mod.cookie,
+    cookieMask: mod.cookieMask,
+    outPort: isDelete ? mod.outPort : 0xffff,
+    outGroup: isDelete ? mod.outGroup : 0xffffffff,
+    hidden: false,
+  };
+}
+
+function satisfies(rule: Rule, criteria: RuleCriteria): boolean {
+  if (rule.hidden && !criteria.hidden) return false;
+  if (((rule.cookie ^ criteria.cookie) & criteria.cookieMask) !== 0n) return false;
+  if (criteria.outPort !== 0xffff && !outputsTo(rule.actions, criteria.outPort)) return false;
+  if (criteria.outGroup !== 0xffffffff && !outputsToGroup(rule.actions, criteria.outGroup)) return false;
+  return criteria.priority >= 0 || matchContains(criteria.match, rule.match);
+}
+
+/** Some action sends to this port. */
+export function outputsTo(actions: readonly Ofpact[], port: number): boolean {
+  return actions.some((action) => {
+    switch (action.type) {
+      case "output":
+      case "enqueue":
+      case "output_trunc":
+        return action.port === port;
+      case "controller":
+        return port === 0xfffd;
+      case "write_actions":
+      case "clone":
+        return outputsTo(action.actions, port);
+      default:
+        return false;
+    }
+  });
+}
+
+function outputsToGroup(actions: readonly Ofpact[], group: number): boolean {
+  return actions.some((action) => {
+    if (action.type === "group") return action.groupId === group;
+    return (
+      (action.type === "write_actions" || action.type === "clone") && outputsToGroup(action.actions, group)
+    );
+  });
+}

@@ -1,0 +1,79 @@
+/**
+ * One OpenFlow table: a classifier and the rules behind its handles (upstream: `struct oftable`). What a flow_mod means
+ * is in `flow-mods.ts`; here rules only come and go.
+ */
+import { Classifier } from "../flow/classifier/classifier.ts";
+import type { Flow } from "../flow/layout.ts";
+import type { Match } from "../flow/match.ts";
+import type { Conjunction as ConjunctionAction } from "../openflow/actions.ts";
+import { RULE_INSERTED, RULE_REMOVED, type Rule } from "./rule.ts";
+
+export const N_TABLES = 255;
+/** Holds the rules for table misses; not shown to controllers. */
+export const TBL_INTERNAL = 254;
+
+export class FlowTable {
+  readonly id: number;
+  readonly classifier = new Classifier();
+  private readonly byHandle: (Rule | undefined)[] = [];
+  private count = 0;
+  /** Packets that reached the table and found a rule, and that found none. */
+  matched = 0;
+  missed = 0;
+  /** Given by Flow_Table.name. */
+  name: string | undefined = undefined;
+  /** Table features' miss handling: undefined is the version's default. */
+  miss: "controller" | "continue" | "drop" | undefined = undefined;
+  eviction = false;
+  evictionFlags = 0;
+  vacancy = false;
+  vacancyDown = 0;
+  vacancyUp = 0;
+  maxFlows: number | undefined = undefined;
+
+  constructor(id: number) {
+    this.id = id;
+  }
+
+  get size(): number {
+    return this.count;
+  }
+
+  insert(rule: Rule): void {
+    const conjunctions = rule.isConjunction
+      ? rule.actions
+          .filter((action): action is ConjunctionAction => action.type === "conjunction")
+          .map(({ id, clause, nClauses }) => ({ id, clause, clauses: nClauses }))
+      : undefined;
+    rule.handle = this.classifier.insert(rule.match, rule.priority, undefined, conjunctions);
+    this.byHandle[rule.handle] = rule;
+    rule.state = RULE_INSERTED;
+    this.count++;
+  }
+
+  remove(rule: Rule): void {
+    this.classifier.remove(rule.handle);
+    this.byHandle[rule.handle] = undefined;
+    rule.handle = -1;
+    rule.state = RULE_REMOVED;
+    this.count--;
+  }
+
+  lookup(flow: Flow, wildcards: Flow | undefined): Rule | undefined {
+    const handle = this.classifier.lookup(flow, wildcards);
+    return handle < 0 ? undefined : this.byHandle[handle];
+  }
+
+  findExact(match: Match, priority: number): Rule | undefined {
+    const handle = this.classifier.findExact(match, priority);
+    return handle < 0 ? undefined : this.byHandle[handle];
+  }
+
+  /** Rules within `target`, or all. Safe against removal during the walk. */
+  *rules(target?: Match): IterableIterator<Rule> {
+    for (const handle of this.classifier.rules(target)) {
+      const rule = this.byHandle[handle];
+      if (rule !== undefined) yield rule;
+    }
+  }
+}

@@ -1,0 +1,65 @@
+/** packet_out: a controller's packet, with actions of its own. */
+import { makePacket } from "../../datapath/packet.ts";
+import { extractFlow, OFS_WORDS } from "../../flow/extract.ts";
+import { FLOW_DP_WORDS, type Flow, W_IN_PORT } from "../../flow/layout.ts";
+import type { Ofpact } from "../../openflow/actions.ts";
+import { OfpError } from "../../openflow/errors.ts";
+import { OFP_NO_BUFFER } from "../../openflow/messages.ts";
+import type { Ofproto } from "../ofproto.ts";
+import { OFPP_LOCAL, OFPP_MAX_PHYSICAL, OFPP_NONE } from "../types.ts";
+import { translateActions } from "../xlate/translate.ts";
+import type { Handlers } from "./dispatch.ts";
+
+const OFPP_CONTROLLER = 0xfffd;
+const offsets = new Int32Array(OFS_WORDS);
+
+/** No packets are buffered: a buffer id can only be wrong. */
+export function executeBuffered(bufferId: number): void {
+  if (bufferId !== OFP_NO_BUFFER) throw new OfpError("OFPBRC_BUFFER_UNKNOWN");
+}
+
+/** Runs `actions` on `bytes` as if they had come in by `inPort`. */
+export function packetOut(
+  ofproto: Ofproto,
+  bytes: Uint8Array,
+  inPort: number,
+  actions: readonly Ofpact[],
+): void {
+  const { backer } = ofproto;
+  const ctx = backer.xlate;
+  const data = new Uint8Array(bytes.length + 128);
+  data.set(bytes, 128);
+  const packet = makePacket(data, 128, bytes.length);
+  const { flow } = ctx;
+  flow.fill(0);
+  extractFlow(data, 128, bytes.length, flow, offsets);
+  flow[W_IN_PORT] = inPort;
+  ctx.trace = undefined;
+  const key: Flow = flow.slice(0, FLOW_DP_WORDS);
+  key[W_IN_PORT] = ofproto.portAt(inPort)?.odpPort ?? OFPP_NONE;
+  translateActions(ctx, ofproto, actions, ofproto.clock.now(), bytes.length);
+  const now = ofproto.clock.now();
+  for (const credit of ctx.credits) credit.credit(1, bytes.length, now);
+  if (ctx.odp.length > 0) backer.dpif.execute(packet, key, ctx.odp.take());
+}
+
+export const PACKET_HANDLERS: Handlers = {
+  "packet-out": (connection, message) => {
+    executeBuffered(message.bufferId);
+    const inPort = message.match.flow[W_IN_PORT]!;
+    if (
+      inPort > OFPP_MAX_PHYSICAL &&
+      inPort !== OFPP_LOCAL &&
+      inPort !== OFPP_NONE &&
+      inPort !== OFPP_CONTROLLER
+    ) {
+      throw new OfpError("OFPBRC_BAD_PORT");
+    }
+    packetOut(
+      connection.ofproto,
+      message.packet,
+      inPort === OFPP_CONTROLLER ? OFPP_NONE : inPort,
+      message.actions,
+    );
+  },
+};

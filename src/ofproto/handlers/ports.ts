@@ -1,0 +1,85 @@
+/** Ports: their description, configuration and counters; queues. */
+import { macToNumber } from "../../lib/mac.ts";
+import { OFPP_ANY } from "../../openflow/actions.ts";
+import { OfpError } from "../../openflow/errors.ts";
+import { type PortStats, UNKNOWN64 } from "../../openflow/messages.ts";
+import type { Connection } from "../connections/connection.ts";
+import { OFPPC_PORT_DOWN, OFPPC_SETTABLE, type OfportState } from "../ports.ts";
+import type { Handlers } from "./dispatch.ts";
+
+function counter(value: number): bigint {
+  return value < 0 ? UNKNOWN64 : BigInt(Math.floor(value));
+}
+
+function portStats(port: OfportState, nowMs: number): PortStats {
+  const stats = port.netdev.stats();
+  const age = Math.max(0, nowMs - port.createdMs);
+  return {
+    port: port.ofPort,
+    rxPackets: counter(stats.rxPackets),
+    txPackets: counter(stats.txPackets),
+    rxBytes: counter(stats.rxBytes),
+    txBytes: counter(stats.txBytes),
+    rxDropped: counter(stats.rxDropped),
+    txDropped: counter(stats.txDropped),
+    rxErrors: counter(stats.rxErrors),
+    txErrors: counter(stats.txErrors),
+    rxFrameErr: counter(stats.rxFrameErrors),
+    rxOverErr: counter(stats.rxOverErrors),
+    rxCrcErr: counter(stats.rxCrcErrors),
+    collisions: counter(stats.collisions),
+    duration: { sec: Math.floor(age / 1000), nsec: Math.floor((age % 1000) * 1e6) },
+    rfc2819: undefined,
+    custom: [],
+  };
+}
+
+/** OFPP_ANY: all; one that is not there is an error. */
+function selectPorts(connection: Connection, number: number): readonly OfportState[] {
+  const { ofproto } = connection;
+  if (number === OFPP_ANY) return ofproto.portsByNumber();
+  const port = ofproto.portAt(number);
+  return port === undefined ? [] : [port];
+}
+
+export const PORT_HANDLERS: Handlers = {
+  "port-mod": (connection, message) => {
+    const { ofproto } = connection;
+    const port = ofproto.portAt(message.port);
+    if (port === undefined) throw new OfpError("OFPPMFC_BAD_PORT");
+    const { hwAddr } = port.describe(ofproto.localEtherAddr);
+    if (macToNumber(hwAddr) !== macToNumber(message.hwAddr)) throw new OfpError("OFPPMFC_BAD_HW_ADDR");
+    ofproto.configurePort(port, message.config, message.mask & OFPPC_SETTABLE);
+    if ((message.mask & OFPPC_PORT_DOWN) !== 0) {
+      const up = (message.config & OFPPC_PORT_DOWN) === 0;
+      if (port.netdev.adminUp() !== up) port.netdev.setAdminUp(up);
+      ofproto.portChanged(port.ofPort);
+    }
+  },
+  "port-request": (connection, message, { xid }) => {
+    connection.ofproto.backer.pushStats();
+    const now = connection.ofproto.clock.now();
+    const ports = selectPorts(connection, message.port).map((port) => portStats(port, now));
+    if (ports.length === 0 && message.port !== OFPP_ANY) throw new OfpError("OFPBRC_BAD_PORT");
+    connection.send({ type: "port-reply", ports }, xid);
+  },
+  "port-desc-request": (connection, message, { xid }) => {
+    const { ofproto } = connection;
+    const ports = selectPorts(connection, message.port).map((port) => port.describe(ofproto.localEtherAddr));
+    connection.send({ type: "port-desc-reply", ports }, xid);
+  },
+  "queue-request": (connection, message, { xid }) => {
+    const all = 0xffffffff;
+    if (message.port !== OFPP_ANY && message.port !== 0xfffc) {
+      if (connection.ofproto.portAt(message.port) === undefined) throw new OfpError("OFPQOFC_BAD_PORT");
+    }
+    if (message.queue !== all) throw new OfpError("OFPQOFC_BAD_QUEUE");
+    connection.send({ type: "queue-reply", queues: [] }, xid);
+  },
+  "queue-get-config-request": (connection, message, { xid }) => {
+    if (message.port !== OFPP_ANY && connection.ofproto.portAt(message.port) === undefined) {
+      throw new OfpError("OFPQOFC_BAD_PORT");
+    }
+    connection.send({ type: "queue-get-config-reply", port: message.port, queues: [] }, xid);
+  },
+};

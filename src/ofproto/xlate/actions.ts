@@ -1,0 +1,293 @@
+/** OpenFlow actions, one after the other (upstream: do_xlate_actions). */
+import {
+  type Flow,
+  W_ACTSET_OUTPUT,
+  W_ETH_DST_HI,
+  W_ETH_DST_SRC,
+  W_ETH_SRC_LO,
+  W_ETH_TYPE,
+  W_IPV4_DST,
+  W_IPV4_SRC,
+  W_METADATA_HI,
+  W_METADATA_LO,
+  W_NW,
+  W_SKB_PRIORITY,
+  W_TP,
+  W_TUN_ID_HI,
+  W_TUN_ID_LO,
+} from "../../flow/layout.ts";
+import { formatActions } from "../../openflow/actions/registry.ts";
+import type { SetL4Port } from "../../openflow/actions.ts";
+import { OFPP_IN_PORT, type Ofpact, type SetEth } from "../../openflow/actions.ts";
+import { ETH_TYPE_IP, type XlateContext } from "./context.ts";
+import { applySetField, readSubfield, writeSubfield } from "./fields.ts";
+import {
+  decMplsTtl,
+  decTtl,
+  isIp,
+  popMpls,
+  popVlan,
+  pushMpls,
+  pushVlan,
+  setMplsBits,
+  setNwBits,
+  setVlanBits,
+} from "./headers.ts";
+import { xlateLearn } from "./learn.ts";
+import { outputToPort, popSavedFlow, pushSavedFlow, xlateController, xlateOutput } from "./output.ts";
+import { xlateTable } from "./table.ts";
+
+/** Runs a list; stops early at `exit`, at an error or when a TTL expires. */
+export function xlateActions(ctx: XlateContext, actions: readonly Ofpact[]): void {
+  const list = ctx.trace;
+  for (let i = 0; i < actions.length; i++) {
+    if (ctx.exit || ctx.error !== undefined) break;
+    const action = actions[i]!;
+    if (list !== undefined) {
+      ctx.trace = list;
+      ctx.trace = ctx.actionNode(formatActions([action]));
+    }
+    if (xlateAction(ctx, action, list)) break;
+  }
+  ctx.trace = list;
+}
+
+/** True when the list ends here. `list` is where sibling actions are reported. */
+function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trace"]): boolean {
+  const { flow, wildcards } = ctx;
+  switch (action.type) {
+    case "output":
+      xlateOutput(ctx, action.port, action.maxLen, true);
+      return false;
+    case "resubmit":
+      xlateTable(
+        ctx,
+        action.port === OFPP_IN_PORT ? ctx.inPort : action.port,
+        action.table === 255 ? ctx.tableId : action.table,
+        false,
+        false,
+      );
+      return false;
+    case "goto_table":
+      xlateTable(ctx, ctx.inPort, action.table, true, true);
+      return false;
+    case "set_field":
+      applySetField(action, flow, wildcards);
+      return false;
+    case "controller":
+      xlateController(
+        ctx,
+        action.maxLen,
+        ctx.inPacketOut ? 5 : action.reason,
+        action.controllerId,
+        action.userdata.length > 0 ? action.userdata : undefined,
+        action.meterId,
+      );
+      return false;
+    case "output_reg": {
+      const port = Number(readSubfield(action.src, flow, wildcards));
+      if (port > 0xffff) ctx.warn(`output port ${port} is out of range`);
+      else xlateOutput(ctx, port, action.maxLen, true);
+      return false;
+    }
+    case "output_trunc":
+      ctx.truncate = action.maxLen;
+      if (action.port === ctx.inPort) ctx.warn("skipping output to input port");
+      else outputToPort(ctx, action.port === OFPP_IN_PORT ? ctx.inPort : action.port);
+      ctx.truncate = 0;
+      return false;
+    case "set_eth_src":
+    case "set_eth_dst":
+      setEth(action, flow, wildcards);
+      return false;
+    case "set_ipv4_src":
+    case "set_ipv4_dst":
+      if (flow[W_ETH_TYPE] === ETH_TYPE_IP) {
+        const word = action.type === "set_ipv4_src" ? W_IPV4_SRC : W_IPV4_DST;
+        wildcards[word] = -1;
+        flow[word] = action.ip | 0;
+      }
+      return false;
+    case "set_ip_dscp":
+      setNwBits(ctx, (action.value & 0xfc) << 8, 0xfc00);
+      return false;
+    case "set_ip_ecn":
+      setNwBits(ctx, (action.value & 3) << 8, 0x0300);
+      return false;
+    case "set_ip_ttl":
+      setNwBits(ctx, action.value << 16, 0xff0000);
+      return false;
+    case "set_l4_src_port":
+    case "set_l4_dst_port":
+      setL4Port(action, flow, wildcards);
+      return false;
+    case "dec_ttl":
+      return decTtl(ctx, action);
+    case "set_vlan_vid":
+      setVlanBits(ctx, action.vid, 0xfff, action.pushVlanIfNeeded);
+      return false;
+    case "set_vlan_pcp":
+      setVlanBits(ctx, action.pcp << 13, 0xe000, action.pushVlanIfNeeded);
+      return false;
+    case "strip_vlan":
+      popVlan(ctx);
+      return false;
+    case "push_vlan":
+      pushVlan(ctx, action.ethertype);
+      return false;
+    case "push_mpls":
+      pushMpls(ctx, action.ethertype);
+      return false;
+    case "pop_mpls":
+      popMpls(ctx, action.ethertype);
+      return false;
+    case "set_mpls_label":
+      setMplsBits(ctx, action.label << 12, 0xfffff000 | 0);
+      return false;
+    case "set_mpls_tc":
+      setMplsBits(ctx, action.value << 9, 0xe00);
+      return false;
+    case "set_mpls_ttl":
+      setMplsBits(ctx, action.value, 0xff);
+      return false;
+    case "dec_mpls_ttl":
+      return decMplsTtl(ctx);
+    case "reg_move": {
+      const value = readSubfield(action.src, flow, wildcards);
+      writeSubfield(action.dst, value, flow, wildcards);
+      if (ctx.tracing) reportSubfield(ctx, action.dst);
+      return false;
+    }
+    case "stack_push":
+      ctx.stack.push(readSubfield(action.subfield, flow, wildcards));
+      return false;
+    case "stack_pop": {
+      const value = ctx.stack.pop();
+      if (value === undefined) ctx.warn("stack underflow");
+      else {
+        writeSubfield(action.subfield, value, flow, wildcards);
+        if (ctx.tracing) reportSubfield(ctx, action.subfield);
+      }
+      return false;
+    }
+    case "set_tunnel":
+      flow[W_TUN_ID_HI] = Number(BigInt.asIntN(32, action.id >> 32n));
+      flow[W_TUN_ID_LO] = Number(BigInt.asIntN(32, action.id));
+      return false;
+    case "enqueue": {
+      const priority = flow[W_SKB_PRIORITY]!;
+      wildcards[W_SKB_PRIORITY] = -1;
+      flow[W_SKB_PRIORITY] = queuePriority(action.queue);
+      if (action.port !== OFPP_IN_PORT && action.port === ctx.inPort)
+        ctx.warn("skipping output to input port");
+      else outputToPort(ctx, action.port === OFPP_IN_PORT ? ctx.inPort : action.port);
+      flow[W_SKB_PRIORITY] = priority;
+      return false;
+    }
+    case "set_queue":
+      wildcards[W_SKB_PRIORITY] = -1;
+      flow[W_SKB_PRIORITY] = queuePriority(action.queue);
+      return false;
+    case "pop_queue":
+      wildcards[W_SKB_PRIORITY] = -1;
+      if (flow[W_SKB_PRIORITY] !== ctx.originalPriority) {
+        flow[W_SKB_PRIORITY] = ctx.originalPriority;
+        if (ctx.tracing)
+          ctx.detail(`queue = 0x${(ctx.originalPriority >>> 0).toString(16)}`.replace("0x0", "0"));
+      }
+      return false;
+    case "write_metadata": {
+      const value = action.metadata;
+      const mask = action.mask;
+      const merge = (word: number, bits: bigint, ones: bigint) => {
+        const m = Number(BigInt.asIntN(32, ones));
+        flow[word] = (flow[word]! & ~m) | (Number(BigInt.asIntN(32, bits)) & m);
+      };
+      merge(W_METADATA_HI, value >> 32n, mask >> 32n);
+      merge(W_METADATA_LO, value, mask);
+      return false;
+    }
+    case "write_actions":
+      for (const each of action.actions) {
+        ctx.actionSet.push(each);
+        if (each.type === "output") flow[W_ACTSET_OUTPUT] = each.port;
+      }
+      ctx.ofproto.reportActionSet(ctx);
+      return false;
+    case "clear_actions":
+      ctx.actionSet.length = 0;
+      return false;
+    case "exit":
+      ctx.exit = true;
+      return true;
+    case "clone": {
+      const place = pushSavedFlow(flow);
+      const actionSet = ctx.actionSet.slice();
+      const { rule } = ctx;
+      if (list !== undefined) ctx.trace = list;
+      xlateActions(ctx, action.actions);
+      if (ctx.error === undefined) ctx.exit = false;
+      popSavedFlow(place, flow);
+      ctx.rule = rule;
+      ctx.actionSet.length = 0;
+      for (const each of actionSet) ctx.actionSet.push(each);
+      return false;
+    }
+    case "learn":
+      xlateLearn(ctx, action);
+      return false;
+    case "fin_timeout":
+      ctx.ofproto.xlateFinTimeout(ctx, action.idleSec, action.hardSec);
+      return false;
+    case "note":
+    case "conjunction":
+    case "sample":
+    case "unroll_xlate":
+      return false;
+    default:
+      ctx.fail("not-built", `${action.type} is not implemented`);
+      return true;
+  }
+}
+
+/** skb_priority of a queue: the queue's number itself in the userspace datapath. */
+function queuePriority(queue: number): number {
+  return queue | 0;
+}
+
+function setEth(action: SetEth, flow: Flow, wildcards: Flow): void {
+  const m = action.mac;
+  const high16 = (m[0]! << 8) | m[1]!;
+  const low16 = (m[4]! << 8) | m[5]!;
+  const shared = flow[W_ETH_DST_SRC]!;
+  if (action.type === "set_eth_dst") {
+    wildcards[W_ETH_DST_HI] = -1;
+    wildcards[W_ETH_DST_SRC] = wildcards[W_ETH_DST_SRC]! | (0xffff0000 | 0);
+    flow[W_ETH_DST_HI] = (high16 << 16) | (m[2]! << 8) | m[3]!;
+    flow[W_ETH_DST_SRC] = (shared & 0xffff) | (low16 << 16);
+  } else {
+    wildcards[W_ETH_DST_SRC] = wildcards[W_ETH_DST_SRC]! | 0xffff;
+    wildcards[W_ETH_SRC_LO] = -1;
+    flow[W_ETH_DST_SRC] = (shared & ~0xffff) | high16;
+    flow[W_ETH_SRC_LO] = (m[2]! << 24) | (m[3]! << 16) | low16;
+  }
+}
+
+function setL4Port(action: SetL4Port, flow: Flow, wildcards: Flow): void {
+  if (!isIp(flow)) return;
+  wildcards[W_NW] = wildcards[W_NW]! | (0xff0000ff | 0);
+  const nw = flow[W_NW]!;
+  const protocol = nw & 0xff;
+  // Later fragments have no transport header.
+  if (((nw >>> 24) & 2) !== 0 || (protocol !== 6 && protocol !== 17 && protocol !== 132)) return;
+  const mask = action.type === "set_l4_src_port" ? 0xffff0000 | 0 : 0xffff;
+  const value = action.type === "set_l4_src_port" ? action.port << 16 : action.port;
+  wildcards[W_TP] = wildcards[W_TP]! | mask;
+  flow[W_TP] = (flow[W_TP]! & ~mask) | value;
+}
+
+function reportSubfield(ctx: XlateContext, subfield: Parameters<typeof readSubfield>[0]): void {
+  const value = readSubfield(subfield, ctx.flow, ctx.wildcards);
+  const name = ctx.ofproto.subfieldName(subfield);
+  ctx.detail(`${name} is now ${value === 0n ? "0" : `0x${value.toString(16)}`}`);
+}

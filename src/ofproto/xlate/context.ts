@@ -1,0 +1,203 @@
+/**
+ * The state of one translation: a flow on its way through the OpenFlow tables, becoming datapath actions and the mask of
+ * a megaflow (upstream: `struct xlate_ctx`, `ofproto-dpif-xlate.c`). One object is used again and again: a
+ * translation on the upcall path allocates nothing but what its actions need.
+ *
+ * What a translation decides on must be in `wildcards`: a bit that nobody looked at stays 0 and makes the megaflow wider.
+ */
+import { OdpActionBuilder } from "../../datapath/odp/actions.ts";
+import { commitActions } from "../../datapath/odp/commit.ts";
+import {
+  FLOW_WORDS,
+  type Flow,
+  W_ETH_TYPE,
+  W_IN_PORT,
+  W_NW,
+  W_PACKET_TYPE,
+  W_RECIRC_ID,
+} from "../../flow/layout.ts";
+import type { Ofpact } from "../../openflow/actions.ts";
+import type { Ofproto } from "../ofproto.ts";
+import type { PortBundle } from "../port-bundle.ts";
+import type { OfportState } from "../ports.ts";
+import type { Rule } from "../rule.ts";
+import {
+  OFT_ACTION,
+  OFT_BRIDGE,
+  OFT_DETAIL,
+  OFT_ERROR,
+  OFT_TABLE,
+  OFT_WARN,
+  type TraceNode,
+  type TraceType,
+} from "../trace-nodes.ts";
+import type { OfPort } from "../types.ts";
+
+export const ETH_TYPE_IP = 0x0800;
+export const ETH_TYPE_ARP = 0x0806;
+export const ETH_TYPE_RARP = 0x8035;
+export const ETH_TYPE_IPV6 = 0x86dd;
+export const ETH_TYPE_MPLS = 0x8847;
+export const ETH_TYPE_MPLS_MCAST = 0x8848;
+export const ETH_TYPE_VLAN_8021Q = 0x8100;
+export const ETH_TYPE_VLAN_8021AD = 0x88a8;
+
+export const MAX_DEPTH = 64;
+export const MAX_RESUBMITS = 64 * 64;
+
+export type XlateError = "recursion" | "resubmits" | "stack" | "invalid-in-port" | "not-built" | undefined;
+
+export const XLATE_ERROR_TEXT: Readonly<Record<Exclude<XlateError, undefined>, string>> = {
+  recursion: "Recursion too deep",
+  resubmits: "Too many resubmits",
+  stack: "Stack too deep",
+  "invalid-in-port": "Invalid input port",
+  "not-built": "Action not implemented",
+};
+
+/** A source address that NORMAL saw: to be refreshed when packets take the megaflow. */
+export interface LearnCredit {
+  bundle: PortBundle;
+  ofproto: Ofproto;
+  mac: number;
+  vlan: number;
+}
+
+/** Takes statistics of packets that followed a translation: rules, patch ports. */
+export interface Credit {
+  credit(packets: number, bytes: number, usedMs: number): void;
+}
+
+export class XlateContext {
+  /** The packet as the pipeline sees it now; in_port is an OpenFlow port of `ofproto`. */
+  readonly flow: Flow = new Int32Array(FLOW_WORDS);
+  /** The packet as the actions so far have left it. */
+  readonly base: Flow = new Int32Array(FLOW_WORDS);
+  /** The flow that translation began with. */
+  readonly original: Flow = new Int32Array(FLOW_WORDS);
+  readonly wildcards: Flow = new Int32Array(FLOW_WORDS);
+  readonly odp = new OdpActionBuilder();
+
+  ofproto!: Ofproto;
+  rule: Rule | undefined = undefined;
+  tableId = 0;
+  depth = 0;
+  resubmits = 0;
+  exit = false;
+  error: XlateError = undefined;
+  /** Learn MACs and flows; false for traces and revalidation. */
+  sideEffects = false;
+  nowMs = 0;
+  /** Bytes of the packet, 0 when there is none. */
+  packetLength = 0;
+  /** Pending `output(port, max_len)`. */
+  truncate = 0;
+  /** The set of OpenFlow 1.1 write_actions. */
+  readonly actionSet: Ofpact[] = [];
+  /** Values of push and pop, 16 bytes each as bigint. */
+  readonly stack: bigint[] = [];
+  /** skb_priority that pop_queue goes back to. */
+  originalPriority = 0;
+  /** Why CONTROLLER sends: OFPR_*; packet-outs override. */
+  inPacketOut = false;
+  inActionSet = false;
+
+  /** Who gets this packet's statistics. */
+  readonly credits: Credit[] = [];
+  readonly learns: LearnCredit[] = [];
+
+  /** Where a trace is being written, undefined when nobody asked. */
+  trace: TraceNode[] | undefined = undefined;
+
+  /** Expects `flow` filled in; everything else is made fresh. */
+  begin(ofproto: Ofproto, nowMs: number, sideEffects: boolean, packetLength: number): void {
+    this.ofproto = ofproto;
+    this.nowMs = nowMs;
+    this.sideEffects = sideEffects;
+    this.packetLength = packetLength;
+    this.base.set(this.flow);
+    this.original.set(this.flow);
+    this.wildcards.fill(0);
+    this.odp.reset();
+    this.rule = undefined;
+    this.tableId = 0;
+    this.depth = 0;
+    this.resubmits = 0;
+    this.exit = false;
+    this.error = undefined;
+    this.truncate = 0;
+    this.actionSet.length = 0;
+    this.stack.length = 0;
+    this.originalPriority = 0;
+    this.inPacketOut = false;
+    this.inActionSet = false;
+    this.credits.length = 0;
+    this.learns.length = 0;
+
+    // A datapath always tells these apart.
+    const wildcards = this.wildcards;
+    wildcards[W_IN_PORT] = -1;
+    wildcards[W_RECIRC_ID] = -1;
+    wildcards[W_PACKET_TYPE] = -1;
+    wildcards[W_ETH_TYPE] = 0xffff;
+    const type = this.flow[W_ETH_TYPE]!;
+    if (type === ETH_TYPE_IP || type === ETH_TYPE_IPV6) wildcards[W_NW] = 0xff000000 | 0;
+  }
+
+  get inPort(): OfPort {
+    return this.flow[W_IN_PORT]!;
+  }
+
+  port(number: OfPort): OfportState | undefined {
+    return this.ofproto.portAt(number);
+  }
+
+  /** Makes the packet's headers what `flow` says, before it leaves. */
+  commit(): void {
+    commitActions(this.base, this.flow, this.odp, this.wildcards);
+  }
+
+  // Reports. Callers build texts only after asking `tracing`.
+
+  get tracing(): boolean {
+    return this.trace !== undefined;
+  }
+
+  /** Adds a node; returns its children's list, to be made `trace` while they are reported. */
+  node(type: TraceType, text: string): TraceNode[] | undefined {
+    if (this.trace === undefined) return undefined;
+    const subs: TraceNode[] = [];
+    this.trace.push({ type, text, subs });
+    return subs;
+  }
+
+  bridgeNode(): TraceNode[] | undefined {
+    return this.node(OFT_BRIDGE, `bridge("${this.ofproto.name}")`);
+  }
+
+  tableNode(text: string): TraceNode[] | undefined {
+    return this.node(OFT_TABLE, text);
+  }
+
+  actionNode(text: string): TraceNode[] | undefined {
+    return this.node(OFT_ACTION, text);
+  }
+
+  detail(text: string): void {
+    this.node(OFT_DETAIL, text);
+  }
+
+  warn(text: string): void {
+    this.node(OFT_WARN, text);
+  }
+
+  reportError(text: string): void {
+    this.node(OFT_ERROR, text);
+  }
+
+  fail(error: Exclude<XlateError, undefined>, text: string): void {
+    this.error = error;
+    this.exit = true;
+    this.reportError(text);
+  }
+}

@@ -1,0 +1,178 @@
+/** Sending: one port, the port lists of FLOOD and ALL, the controller, and on into the bridge behind a patch port. */
+import { ODP_OUTPUT, ODP_TRUNC, ODP_USERSPACE } from "../../datapath/odp/actions.ts";
+import { FLOW_WORDS, type Flow, W_ACTSET_OUTPUT, W_IN_PORT, W_METADATA_HI } from "../../flow/layout.ts";
+import {
+  OFPP_ALL,
+  OFPP_CONTROLLER,
+  OFPP_FLOOD,
+  OFPP_IN_PORT,
+  OFPP_NONE,
+  OFPP_NORMAL,
+  OFPP_TABLE,
+} from "../../openflow/actions.ts";
+import { OFPPC_NO_FLOOD, OFPPC_NO_FWD, OFPPC_NO_RECV, type OfportState } from "../ports.ts";
+import type { OfPort } from "../types.ts";
+import type { XlateContext } from "./context.ts";
+import { xlateNormal } from "./normal.ts";
+import { xlateTable } from "./table.ts";
+
+const OFPR_NO_MATCH = 0;
+const OFPR_ACTION = 1;
+const OFPR_ACTION_SET = 3;
+const OFPR_PACKET_OUT = 5;
+
+/** The action `output`. */
+export function xlateOutput(ctx: XlateContext, port: number, maxLen: number, mayPacketIn: boolean): void {
+  switch (port) {
+    case OFPP_IN_PORT:
+      outputToPort(ctx, ctx.inPort);
+      return;
+    case OFPP_TABLE:
+      xlateTable(ctx, ctx.inPort, 0, mayPacketIn, true);
+      return;
+    case OFPP_NORMAL:
+      xlateNormal(ctx);
+      return;
+    case OFPP_FLOOD:
+      outputToAll(ctx, OFPPC_NO_FLOOD);
+      return;
+    case OFPP_ALL:
+      outputToAll(ctx, 0);
+      return;
+    case OFPP_CONTROLLER:
+      xlateController(ctx, maxLen, defaultReason(ctx), 0, undefined, 0);
+      return;
+    case OFPP_NONE:
+      return;
+    default:
+      if (port === ctx.inPort) ctx.warn("skipping output to input port");
+      else outputToPort(ctx, port);
+  }
+}
+
+function defaultReason(ctx: XlateContext): number {
+  if (ctx.inPacketOut) return OFPR_PACKET_OUT;
+  if (ctx.inActionSet) return OFPR_ACTION_SET;
+  return ctx.rule?.hidden === true ? OFPR_NO_MATCH : OFPR_ACTION;
+}
+
+/** Every port but the input, and those with a bit of `without` in their configuration. */
+function outputToAll(ctx: XlateContext, without: number): void {
+  for (const port of ctx.ofproto.portsByNumber()) {
+    if (port.ofPort === ctx.inPort || (port.config & without) !== 0) continue;
+    outputToPort(ctx, port.ofPort);
+  }
+}
+
+/** Sends to one port, the input port included. */
+export function outputToPort(ctx: XlateContext, number: OfPort): void {
+  const port = ctx.port(number);
+  if (port === undefined) {
+    ctx.warn("Nonexistent output port");
+    return;
+  }
+  if ((port.config & OFPPC_NO_FWD) !== 0) {
+    ctx.detail("OFPPC_NO_FWD set, skipping output");
+    return;
+  }
+  if (port.isPatch) {
+    xlatePatch(ctx, port);
+    return;
+  }
+  ctx.commit();
+  if (ctx.truncate !== 0) ctx.odp.emit(ODP_TRUNC, ctx.truncate);
+  ctx.odp.emit(ODP_OUTPUT, port.odpPort!);
+}
+
+/** One saved flow a level of bridges: translations nest, and must not allocate. */
+const savedFlows: Flow[] = [];
+let savedDepth = 0;
+
+export function pushSavedFlow(flow: Flow): number {
+  const place = savedDepth++;
+  let saved = savedFlows[place];
+  if (saved === undefined) {
+    saved = new Int32Array(FLOW_WORDS);
+    savedFlows[place] = saved;
+  }
+  saved.set(flow);
+  return place;
+}
+
+export function popSavedFlow(place: number, flow: Flow): void {
+  flow.set(savedFlows[place]!);
+  savedDepth = place;
+}
+
+/** After an exception in a translation (a defect) nothing may stay saved. */
+export function resetSavedFlows(): void {
+  savedDepth = 0;
+}
+
+/** The packet enters the peer's bridge as if it had just been received there. */
+function xlatePatch(ctx: XlateContext, port: OfportState): void {
+  const peer = ctx.ofproto.backer.patchPeer(ctx.ofproto, port);
+  if (peer === undefined) {
+    ctx.warn("Nonexistent patch port peer");
+    return;
+  }
+  const ofproto = ctx.ofproto;
+  const { rule, tableId, trace, inActionSet, originalPriority } = ctx;
+  const actionSet = ctx.actionSet.slice();
+  const stackHeight = ctx.stack.length;
+  const place = pushSavedFlow(ctx.flow);
+
+  ctx.credits.push(ofproto.patchTx(port), peer.ofproto.patchRx(peer.port));
+  ctx.ofproto = peer.ofproto;
+  const flow = ctx.flow;
+  flow[W_IN_PORT] = peer.port.ofPort;
+  flow.fill(0, W_METADATA_HI, W_ACTSET_OUTPUT + 1);
+  ctx.actionSet.length = 0;
+  ctx.inActionSet = false;
+  const subs = ctx.bridgeNode();
+  if (subs !== undefined) ctx.trace = subs;
+  if ((peer.port.config & OFPPC_NO_RECV) === 0) {
+    xlateTable(ctx, peer.port.ofPort, 0, true, true);
+    if (ctx.error === undefined) ctx.ofproto.xlateActionSet(ctx);
+  }
+  ctx.trace = trace;
+
+  // A peer's `exit` ends the peer's pipeline only.
+  if (ctx.error === undefined) ctx.exit = false;
+  popSavedFlow(place, ctx.flow);
+  ctx.ofproto = ofproto;
+  ctx.rule = rule;
+  ctx.tableId = tableId;
+  ctx.inActionSet = inActionSet;
+  ctx.originalPriority = originalPriority;
+  ctx.stack.length = Math.min(stackHeight, ctx.stack.length);
+  ctx.actionSet.length = 0;
+  for (const action of actionSet) ctx.actionSet.push(action);
+}
+
+/** A copy for the controllers, made by the datapath so that it is what the packet is at this point. */
+export function xlateController(
+  ctx: XlateContext,
+  maxLen: number,
+  reason: number,
+  controllerId: number,
+  userdata: Uint8Array | undefined,
+  meterId: number,
+): void {
+  void meterId;
+  ctx.commit();
+  const index = ctx.ofproto.backer.userdata.controller({
+    ofproto: ctx.ofproto,
+    reason,
+    tableId: ctx.rule?.table ?? ctx.tableId,
+    cookie: ctx.rule?.hidden === true ? 0xffff_ffff_ffff_ffffn : (ctx.rule?.cookie ?? 0n),
+    controllerId,
+    maxLen,
+    userdata,
+    flow: ctx.flow,
+    dontSend: !ctx.sideEffects && ctx.tracing,
+  });
+  ctx.odp.emit(ODP_USERSPACE, index);
+}
+
+export const REASON_NO_MATCH = OFPR_NO_MATCH;

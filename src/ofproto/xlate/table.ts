@@ -1,0 +1,101 @@
+/** Going through a table: look a rule up, run its actions, miss or recurse. */
+import { FLOW_NW_FRAG_ANY, W_IN_PORT, W_NW, W_TP } from "../../flow/layout.ts";
+import { formatMatch } from "../../flow/match-text.ts";
+import type { Rule } from "../rule.ts";
+import { OFT_ACTION } from "../trace-nodes.ts";
+import type { OfPort } from "../types.ts";
+import { xlateActions } from "./actions.ts";
+import { MAX_DEPTH, MAX_RESUBMITS, type XlateContext } from "./context.ts";
+
+/** Looks up `tableId` with fragments seen as the bridge's configuration wants (OFPC_FRAG_*). */
+export function lookupRule(ctx: XlateContext, tableId: number): Rule | undefined {
+  const { flow } = ctx;
+  const table = ctx.ofproto.tables[tableId]!;
+  let rule: Rule | undefined;
+  if (((flow[W_NW]! >>> 24) & FLOW_NW_FRAG_ANY) !== 0 && ctx.ofproto.fragMode === "normal") {
+    // Ports of a first fragment are hidden, so that all fragments of a datagram go the same way.
+    const tp = flow[W_TP]!;
+    flow[W_TP] = 0;
+    rule = table.lookup(flow, ctx.wildcards);
+    flow[W_TP] = tp;
+  } else rule = table.lookup(flow, ctx.wildcards);
+  if (rule === undefined) {
+    if (ctx.sideEffects) table.missed++;
+  } else if (ctx.sideEffects) table.matched++;
+  return rule;
+}
+
+/**
+ * Continues in `tableId` as if the packet had come in by `inPort` (resubmit's first argument; the flow's own in_port
+ * is untouched afterwards). `honorMiss`: a table without a match does what its configuration says of misses.
+ */
+export function xlateTable(
+  ctx: XlateContext,
+  inPort: OfPort,
+  tableId: number,
+  mayPacketIn: boolean,
+  honorMiss: boolean,
+): void {
+  if (ctx.depth >= MAX_DEPTH) {
+    ctx.fail("recursion", `over max translation depth ${MAX_DEPTH}`);
+    return;
+  }
+  if (ctx.resubmits >= MAX_RESUBMITS) {
+    ctx.fail("resubmits", `over ${MAX_RESUBMITS} resubmit actions`);
+    return;
+  }
+  if (ctx.odp.length * 4 > 0x10000) {
+    ctx.fail("resubmits", "resubmits yielded over 64 kB of actions");
+    return;
+  }
+  if (ctx.stack.length * 16 >= 0x10000) {
+    ctx.fail("stack", "resubmits yielded over 64 kB of stack");
+    return;
+  }
+  ctx.resubmits++;
+
+  const outerTable = ctx.tableId;
+  const outerRule = ctx.rule;
+  const { flow } = ctx;
+  const savedPort = flow[W_IN_PORT]!;
+  ctx.tableId = tableId;
+  flow[W_IN_PORT] = inPort;
+  let rule = lookupRule(ctx, tableId);
+  flow[W_IN_PORT] = savedPort;
+  if (rule === undefined && honorMiss) rule = ctx.ofproto.missRule(tableId, mayPacketIn);
+
+  const trace = ctx.trace;
+  reportRule(ctx, rule, tableId);
+  if (rule !== undefined) {
+    ctx.credits.push(rule);
+    ctx.depth++;
+    ctx.rule = rule;
+    xlateActions(ctx, rule.actions);
+    ctx.rule = outerRule;
+    ctx.depth--;
+  }
+  ctx.trace = trace;
+  ctx.tableId = outerTable;
+}
+
+/** Writes the table's line and makes its children's list the current one. */
+export function reportRule(ctx: XlateContext, rule: Rule | undefined, tableId: number): void {
+  if (!ctx.tracing) return;
+  const number = String(tableId).padStart(2);
+  if (rule === undefined) {
+    const subs = ctx.tableNode(`${number}. No match.`)!;
+    subs.push({ type: OFT_ACTION, text: "drop", subs: [] });
+    return;
+  }
+  let text = `${number}. `;
+  if (rule === ctx.ofproto.missRules.controller) text += "No match.";
+  else {
+    const match = formatMatch(rule.match, { ports: undefined });
+    text += match === "" ? "" : `${match}, `;
+    text += `priority ${rule.priority}`;
+    if (rule.cookie !== 0n) text += `, cookie 0x${rule.cookie.toString(16)}`;
+  }
+  const subs = ctx.tableNode(text)!;
+  if (rule.actions.length === 0) subs.push({ type: OFT_ACTION, text: "drop", subs: [] });
+  ctx.trace = subs;
+}

@@ -1,0 +1,98 @@
+/** A whole translation: a received packet's flow through its bridge's pipeline, or a packet-out's actions. */
+import {
+  FLOW_DP_WORDS,
+  type Flow,
+  VLAN_CFI,
+  W_ACTSET_OUTPUT,
+  W_ETH_TYPE,
+  W_IN_PORT,
+  W_NW,
+  W_VLAN0,
+} from "../../flow/layout.ts";
+import type { Ofpact } from "../../openflow/actions.ts";
+import type { Ofproto } from "../ofproto.ts";
+import { OFPPC_NO_RECV } from "../ports.ts";
+import { xlateActionSet } from "./action-set.ts";
+import { xlateActions } from "./actions.ts";
+import type { XlateContext } from "./context.ts";
+import { resetSavedFlows } from "./output.ts";
+import { lookupRule, reportRule } from "./table.ts";
+
+/**
+ * Runs `ctx.flow` (in_port an OpenFlow port of `ofproto`) through the tables. Afterwards `ctx.odp` has the actions,
+ * `ctx.wildcards` the bits looked at, `ctx.credits` and `ctx.learns` what packets of the megaflow feed.
+ */
+export function translate(
+  ctx: XlateContext,
+  ofproto: Ofproto,
+  nowMs: number,
+  sideEffects: boolean,
+  packetLength: number,
+): void {
+  ctx.begin(ofproto, nowMs, sideEffects, packetLength);
+  ctx.flow[W_ACTSET_OUTPUT] = 0xfff7;
+  resetSavedFlows();
+  const top = ctx.trace;
+  const bridge = ctx.bridgeNode();
+  if (bridge !== undefined) ctx.trace = bridge;
+
+  const rule = lookupRule(ctx, 0) ?? ofproto.missRule(0, true);
+  reportRule(ctx, rule, 0);
+  if (rule !== undefined) {
+    ctx.credits.push(rule);
+    ctx.rule = rule;
+    const port = ofproto.portAt(ctx.flow[W_IN_PORT]!);
+    const silent = ofproto.restoring || (port !== undefined && (port.config & OFPPC_NO_RECV) !== 0);
+    if (!silent) {
+      ctx.depth = 1;
+      xlateActions(ctx, rule.actions);
+      ctx.depth = 0;
+    }
+  }
+  if (bridge !== undefined) ctx.trace = bridge;
+  if (ctx.error === undefined) xlateActionSet(ctx);
+  ctx.trace = top;
+  if (ctx.error !== undefined) ctx.odp.reset();
+}
+
+/** A controller's own actions on `ctx.flow`. */
+export function translateActions(
+  ctx: XlateContext,
+  ofproto: Ofproto,
+  actions: readonly Ofpact[],
+  nowMs: number,
+  packetLength: number,
+): void {
+  ctx.begin(ofproto, nowMs, true, packetLength);
+  ctx.flow[W_ACTSET_OUTPUT] = 0xfff7;
+  resetSavedFlows();
+  ctx.inPacketOut = true;
+  xlateActions(ctx, actions);
+  if (ctx.error === undefined) xlateActionSet(ctx);
+  if (ctx.error !== undefined) ctx.odp.reset();
+}
+
+/**
+ * The mask to install: what was looked at, and what a datapath needs to tell kinds of packets apart: whether there is a
+ * tag at all, and nothing of headers that packets of this kind do not have.
+ */
+export function megaflowMask(ctx: XlateContext, out: Flow): void {
+  const { wildcards, original } = ctx;
+  for (let i = 0; i < FLOW_DP_WORDS; i++) out[i] = wildcards[i]!;
+  out[W_VLAN0] = out[W_VLAN0]! | (0xffff0000 | 0) | VLAN_CFI;
+  const type = original[W_ETH_TYPE]!;
+  if (type === 0x0800 || type === 0x86dd) out[W_NW] = out[W_NW]! | (0xff000000 | 0);
+}
+
+/** The mask as a trace shows it: a missing tag and its TPID go without saying. */
+export function shownMask(ctx: XlateContext, out: Flow): void {
+  out.set(ctx.wildcards);
+  const { original } = ctx;
+  if (original[W_VLAN0] === 0) out[W_VLAN0] = 0;
+  else {
+    let bits = out[W_VLAN0]! & 0xffff;
+    // The CFI bit alone says "some tag".
+    if (bits === VLAN_CFI) bits = 0;
+    out[W_VLAN0] = bits;
+  }
+}
