@@ -18,6 +18,7 @@ import {
   VLL_OFF,
   vlog,
   vlogCloseFile,
+  vlogRaw,
   vlogReopenFile,
   vlogResume,
   vlogSerial,
@@ -175,9 +176,9 @@ export class Daemon {
     if (!this.#spawned) return;
     if (this.#options.detach) {
       if (this.#options.chdir) this.#platform.process.chdir("/");
-      this.#platform.process.notifyReady();
+      this.#platform.process.notifyReady(this.#options.monitor);
       this.#closeStdio();
-    } else this.#platform.process.notifyReady();
+    } else this.#platform.process.notifyReady(this.#options.monitor);
   }
 
   /** Runs at exit and at a fatal signal, last registered first. Must be synchronous. */
@@ -259,7 +260,10 @@ export class Daemon {
       });
     }
     process.onSignal("SIGSEGV", () => {
-      vlog("backtrace").warn(`SIGSEGV detected, backtrace:\n${new Error("SIGSEGV").stack ?? ""}`);
+      const text = `SIGSEGV detected, backtrace:\n${new Error("SIGSEGV").stack ?? ""}\n`;
+      // The monitor logs it; without one it goes to the log as it is, as a handler of the original would write it.
+      if (this.#options.monitor) process.tellParent(text);
+      else vlogRaw(text);
       process.dieOf("SIGSEGV");
     });
   }
@@ -303,6 +307,8 @@ export class Daemon {
       vlogCloseFile();
       const { status: code, signal } = await child.exit;
       vlogReopenFile();
+      const lastWords = child.told();
+      if (lastWords !== "") vlog("backtrace").warn(lastWords.trimEnd());
       const death =
         signal === undefined
           ? `exit status ${code}`
@@ -327,7 +333,7 @@ export class Daemon {
     process.setComm("monitor");
     if (!this.#spawned) return;
     if (this.#options.chdir) process.chdir("/");
-    process.notifyReady();
+    process.notifyReady(false);
     this.#closeStdio();
   }
 }

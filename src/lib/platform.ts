@@ -43,6 +43,8 @@ export interface SpawnedChild {
   readonly ready: Promise<"ready" | "exited">;
   /** Exactly one of the two is set. */
   readonly exit: Promise<{ status: number | undefined; signal: string | undefined }>;
+  /** What the child told us by `tellParent` up to now. */
+  told(): string;
   /** Stops keeping this process alive for the child's sake. */
   unref(): void;
 }
@@ -57,8 +59,10 @@ export interface ProcessOps {
   readonly files: FileLocks;
   /** Starts this executable again with the same command line, `env` added, and a readiness pipe; in its own session if asked. */
   respawn(env: Readonly<Record<string, string>>, newSession: boolean): SpawnedChild;
-  /** In a respawned child: tells the parent that start-up has succeeded, then lets go of its descriptors. */
-  notifyReady(): void;
+  /** In a respawned child: tells the parent that start-up has succeeded. The pipe stays open when `keep`. */
+  notifyReady(keep: boolean): void;
+  /** A last word through a pipe that was kept. */
+  tellParent(text: string): void;
   /** stdin, stdout and stderr become /dev/null. */
   detachStdio(): void;
   chdir(path: string): void;

@@ -253,6 +253,12 @@ function emit(logger: ModuleLogger, level: Level, text: string): void {
   }
 }
 
+/** Text into the log file as it is (or on standard error when there is none): the last words of a crash. */
+export function vlogRaw(text: string): void {
+  if (file?.fd !== undefined) writeFile(file.fd, text);
+  else platform?.stderr(text);
+}
+
 function writeFile(fd: number, line: string): void {
   try {
     fs.writeSync(fd, line);

@@ -144,25 +144,46 @@ function respawn(env: Readonly<Record<string, string>>, newSession: boolean): Sp
     env: { ...process.env, ...env },
     stdio: ["ignore", "inherit", "inherit", "pipe"],
   });
+  const pipe = child.stdio[READY_FD] as import("node:stream").Readable;
+  const words: Uint8Array[] = [];
+  const firstWord = new Promise<"ready">((resolve) => {
+    pipe.on("data", (bytes: Uint8Array) => {
+      words.push(bytes);
+      resolve("ready");
+    });
+  });
+  pipe.on("error", () => {});
+  const pipeEnded = new Promise<void>((resolve) => void pipe.once("close", resolve));
   const exit = new Promise<{ status: number | undefined; signal: string | undefined }>((resolve) => {
     child.once("error", () => resolve({ status: 127, signal: undefined }));
-    child.once("exit", (status, signal) =>
-      resolve({ status: status ?? undefined, signal: signal ?? undefined }),
-    );
+    child.once("exit", (status, signal) => {
+      // Its last words may still be in the pipe; but a grandchild may hold the pipe open.
+      const patience = new Promise<void>((done) => void setTimeout(done, 100));
+      void Promise.race([pipeEnded, patience]).then(() =>
+        resolve({ status: status ?? undefined, signal: signal ?? undefined }),
+      );
+    });
   });
-  const pipe = child.stdio[READY_FD] as NodeJS.ReadableStream;
-  const ready = new Promise<"ready" | "exited">((resolve) => {
-    pipe.once("data", () => resolve("ready"));
-    void exit.then(() => setTimeout(() => resolve("exited"), 20));
-    pipe.on("error", () => {});
-  });
-  return { pid: child.pid ?? -1, ready, exit, unref: () => child.unref() };
+  return {
+    pid: child.pid ?? -1,
+    ready: Promise.race([firstWord, exit.then((): "exited" => "exited")]),
+    exit,
+    told: () => Buffer.concat(words).toString().slice(1),
+    unref: () => {
+      child.unref();
+      pipe.destroy();
+    },
+  };
 }
 
-function notifyReady(): void {
+function notifyReady(keep: boolean): void {
+  tellParent("\0");
+  if (!keep) fs.closeSync(READY_FD);
+}
+
+function tellParent(text: string): void {
   try {
-    fs.writeSync(READY_FD, "\0");
-    fs.closeSync(READY_FD);
+    fs.writeSync(READY_FD, text);
   } catch {
     // The parent has gone.
   }
@@ -331,6 +352,7 @@ export const realProcess: ProcessOps = {
   files,
   respawn,
   notifyReady,
+  tellParent,
   detachStdio,
   chdir: (folder) => process.chdir(folder),
   setComm,
