@@ -108,6 +108,13 @@ const WATCH: Watch<OpenVswitchSchema> = {
   SSL: { columns: ["private_key", "certificate", "ca_cert", "bootstrap_ca_cert"] },
 };
 
+export interface Identity {
+  ovs_version: string;
+  db_version: string;
+  system_type: string;
+  system_version: string;
+}
+
 export interface VswitchOptions {
   /** Of the database server, e.g. "unix:/run/openvswitch/db.sock". */
   remote: string;
@@ -130,6 +137,8 @@ export interface VswitchOptions {
   tls: TlsConfig;
   /** Open_vSwitch.statistics, asked for when other_config:enable-statistics is true. */
   systemStatistics: () => Map<string, string>;
+  /** Written to the Open_vSwitch row, which is made if there is none; undefined leaves that to a start script. */
+  identity: Identity | undefined;
   /** Called once: the first reconfiguration is done and written. */
   started: () => void;
 }
@@ -258,6 +267,8 @@ export class Vswitch {
     if (idl.state !== "live" || !idl.isLocked) return;
     reconfigurations.count++;
     this.#seqno = idl.seqno;
+    if (!this.#startedOnce && this.#options.identity !== undefined)
+      await this.#identify(this.#options.identity);
     const config = readConfig(idl);
     this.#config = config;
     this.#applyGlobal(config);
@@ -288,6 +299,14 @@ export class Vswitch {
       this.#options.started();
     }
     this.#scheduleStats();
+  }
+
+  async #identify(identity: Identity): Promise<void> {
+    const txn = this.idl.transaction();
+    const row = this.idl.rows("Open_vSwitch").next().value;
+    if (row === undefined) txn.insert("Open_vSwitch", { ...identity });
+    else txn.update("Open_vSwitch", row._uuid, { ...identity });
+    await txn.commit();
   }
 
   #applyGlobal(config: SwitchConfig | undefined): void {

@@ -26,7 +26,7 @@ import type { DeviceControl } from "../sys/ethtool.ts";
 import type { RouteSocket } from "../sys/netlink.ts";
 import { datapathOpener } from "./datapaths.ts";
 import { registerDpctlCommands } from "./dpctl.ts";
-import { Vswitch } from "./vswitch.ts";
+import { type Identity, Vswitch } from "./vswitch.ts";
 
 export interface VswitchdOptions {
   platform: Platform;
@@ -43,6 +43,8 @@ export interface VswitchdOptions {
   openDeviceControl: () => DeviceControl;
   captureFiles: CaptureFiles;
   systemStatistics: () => Map<string, string>;
+  /** As in VswitchOptions. */
+  identity?: Identity;
   started: () => void;
 }
 
@@ -97,6 +99,7 @@ export class Vswitchd {
       pid: platform.pid,
       tls: TLS,
       systemStatistics: options.systemStatistics,
+      identity: options.identity,
       started: options.started,
     });
 

@@ -1,0 +1,87 @@
+/**
+ * `ovs-dpctl` (ovs-dpctl(8)): looks into datapaths. There is no datapath in the kernel that it could talk to itself, so each
+ * command is asked of the running switch, as `ovs-appctl dpctl/COMMAND` is.
+ */
+import { runApplet, versionText } from "../src/lib/applet.ts";
+import { helpOptions } from "../src/lib/common-options.ts";
+import { Exit, Fatal } from "../src/lib/errors.ts";
+import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
+import type { Platform } from "../src/lib/platform.ts";
+import { armTimeout, parseTimeout } from "../src/lib/timeout.ts";
+import { UnixctlClient } from "../src/lib/unixctl-client.ts";
+import { vlogStart } from "../src/lib/vlog.ts";
+import { vlogOptions } from "../src/lib/vlog-options.ts";
+import { realPlatform } from "./platform.ts";
+
+const TARGET = "ovs-vswitchd";
+
+export function main(args: string[], program: string): Promise<number> {
+  const platform = realPlatform();
+  return runApplet(platform, program, () => run(platform, program, args));
+}
+
+async function run(platform: Platform, program: string, args: string[]): Promise<number> {
+  vlogStart(platform, program);
+  let timeoutSec: number | undefined;
+  /** Options that the switch's commands know, handed on as they are. */
+  const handedOn: string[] = [];
+  const hand = (long: string, help: string, short?: string) => ({
+    long,
+    help,
+    ...(short === undefined ? {} : { short }),
+    set: () => void handedOn.push(short === undefined ? `--${long}` : `-${short}`),
+  });
+  const groups: OptionGroup[] = [
+    {
+      title: "Options",
+      options: [
+        hand("statistics", "show statistics of ports", "s"),
+        hand("more", "show more of flows", "m"),
+        hand("names", "show names of ports"),
+        hand("no-names", "show numbers of ports"),
+        hand("clear", "reset statistics of changed flows"),
+        hand("may-create", "add a flow that is to be changed and is not there"),
+        hand("read-only", "change nothing"),
+        {
+          short: "t",
+          long: "timeout",
+          arg: "required",
+          metavar: "SECS",
+          help: "give up after SECS seconds",
+          set: (value) => void (timeoutSec = parseTimeout(value!, "value", "-t or --timeout")),
+        },
+      ],
+    },
+    vlogOptions(),
+    helpOptions(
+      () => {
+        platform.stdout(
+          `${program}: looks into Open vSwitch datapaths\nusage: ${program} [OPTIONS] COMMAND [ARG...]\n` +
+            `"list-commands" lists the commands of the running switch.\n${formatOptions(groups)}`,
+        );
+        throw new Exit(0);
+      },
+      () => {
+        platform.stdout(versionText(program));
+        throw new Exit(0);
+      },
+    ),
+  ];
+  const [command, ...rest] = getopt(program, groups, args);
+  if (command === undefined) throw new Fatal("missing command name; use --help for help");
+  armTimeout(platform, timeoutSec);
+  const client = await UnixctlClient.connect(platform, TARGET);
+  const method = `dpctl/${command}`;
+  const answer = await client.transact(method, [...handedOn, ...rest]);
+  client.close();
+  if ("error" in answer) {
+    const text = String(answer.error);
+    if (text.startsWith(`"${method}" is not a valid command`))
+      throw new Fatal(`unknown command '${command}'; use --help for help`);
+    platform.stderr(`${text.replaceAll(/^ovs-vswitchd: /gm, `${program}: `).trimEnd()}\n`);
+    return platform.exit(1);
+  }
+  const text = String(answer.result);
+  platform.stdout(text === "" || text.endsWith("\n") ? text : `${text}\n`);
+  return platform.exit(0);
+}
