@@ -1,10 +1,11 @@
 /**
- * The Idl's connection: opens one of its remotes, keeps it alive with probes, and tries again, after 1 to 8 seconds,
- * when it is lost. Requests are numbered here; what the replies mean is the Idl's business.
+ * The Idl's connection: a JSON-RPC session to one of its remotes, or one that the server makes to us where the remote is
+ * passive (`ptcp:` and the like). What the replies mean is the Idl's business.
  */
-import type { Clock, Timer } from "../lib/clock.ts";
+import type { Clock } from "../lib/clock.ts";
 import { JsonRpc, type JsonRpcMessage } from "../lib/jsonrpc.ts";
-import type { Stream, StreamFactory, StreamServer } from "../lib/stream.ts";
+import { JsonRpcSession } from "../lib/jsonrpc-session.ts";
+import type { StreamFactory, StreamServer } from "../lib/stream.ts";
 import type { Json } from "./json-text.ts";
 
 export interface IdlLinkOptions {
@@ -19,166 +20,115 @@ export interface IdlLinkHandler {
   connected(): void;
   reply(id: number, result: Json, error: Json | undefined): void;
   notify(method: string, params: readonly Json[]): void;
-  /** After `connected`. Another attempt follows by itself, unless `dead` does. */
+  /** The connection, or an attempt at one, is gone. Another attempt follows by itself, unless `dead` does. */
   disconnected(error: Error | undefined): void;
   dead(error: Error | undefined): void;
 }
 
-const BACKOFF_MIN_MS = 1000;
-const BACKOFF_MAX_MS = 8000;
-const PROBE_MS = 5000;
+/** Cuts `a,b:c,d` at the commas that begin another connection method. */
+export function splitRemotes(text: string): string[] {
+  const remotes: string[] = [];
+  for (const part of text.split(",")) {
+    if (remotes.length === 0 || /^\s*p?(unix|tcp|ssl|memory):/.test(part)) remotes.push(part.trim());
+    else remotes[remotes.length - 1] += `,${part}`;
+  }
+  return remotes;
+}
 
 export class IdlLink {
   readonly #options: IdlLinkOptions;
   readonly #handler: IdlLinkHandler;
   readonly #remotes: readonly string[];
-  #at = 0;
-  #rpc: JsonRpc | undefined = undefined;
+  #session: JsonRpcSession | undefined = undefined;
   #server: StreamServer | undefined = undefined;
-  #timer: Timer | undefined = undefined;
-  #backoffMs = 0;
+  /** The passive side's connection. */
+  #accepted: JsonRpc | undefined = undefined;
   #closed = false;
-  #probed = false;
-  #heard = false;
 
   constructor(options: IdlLinkOptions, handler: IdlLinkHandler) {
     this.#options = options;
     this.#handler = handler;
-    this.#remotes = options.remote.split(",").map((remote) => remote.trim());
+    this.#remotes = splitRemotes(options.remote);
   }
 
   get remote(): string {
-    return this.#remotes[this.#at]!;
+    return this.#session?.remote ?? this.#remotes[0]!;
   }
 
   open(): void {
-    if (/^p(unix|tcp|ssl):/.test(this.remote)) void this.#listen();
-    else void this.#connect();
+    if (/^p(unix|tcp|ssl):/.test(this.#remotes[0]!)) {
+      void this.#listen();
+      return;
+    }
+    const { clock, streams, probeMs, retry } = this.#options;
+    this.#session = new JsonRpcSession(
+      {
+        clock,
+        streams,
+        remotes: this.#remotes,
+        ...(probeMs === undefined ? {} : { probeMs }),
+        ...(retry === false ? { maxTries: this.#remotes.length } : {}),
+      },
+      {
+        connected: () => this.#handler.connected(),
+        message: (message) => this.#message(message),
+        disconnected: (error) => this.#handler.disconnected(error),
+        dead: (error) => this.#handler.dead(error),
+      },
+    );
   }
 
   close(): void {
     this.#closed = true;
-    this.#timer?.cancel();
+    this.#session?.close();
     this.#server?.close();
-    this.#drop();
-  }
-
-  /** Gives the connection up and tries the next remote. */
-  reconnect(why: string): void {
-    if (this.#rpc === undefined) return;
-    this.#drop();
-    this.#lost(new Error(why));
-  }
-
-  request(method: string, params: readonly Json[]): number {
-    if (this.#rpc === undefined) throw new Error("not connected");
-    return this.#rpc.request(method, params);
-  }
-
-  #drop(): void {
-    const rpc = this.#rpc;
-    this.#rpc = undefined;
-    this.#timer?.cancel();
+    const rpc = this.#accepted;
+    this.#accepted = undefined;
     if (rpc === undefined) return;
     rpc.handler = undefined;
     rpc.close();
   }
 
-  async #connect(): Promise<void> {
-    let stream: Stream;
-    try {
-      stream = await this.#options.streams.connect(this.remote);
-    } catch (error) {
-      if (!this.#closed) this.#failed(error as Error);
-      return;
-    }
-    if (this.#closed) stream.destroy();
-    else this.#accept(stream);
+  /** Gives the connection up and makes a new one, with the next remote. */
+  reconnect(): void {
+    this.#session?.forceReconnect();
+    this.#accepted?.close();
+  }
+
+  request(method: string, params: readonly Json[]): number {
+    const id = this.#session?.request(method, params) ?? this.#accepted?.request(method, params);
+    if (id === undefined) throw new Error("not connected");
+    return id;
   }
 
   async #listen(): Promise<void> {
     try {
-      this.#server ??= await this.#options.streams.listen(this.remote, (stream) => {
-        if (this.#rpc !== undefined || this.#closed) stream.destroy();
-        else this.#accept(stream);
+      this.#server = await this.#options.streams.listen(this.#remotes[0]!, (stream) => {
+        if (this.#accepted !== undefined || this.#closed) {
+          stream.destroy();
+          return;
+        }
+        this.#accepted = new JsonRpc(stream, {
+          message: (message) => {
+            if (message.type !== "request") this.#message(message);
+            else if (message.method === "echo") this.#accepted?.reply(message.id, message.params);
+          },
+          close: (error) => {
+            this.#accepted = undefined;
+            this.#handler.disconnected(error);
+          },
+        });
+        this.#handler.connected();
       });
       if (this.#closed) this.#server.close();
     } catch (error) {
-      if (!this.#closed) this.#failed(error as Error);
+      if (!this.#closed) this.#handler.dead(error as Error);
     }
   }
 
-  #accept(stream: Stream): void {
-    const rpc = new JsonRpc(stream);
-    this.#rpc = rpc;
-    rpc.handler = {
-      message: (message) => this.#message(rpc, message),
-      close: (error) => {
-        if (this.#rpc !== rpc) return;
-        this.#rpc = undefined;
-        this.#lost(error);
-      },
-    };
-    const local = stream.kind === "unix" || stream.kind === "memory";
-    const probeMs = this.#options.probeMs ?? (local ? 0 : PROBE_MS);
-    this.#probed = false;
-    this.#heard = true;
-    if (probeMs > 0) this.#probe(rpc, probeMs);
-    this.#handler.connected();
-  }
-
-  #probe(rpc: JsonRpc, probeMs: number): void {
-    this.#timer = this.#options.clock.background(probeMs, () => {
-      if (this.#rpc !== rpc) return;
-      if (!this.#heard && this.#probed) {
-        this.reconnect(`no response to inactivity probe after ${probeMs / 1000} seconds, disconnecting`);
-        return;
-      }
-      this.#probed = !this.#heard;
-      if (this.#probed) rpc.send({ type: "request", method: "echo", params: [], id: "echo" });
-      this.#heard = false;
-      this.#probe(rpc, probeMs);
-    });
-  }
-
-  #message(rpc: JsonRpc, message: JsonRpcMessage): void {
-    if (this.#rpc !== rpc) return;
-    this.#heard = true;
-    this.#backoffMs = 0;
-    switch (message.type) {
-      case "request":
-        if (message.method === "echo") rpc.reply(message.id, message.params);
-        else rpc.error(message.id, "unknown method");
-        return;
-      case "notify":
-        this.#handler.notify(message.method, message.params);
-        return;
-      case "reply":
-        if (message.id !== "echo") this.#handler.reply(message.id as number, message.result, undefined);
-        return;
-      case "error":
-        if (message.id !== "echo") this.#handler.reply(message.id as number, null, message.error);
-    }
-  }
-
-  #lost(error: Error | undefined): void {
-    this.#timer?.cancel();
-    this.#handler.disconnected(error);
-    this.#failed(error);
-  }
-
-  #failed(error: Error | undefined): void {
-    if (this.#closed) return;
-    if (this.#server !== undefined) return;
-    if (this.#options.retry === false && this.#at + 1 >= this.#remotes.length) {
-      this.#closed = true;
-      this.#handler.dead(error);
-      return;
-    }
-    this.#at = (this.#at + 1) % this.#remotes.length;
-    const { clock } = this.#options;
-    const again = this.#at === 0;
-    this.#timer = clock.after(again ? this.#backoffMs : 0, () => this.open());
-    if (again) this.#backoffMs = Math.min(BACKOFF_MAX_MS, Math.max(BACKOFF_MIN_MS, 2 * this.#backoffMs));
+  #message(message: JsonRpcMessage): void {
+    if (message.type === "notify") this.#handler.notify(message.method, message.params);
+    else if (message.type === "reply") this.#handler.reply(message.id as number, message.result, undefined);
+    else if (message.type === "error") this.#handler.reply(message.id as number, null, message.error);
   }
 }

@@ -90,15 +90,15 @@ export class IdlTransaction {
 
   // The dynamic face: datums.
 
-  insertRow(tableName: string, persist?: string): string {
+  /** `uuid`: the stand-in to use; `persist`: it is to be the row's real one. */
+  insertRow(tableName: string, uuid: string = this.#host.uuid(), persist = false): string {
     const table = this.#table(tableName);
-    const uuid = persist ?? this.#host.uuid();
     this.#rows.set(uuid, {
       table,
       uuid,
       base: undefined,
       inserted: true,
-      persist: persist !== undefined,
+      persist,
       deleted: false,
       writes: new Map(),
       parts: new Map(),

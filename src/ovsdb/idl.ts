@@ -99,7 +99,7 @@ export class Idl<S extends DatabaseSchema = DatabaseSchema> implements IdlReader
     this.#held = false;
     if (this.#server === undefined) return;
     if (first) this.#monitor();
-    else this.#link.reconnect("replicated tables change");
+    else this.#link.reconnect();
   }
 
   /** `tables` of the server's schema; undefined before it is known. */
@@ -265,7 +265,7 @@ export class Idl<S extends DatabaseSchema = DatabaseSchema> implements IdlReader
 
   #refuse(why: string): void {
     log.warn(`${this.remote}: ${why}`);
-    this.#link.reconnect(why);
+    this.#link.reconnect();
   }
 
   /** Asks for the row about our database in `_Server`: which member of a cluster is this? */
@@ -421,7 +421,7 @@ export class Idl<S extends DatabaseSchema = DatabaseSchema> implements IdlReader
       }
     } else if (method === "locked" && params[0] === this.#lock) this.#setLocked(true);
     else if (method === "stolen" && params[0] === this.#lock) this.#setLocked(false);
-    else if (method === "monitor_canceled") this.#link.reconnect("monitor was canceled");
+    else if (method === "monitor_canceled") this.#link.reconnect();
   }
 
   #disconnected(error: Error | undefined): void {
