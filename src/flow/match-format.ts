@@ -398,15 +398,8 @@ function headerMask(
       const kind = flow[L.W_TP]! >>> 16;
       if (kind === 135 || kind === 136) {
         for (let word = L.W_ND_TARGET; word < L.W_ND_TARGET + 4; word++) set(word);
-        if (kind === 135) {
-          set(L.W_ARP_SHA_HI);
-          set(L.W_ARP_SHA_THA, 0xffff0000 | 0);
-        } else {
-          set(L.W_ARP_SHA_THA, 0xffff);
-          set(L.W_ARP_THA_LO);
-        }
+        for (const word of [L.W_ARP_SHA_HI, L.W_ARP_SHA_THA, L.W_ARP_THA_LO]) set(word);
         if (flow[L.W_IGMP_ND_RESERVED] !== 0) set(L.W_IGMP_ND_RESERVED);
-        if (flow[L.W_TCP_FLAGS]! >>> 16 !== 0) set(L.W_TCP_FLAGS, 0xff0000);
       }
     }
   } else if (type === ETH_TYPE_ARP || type === ETH_TYPE_RARP) {

@@ -1,16 +1,20 @@
 /** Match fields from text, one `key=value` at a time: the match part of ovs-ofctl(8)'s flow syntax. */
 import { type Field, fieldByName, fieldByOxmName, setFieldBig } from "./fields/index.ts";
 import {
+  type Flow,
   VLAN_CFI,
+  W_ACTSET_OUTPUT,
   W_ETH_DST_HI,
   W_ETH_DST_SRC,
   W_ETH_SRC_LO,
   W_ETH_TYPE,
+  W_IN_PORT,
   W_NW,
   W_PACKET_TYPE,
   W_VLAN0,
 } from "./layout.ts";
 import { type Match, makeMatch, setMatchBig, setMatchBigMasked, setMatchWord } from "./match.ts";
+import { prerequisitesMet } from "./normalize.ts";
 import type { PortNames } from "./ports-text.ts";
 import { protocolByName } from "./protocols.ts";
 import { bytesNeeded, setTunMetadata } from "./tun-metadata.ts";
@@ -78,7 +82,7 @@ export function setParsed(match: Match, field: Field, value: bigint, mask: bigin
       else setVlan(match, VLAN_CFI | (Number(value) & 0xfff), VLAN_CFI | 0xfff, VLAN_CFI | 0xfff);
       return;
     case "vlan_vid": {
-      const bits = exact ? 0x1fff : Number(mask) & 0x1fff;
+      const bits = mask === fieldOnes(field) ? 0x1fff : Number(mask) & 0x1fff;
       if (bits === 0x1fff && (Number(value) & VLAN_CFI) === 0) setVlan(match, 0, 0xffff, 0xffff);
       else setVlan(match, Number(value), bits, 0x1fff);
       return;
@@ -181,4 +185,37 @@ export function parseMatch(text: string, ports?: PortNames): { match: Match } | 
   }
   setDefaultPacketType(match);
   return { match };
+}
+
+/**
+ * A flow, exactly: what ofproto/trace and compose-packet take. Each field's prerequisites must be given before it.
+ * Untouched fields are zero (actset_output and in_port: none). Errors as 3.7.
+ */
+export function parseExactFlow(text: string, ports?: PortNames): { flow: Flow } | { error: string } {
+  const match = makeMatch();
+  const { flow } = match;
+  flow[W_IN_PORT] = 0xffff;
+  flow[W_ACTSET_OUTPUT] = 0xfff7;
+  for (const { key, value } of splitFlowItems(text)) {
+    const fail = (why: string) => ({ error: `${text}: ${why}` });
+    if (protocolByName(key) === undefined && key !== "eth") {
+      const field = fieldByName(key);
+      if (field === undefined) return fail(`unknown field ${key}`);
+      if (!prerequisitesMet(field, flow)) return fail(`prerequisites not met for setting ${key}`);
+      if (field.isTunMetadata) {
+        const problem = parseMatchItem(match, key, value, ports);
+        if (typeof problem === "string") return fail(problem);
+        continue;
+      }
+      const parsed = parseFieldValue(field, value ?? "", ports);
+      if ("error" in parsed) return fail(parsed.error);
+      if ((parsed.mask & fieldBits(field)) !== fieldBits(field)) {
+        return fail(`${key}: cannot be masked`);
+      }
+    }
+    const problem = parseMatchItem(match, key, value, ports);
+    if (typeof problem === "string") return fail(problem);
+  }
+  if ((flow[W_VLAN0]! & VLAN_CFI) !== 0) flow[W_VLAN0] = flow[W_VLAN0]! | 0x81000000;
+  return { flow };
 }

@@ -7,6 +7,7 @@ export {
   type MatchFormatOptions,
 } from "./match-format.ts";
 export {
+  parseExactFlow,
   parseMatch,
   parseMatchItem,
   setDefaultPacketType,

@@ -44,7 +44,8 @@ const ARP: Fields = [
   [L.W_IPV4_DST, -1],
   [L.W_NW, 0xff],
   [L.W_ARP_SHA_HI, -1],
-  [L.W_ARP_SHA_THA, -1],
+  [L.W_ARP_SHA_THA, 0xffff0000 | 0],
+  [L.W_ARP_SHA_THA, 0xffff],
   [L.W_ARP_THA_LO, -1],
 ];
 const NSH: Fields = [
@@ -63,7 +64,8 @@ const ICMP: Fields = [
 const ND: Fields = [
   ...[0, 1, 2, 3].map((i) => [L.W_ND_TARGET + i, -1] as const),
   [L.W_ARP_SHA_HI, -1],
-  [L.W_ARP_SHA_THA, -1],
+  [L.W_ARP_SHA_THA, 0xffff0000 | 0],
+  [L.W_ARP_SHA_THA, 0xffff],
   [L.W_ARP_THA_LO, -1],
 ];
 const ND_EXTENSIONS: Fields = [
