@@ -110,11 +110,12 @@ export function writeNewFile(context: FileContext, path: string, database: Datab
 
 /** Makes a file that holds `schema` and no data. It must not exist. */
 export function createFile(context: FileContext, path: string, schema: DatabaseSchema): void {
-  const lock = takeLock(context, path);
+  const real = context.disk.resolve(path);
+  const lock = takeLock(context, real);
   try {
     let file: DiskFile;
     try {
-      file = context.disk.open(path, "create");
+      file = context.disk.open(real, "create");
     } catch (error) {
       throw ioError(path, "create", error);
     }

@@ -6,7 +6,7 @@ import { parseUuid } from "./atom.ts";
 import type { Condition } from "./condition.ts";
 import { conditionFromJson } from "./condition.ts";
 import type { Datum } from "./datum.ts";
-import { checkDatum, datumJsonText } from "./datum.ts";
+import { checkDatum, compareDatums, datumJsonText } from "./datum.ts";
 import { OvsdbError, syntaxError } from "./error.ts";
 import type { Json } from "./json-text.ts";
 import { isArray, quote, sortedText } from "./json-text.ts";
@@ -188,7 +188,10 @@ function insert(run: Execution, parser: ObjectParser): string {
     symbol.defined = true;
   }
   const { columns, datums } = rowFromJson(table, rowJson, { named: run.named });
-  for (let i = 0; i < columns.length; i++) checkDatum(columns[i]!.type, datums[i]!);
+  // The defaults of the other columns must be allowed, too.
+  for (const column of table.constrained) {
+    if (!columns.includes(column)) checkDatum(column.type, table.defaults[column.index]!);
+  }
   if (run.context.access?.insert(table, columns, datums) === false) {
     const what = `RBAC rules for client "${run.context.access.who}" prohibit row insertion into table "${table.name}".`;
     throw new OvsdbError("permission error", what);
@@ -201,13 +204,26 @@ function select(run: Execution, parser: ObjectParser): string {
   const table = run.table(parser);
   const where = parser.member("where", "array");
   const columnsJson = parser.optional("columns", "array");
+  // Not in RFC 7047: the rows come in the order of these columns.
+  const sortJson = parser.optional("sort", "array");
   parser.finish();
   const condition = conditionFromJson(table, where, run.named);
   const columns = columnSetFromJson(columnsJson, table.schema);
-  const rows = matches(table, condition).map((row) => rowText(row, columns));
+  const sort = sortJson === undefined ? [] : columnSetFromJson(sortJson, table.schema);
+  const found = matches(table, condition);
+  if (sort.length > 0) found.sort((a, b) => compareRows(a, b, sort));
+  const rows = found.map((row) => rowText(row, columns));
   // Rows that are equal in the columns asked for are given once.
   const distinct = columnsJson === undefined ? rows : [...new Set(rows)];
   return `{"rows":[${distinct.join(",")}]}`;
+}
+
+function compareRows(a: Row, b: Row, columns: readonly Column[]): number {
+  for (const column of columns) {
+    const order = compareDatums(rowDatum(a, column), rowDatum(b, column));
+    if (order !== 0) return order;
+  }
+  return 0;
 }
 
 function update(run: Execution, parser: ObjectParser, json: Json): string {

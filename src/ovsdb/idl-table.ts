@@ -55,6 +55,8 @@ export class IdlTable {
   /** Columns of the server and, after them in no special order, of our own schema. */
   readonly schema: TableSchema;
   readonly modes: readonly Mode[];
+  /** Its rows live without being referred to. */
+  readonly isRoot: boolean;
   /** The server has this table. */
   readonly present: boolean;
   /** Columns that only our schema has: never asked for, never written. */
@@ -71,6 +73,7 @@ export class IdlTable {
     server: JsonObject | undefined,
     ours: JsonObject | undefined,
     watch: TableWatchLike,
+    allRoot: boolean,
   ) {
     this.name = name;
     this.present = server !== undefined;
@@ -81,6 +84,7 @@ export class IdlTable {
       ...(server ?? ours),
       columns: { ...known, ...theirs },
     } as JsonObject);
+    this.isRoot = allRoot || this.schema.isRoot;
     this.missing = new Set(Object.keys(known).filter((column) => !Object.hasOwn(theirs, column)));
     this.modes = this.schema.columns.map((column) => modeOf(column.name, watch));
     this.defaults = this.schema.columns.map((column) => defaultDatum(column.type));

@@ -197,7 +197,7 @@ export class IdlTransaction {
 
   verifyColumn(tableName: string, uuid: string, columnName: string): void {
     const own = this.#rows.get(uuid);
-    if (own?.inserted) return;
+    if (own?.inserted || columnName === "_uuid") return;
     const pending = own ?? this.#pending(tableName, uuid);
     pending.verified.add(this.#column(pending.table, columnName).index);
   }
@@ -295,8 +295,10 @@ export class IdlTransaction {
       const wait = this.#wait(pending, where);
       if (wait !== undefined) waits.push(wait);
       if (!table.present) continue;
-      if (pending.deleted) ops.push({ op: "delete", table: table.name, where });
-      else if (base === undefined) {
+      if (pending.deleted) {
+        // Rows of other tables go by themselves with their last reference.
+        if (table.isRoot) ops.push({ op: "delete", table: table.name, where });
+      } else if (base === undefined) {
         const row = this.#rowJson(pending);
         inserts[ops.length] = uuid;
         const name = pending.persist ? { uuid } : { "uuid-name": rowName(uuid) };

@@ -306,6 +306,8 @@ export class Idl<S extends DatabaseSchema = DatabaseSchema> implements IdlReader
     const ours = this.#options.schema.tables as unknown as Record<string, JsonObject>;
     const server = this.#server!;
     const names = watch === "all" ? [...Object.keys(ours), ...Object.keys(server)] : Object.keys(watch);
+    // A schema without any isRoot means that all tables are roots.
+    const allRoot = !Object.values(server).some((table) => (table as JsonObject).isRoot === true);
     const before = this.#tables;
     this.#tables = new Map();
     const request: Record<string, Json> = {};
@@ -316,6 +318,7 @@ export class Idl<S extends DatabaseSchema = DatabaseSchema> implements IdlReader
         server[name] as JsonObject | undefined,
         ours[name],
         what === "all" ? { columns: "all" } : (what as TableWatch),
+        allRoot,
       );
       const old = before.get(name);
       if (old !== undefined) table.adopt(old);

@@ -11,6 +11,8 @@ import { isObject } from "./json-text.ts";
 import type { Column, DatabaseSchema, TableSchema } from "./schema.ts";
 import { UUID_INDEX } from "./schema.ts";
 
+import { hasConstraints } from "./type.ts";
+
 export class Row {
   readonly table: Table;
   readonly uuid: string;
@@ -48,12 +50,17 @@ export class Table {
   readonly strong: Reference[] = [];
   readonly weak: Reference[] = [];
   readonly defaults: readonly Datum[];
+  /** Columns whose values are checked beyond their type. */
+  readonly constrained: readonly Column[];
 
   constructor(database: Database, schema: TableSchema) {
     this.database = database;
     this.schema = schema;
     this.indexes = schema.indexes.map(() => new Map());
     this.defaults = schema.columns.map((column) => defaultDatum(column.type));
+    this.constrained = schema.columns.filter(
+      ({ type }) => hasConstraints(type.key) || (type.value !== undefined && hasConstraints(type.value)),
+    );
   }
 
   get name(): string {

@@ -6,7 +6,9 @@
  * Deviation: upstream can leave a dangling weak reference in a row that the same transaction changed; we look at all
  * referrers of a deleted row.
  */
+
 import type { Atom } from "./atom.ts";
+import { ZERO_UUID } from "./atom.ts";
 import { Datum, equalDatums } from "./datum.ts";
 import { formatDatum } from "./datum-text.ts";
 import { constraintViolation, OvsdbError } from "./error.ts";
@@ -287,6 +289,11 @@ export class Transaction {
     if (rest.keys.length < column.type.min) {
       const isNew = inTransaction && this.changes.get(row.table)?.has(row.uuid) === true;
       const note = isNew ? " (inserted within this transaction)" : "";
+      if (atoms.includes(ZERO_UUID)) {
+        throw constraintViolation(
+          `Weak reference column "${column.name}" in "${row.table.name}" row ${row.uuid}${note} contained all-zeros UUID (probably as the default value for this column) but deleting this value caused a constraint volation because this column is not allowed to be empty.`,
+        );
+      }
       throw constraintViolation(
         `Deletion of ${datum.keys.length - rest.keys.length} weak reference(s) to deleted (or never-existing) rows from column "${column.name}" in "${row.table.name}" row ${row.uuid}${note} caused this column to become empty, but constraints on this column disallow an empty column.`,
       );
@@ -331,7 +338,8 @@ export class Transaction {
     for (const [table, changes] of this.changes) {
       table.schema.indexes.forEach((columns, i) => {
         const seen = new Map<string, Change>();
-        for (const change of changes.values()) {
+        // The original comes to the row that was touched last first, and its messages tell.
+        for (const change of [...changes.values()].reverse()) {
           if (change.deleted || (change.old !== undefined && !indexTouched(columns, change))) continue;
           const key = indexKey(columns, change.row, change.row.data);
           const earlier = seen.get(key);

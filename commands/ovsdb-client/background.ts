@@ -1,0 +1,44 @@
+/** --detach for the commands that go on: standard output stays what it was, the control socket takes commands. */
+import fs from "node:fs";
+import { Daemon } from "../../src/lib/daemon.ts";
+import { UnixctlCommands, UnixctlServer } from "../../src/lib/unixctl.ts";
+import type { Client } from "./client.ts";
+
+export interface Background {
+  readonly commands: UnixctlCommands;
+  /** Call after the first output. */
+  ready(): void;
+  print(text: string): void;
+  exit(status: number): never;
+}
+
+/** Undefined in the process that only starts the other one, with its exit status. */
+export async function goBackground(client: Client, socket?: string): Promise<Background | number> {
+  const { platform, program } = client;
+  const daemon = new Daemon(platform, program, client.daemon);
+  const started = await daemon.start();
+  if (started.role === "done") return started.status;
+  const commands = new UnixctlCommands(program);
+  const isDetached = client.daemon.detach;
+  // Detaching takes standard output away, but this command's is its purpose.
+  const output = isDetached ? fs.openSync("/proc/self/fd/1", "a") : 1;
+  const unixctl = isDetached ? await UnixctlServer.listen(platform, program, commands, socket) : undefined;
+  const exit = (status: number): never => {
+    unixctl?.close();
+    return daemon.exit(status);
+  };
+  commands.register("exit", "", 0, 0, (_args, reply) => {
+    reply.ok();
+    client.rpc.close();
+    platform.clock.after(10, () => exit(0));
+  });
+  return {
+    commands,
+    exit,
+    ready: () => daemon.ready(),
+    print: (text) => {
+      if (isDetached) fs.writeSync(output, text);
+      else platform.stdout(text);
+    },
+  };
+}
