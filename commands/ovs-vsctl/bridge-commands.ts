@@ -244,11 +244,10 @@ const brGetExternalId: CtlCommand = {
       if (value !== undefined) call.output = `${value}\n`;
       return;
     }
-    call.output = lines(
-      pairsOf(ids)
-        .filter(([k]) => k.startsWith(prefix))
-        .map(([k, v]) => `${k.slice(prefix.length)}=${v}`),
-    );
+    call.output = pairsOf(ids)
+      .filter(([k]) => k.startsWith(prefix))
+      .map(([k, v]) => `${k.slice(prefix.length)}=${v}\n`)
+      .join("");
   },
 };
 

@@ -193,11 +193,9 @@ function escapeHtml(text: string): string {
 }
 
 function htmlCell(element: string, text: string, isUuid: boolean): string {
-  let content: string;
-  const short = (uuid: string): string => uuid.slice(0, 8);
-  if (isUuid && new RegExp(`^${UUID.source}$`).test(text)) {
-    content = `<a name="${text}">${short(text)}</a>`;
-  } else content = escapeHtml(text).replace(UUID, (uuid) => `<a href="#${uuid}">${short(uuid)}</a>`);
+  const content = isUuid
+    ? `<a name="${escapeHtml(text)}">${escapeHtml(text.slice(0, 8))}</a>`
+    : escapeHtml(text).replace(UUID, (uuid) => `<a href="#${uuid}">${uuid.slice(0, 8)}</a>`);
   return `    <${element}>${content}</${element}>\n`;
 }
 

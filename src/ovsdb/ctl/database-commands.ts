@@ -390,7 +390,6 @@ const create: CtlCommand = {
   prepare(call, needs) {
     const table = needs.schema.findTable(call.args[0]!);
     needs.table(table);
-    for (const arg of call.args.slice(1)) columnOf(needs, table, arg);
     if (!call.options.has("--id") && !needs.schema.isRoot(table)) {
       log.warn(`applying "create" command to table ${table} without --id option will have no effect`);
     }

@@ -86,7 +86,15 @@ export async function runCtl(program: CtlProgram, calls: readonly CtlCall[]): Pr
       }
       if (idl.state === "live" && idl.seqno !== seqno) {
         seqno = idl.seqno;
-        const status = await attempt(program, calls, schema, idl);
+        let status: number | undefined;
+        try {
+          status = await attempt(program, calls, schema, idl);
+        } catch (error) {
+          if (!(error instanceof UnknownName) || schema !== ours) throw error;
+          schema = ours.extended(idl.serverTables!);
+          seqno = 0;
+          continue;
+        }
         if (status !== undefined) return status;
         if (idl.seqno !== seqno) continue;
       }
