@@ -130,9 +130,13 @@ export interface SetVlanPcp {
   pcp: number;
   pushVlanIfNeeded: boolean;
 }
+export interface StripVlan {
+  type: "strip_vlan";
+  /** Printed pop_vlan. */
+  pop: boolean;
+}
 export interface Bare {
   type:
-    | "strip_vlan"
     | "dec_mpls_ttl"
     | "dec_nsh_ttl"
     | "pop_queue"
@@ -353,6 +357,7 @@ export type Ofpact =
   | StackAction
   | SetVlanVid
   | SetVlanPcp
+  | StripVlan
   | Bare
   | PushVlan
   | SetEth

@@ -43,6 +43,8 @@ export interface OfpErrorMessage {
   vendor: number;
   errType: number;
   errCode: number;
+  /** Vendor errors: in the form of 1.0 and 1.1 (NXET_VENDOR). */
+  vendorOld?: boolean;
   /** The offending message's first bytes, or text for OFPHFC_*. */
   payload: Uint8Array;
 }
@@ -602,7 +604,8 @@ export type FlowUpdate =
       actions: Ofpact[] | undefined;
     }
   | { event: "abbrev"; xid: number }
-  | { event: "paused" | "resumed" };
+  | { event: "paused" }
+  | { event: "resumed" };
 export interface FlowMonitorReply {
   type: "flow-monitor-reply";
   updates: FlowUpdate[];

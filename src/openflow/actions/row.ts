@@ -1,0 +1,393 @@
+/** The shape of the action registry's rows, and what all rows share: wire headers, subfields, text scanning. */
+import { type Field, fieldByName, fieldByOxmName } from "../../flow/fields/index.ts";
+import type { PortNames } from "../../flow/match-text.ts";
+import type { Ofpact, OfpactType, OfpPort, Subfield } from "../actions.ts";
+import { NX_VENDOR, OfpError } from "../errors.ts";
+import { fieldHeader, headerBytes, readHeader, type WireHeader, writeHeader } from "../oxm.ts";
+import { formatPort, parsePort, parseUint } from "../ports.ts";
+import type { Reader, Writer } from "../wire.ts";
+
+/** One wire form of an action: vendor 0 is OpenFlow's own numbering. */
+export interface WireForm {
+  readonly name: string;
+  readonly vendor: number;
+  readonly number: number;
+  /** Wire versions that have it. */
+  readonly first: number;
+  readonly last: number;
+  /** Least length of the whole action; `exact` forbids more. */
+  readonly min: number;
+  readonly exact: boolean;
+  /** The reader stands after the header (4 bytes, or 10 for vendors) and ends with the action. */
+  decode(r: Reader, c: DecodeContext): Ofpact;
+}
+
+export interface DecodeContext {
+  readonly version: number;
+  /** Decodes nested actions up to the reader's end. */
+  nested(r: Reader, outer: OfpactType): Ofpact[];
+}
+
+/** Names of flow tables, in both directions. */
+export interface TableNames {
+  numberOf(name: string): number | undefined;
+  nameOf(table: number): string | undefined;
+}
+
+export interface FormatContext {
+  readonly ports: PortNames | undefined;
+  readonly tables: TableNames | undefined;
+  actions(list: readonly Ofpact[]): string;
+}
+
+/** What text parsing throws: the message as 3.7 prints it, without the program's name. */
+export class TextError extends Error {}
+
+export interface ParseContext {
+  readonly ports: PortNames | undefined;
+  readonly tables: TableNames | undefined;
+  /** Bits of protocols.ts that can still say what was parsed. */
+  usable: number;
+  readonly out: Ofpact[];
+  /** Inside `outer(...)`. */
+  nested(text: string, outer: OfpactType): Ofpact[];
+}
+
+export interface ActionRow<A extends Ofpact = Ofpact> {
+  readonly types: readonly A["type"][];
+  readonly wire: readonly WireForm[];
+  encode(a: A, w: Writer, version: number): void;
+  format(a: A, c: FormatContext): string;
+  /** Words of the text syntax; each appends to `c.out`. */
+  readonly words: Readonly<Record<string, (arg: string, c: ParseContext) => void>>;
+}
+
+/** Loses the row's own type, so that rows of different actions share one table. */
+export function row<A extends Ofpact>(r: ActionRow<A>): ActionRow {
+  return r as unknown as ActionRow;
+}
+
+type Decode = (r: Reader, c: DecodeContext) => Ofpact;
+
+/** OpenFlow's own action `number` in versions first to last. */
+export function of(
+  name: string,
+  number: number,
+  first: number,
+  last: number,
+  size: number,
+  decode: Decode,
+): WireForm {
+  return { name: `OFPAT_${name}`, vendor: 0, number, first, last, min: size, exact: true, decode };
+}
+
+export function nx(name: string, number: number, size: number, decode: Decode): WireForm {
+  return {
+    name: `NXAST_${name}`,
+    vendor: NX_VENDOR,
+    number,
+    first: 1,
+    last: 6,
+    min: size,
+    exact: true,
+    decode,
+  };
+}
+
+/** The same, longer than `size` allowed. */
+export function long(form: WireForm): WireForm {
+  return { ...form, exact: false };
+}
+
+/** Starts an OpenFlow action; `end` finishes it. */
+export function begin(w: Writer, type: number): number {
+  const start = w.pos;
+  w.u16(type);
+  w.u16(0);
+  return start;
+}
+
+export function beginNx(w: Writer, subtype: number, vendor = NX_VENDOR): number {
+  const start = w.pos;
+  w.u16(0xffff);
+  w.u16(0);
+  w.u32(vendor);
+  w.u16(subtype);
+  return start;
+}
+
+/** Pads to 8 bytes and writes the length. */
+export function end(w: Writer, start: number): void {
+  w.pad(start);
+  w.setU16(start + 2, w.pos - start);
+}
+
+/** Throws NXBRC_MUST_BE_ZERO unless `count` bytes are zero. */
+export function mustBeZero(r: Reader, count: number): void {
+  if (r.left < count || !r.zeros(count)) throw new OfpError("NXBRC_MUST_BE_ZERO");
+}
+
+/** What is left must be zero padding. */
+export function restZero(r: Reader): void {
+  mustBeZero(r, r.left);
+}
+
+// Subfields.
+
+export function wholeField(field: Field): Subfield {
+  return { field, offset: 0, bits: field.bits };
+}
+
+/** A field's header in an action: no mask, length of the field. */
+export function readFieldHeader(r: Reader): Field {
+  return fieldOf(readActionHeader(r));
+}
+
+export function readActionHeader(r: Reader): WireHeader {
+  r.need(4, "OFPBAC_BAD_LEN");
+  return readHeader(r, "OFPBAC_BAD_LEN");
+}
+
+export function fieldOf(h: WireHeader): Field {
+  if (h.field === undefined) throw new OfpError("OFPBAC_BAD_SET_TYPE");
+  if (h.masked) throw new OfpError("OFPBAC_BAD_SET_MASK");
+  return h.field;
+}
+
+export function writeFieldHeader(w: Writer, field: Field, version: number): void {
+  const header = fieldHeader(field, version);
+  if (header === undefined) throw new OfpError("OFPBAC_BAD_SET_TYPE", `${field.name} has no wire form`);
+  writeHeader(w, header, field.bytes, false);
+}
+
+/** Nicira actions name fields by the field's first header, the NXM one where there is one. */
+export function writeNxFieldHeader(w: Writer, field: Field): void {
+  writeFieldHeader(w, field, 0);
+}
+
+export function nxHeaderBytes(field: Field): number {
+  return headerBytes(fieldHeader(field, 0)!);
+}
+
+export function offsetBits(s: Subfield): number {
+  return (s.offset << 6) | (s.bits - 1);
+}
+
+export function subfieldOf(field: Field, packed: number): Subfield {
+  return { field, offset: packed >>> 6, bits: (packed & 0x3f) + 1 };
+}
+
+/** Bits beyond the field: OFPBAC_BAD_SET_LEN; with `write`, a read-only field: OFPBAC_BAD_SET_ARGUMENT. */
+export function checkSubfield(s: Subfield, write: boolean): Subfield {
+  if (s.bits === 0 || s.offset + s.bits > s.field.bits) throw new OfpError("OFPBAC_BAD_SET_LEN");
+  if (write && !s.field.writable) {
+    throw new OfpError(
+      "OFPBAC_BAD_SET_ARGUMENT",
+      `destination field ${s.field.name} is not writable`,
+      "meta_flow",
+    );
+  }
+  return s;
+}
+
+export function fieldText(field: Field): string {
+  return field.headers[0]?.name ?? field.name;
+}
+
+/** "NXM_NX_REG0[]", "NXM_NX_REG0[5]", "NXM_NX_REG0[0..5]". */
+export function formatSubfield(s: Subfield): string {
+  const name = fieldText(s.field);
+  if (s.offset === 0 && s.bits === s.field.bits) return `${name}[]`;
+  if (s.bits === 1) return `${name}[${s.offset}]`;
+  return `${name}[${s.offset}..${s.offset + s.bits - 1}]`;
+}
+
+/** Parses a subfield at the start of `text`; returns it and what follows. */
+export function scanSubfield(text: string): { subfield: Subfield; rest: string } {
+  const match = /^[^[\]\->,()=: \t]*(?:-(?!>)[^[\]\->,()=: \t]*)*/.exec(text);
+  const name = match?.[0] ?? "";
+  const field = fieldByOxmName(name)?.field ?? fieldByName(name);
+  if (field === undefined) throw new TextError(`${text}: unknown field \`${name}'`);
+  let rest = text.slice(name.length);
+  let offset = 0;
+  let bits = field.bits;
+  if (rest.startsWith("[")) {
+    const range = /^\[(?:(\d+)\.\.(\d+)|(\d+))?\]/.exec(rest);
+    if (range === null)
+      throw new TextError(`${text}: syntax error expecting [] or [<bit>] or [<start>..<end>]`);
+    rest = rest.slice(range[0].length);
+    if (range[1] !== undefined || range[3] !== undefined) {
+      const first = Number(range[1] ?? range[3]);
+      const last = Number(range[2] ?? range[3]);
+      if (first > last) throw new TextError(`${text}: starting bit ${first} is after ending bit ${last}`);
+      if (first >= field.bits) {
+        throw new TextError(
+          `${text}: starting bit ${first} is not valid because field is only ${field.bits} bits wide`,
+        );
+      }
+      if (last >= field.bits) {
+        throw new TextError(
+          `${text}: ending bit ${last} is not valid because field is only ${field.bits} bits wide`,
+        );
+      }
+      offset = first;
+      bits = last - first + 1;
+    }
+  }
+  return { subfield: { field, offset, bits }, rest };
+}
+
+export function parseSubfield(text: string): Subfield {
+  const { subfield, rest } = scanSubfield(text);
+  if (rest !== "") throw new TextError(`${text}: trailing garbage \`${rest}'`);
+  return subfield;
+}
+
+export function needWritable(s: Subfield, text: string): void {
+  void text;
+  if (!s.field.writable) throw new TextError(`${s.field.name} is read-only`);
+}
+
+// Text.
+
+export interface KeyValue {
+  key: string;
+  value: string;
+}
+
+/** Splits "a,b:c,d=e,f(g,h)->i" as ovs-ofctl does: commas and white space separate, parentheses and brackets nest. */
+export function keyValues(text: string): KeyValue[] {
+  const out: KeyValue[] = [];
+  let at = 0;
+  const size = text.length;
+  while (at < size) {
+    while (at < size && isSeparator(text.charCodeAt(at))) at++;
+    if (at >= size) break;
+    const start = at;
+    if (text[at] === '"') at = skipQuoted(text, at);
+    while (at < size && !isKeyEnd(text.charCodeAt(at))) at++;
+    const key = text.slice(start, at);
+    const mark = text[at];
+    if (mark === ":" || mark === "=") {
+      const end = scanValue(text, at + 1);
+      out.push({ key, value: text.slice(at + 1, end) });
+      at = end;
+    } else if (mark === "(") {
+      const close = matchingParen(text, at);
+      const end = text.startsWith("->", close + 1) ? scanValue(text, close + 1) : close + 1;
+      const value = text.slice(at + 1, close);
+      out.push({ key, value: end > close + 1 ? `${value})${text.slice(close + 1, end)}` : value });
+      at = end;
+    } else {
+      out.push({ key, value: "" });
+    }
+  }
+  return out;
+}
+
+function isSeparator(c: number): boolean {
+  return c === 44 || c === 32 || (c >= 9 && c <= 13);
+}
+
+function isKeyEnd(c: number): boolean {
+  return isSeparator(c) || c === 58 || c === 61 || c === 40;
+}
+
+function skipQuoted(text: string, at: number): number {
+  for (at++; at < text.length && text[at] !== '"'; at++) if (text[at] === "\\") at++;
+  return at + 1;
+}
+
+function scanValue(text: string, at: number): number {
+  let depth = 0;
+  for (; at < text.length; at++) {
+    const c = text.charCodeAt(at);
+    if (depth === 0 && isSeparator(c)) return at;
+    if (c === 40 || c === 91) depth++;
+    else if ((c === 41 || c === 93) && --depth < 0) return at;
+    else if (c === 34) at = skipQuoted(text, at) - 1;
+  }
+  return at;
+}
+
+function matchingParen(text: string, at: number): number {
+  let depth = 0;
+  for (; at < text.length; at++) {
+    const c = text[at];
+    if (c === "(") depth++;
+    else if (c === ")" && --depth === 0) return at;
+  }
+  return text.length;
+}
+
+/** An unsigned number of at most `max`; `what` names it in the error. */
+export function number(text: string, what: string, max: number): number {
+  const value = parseUint(text);
+  if (value === undefined) {
+    throw new TextError(max === 0xffffffff ? `invalid numeric format ${text}` : `invalid ${what} "${text}"`);
+  }
+  if (value > max) throw new TextError(`invalid ${what} "${text}"`);
+  return value;
+}
+
+export function u8(text: string, what: string): number {
+  return number(text, what, 0xff);
+}
+export function u16(text: string, what: string): number {
+  return number(text, what, 0xffff);
+}
+export function u32(text: string): number {
+  if (text === "") throw new TextError("missing required numeric argument");
+  const value = parseUint(text);
+  if (value === undefined || value > 0xffffffff) throw new TextError(`invalid numeric format ${text}`);
+  return value;
+}
+export function u64(text: string): bigint {
+  if (text === "") throw new TextError("missing required numeric argument");
+  const value = parseBig(text);
+  if (value === undefined || value >> 64n !== 0n) throw new TextError(`invalid numeric format ${text}`);
+  return value;
+}
+
+/** strtoull with base 0. */
+export function parseBig(text: string): bigint | undefined {
+  if (/^0[xX][0-9a-fA-F]+$/.test(text)) return BigInt(text.toLowerCase());
+  if (/^0[0-7]*$/.test(text)) return BigInt(`0o0${text.slice(1)}`);
+  return /^[1-9][0-9]*$/.test(text) ? BigInt(text) : undefined;
+}
+
+export function port(text: string, c: ParseContext, what = "is not an OpenFlow port"): OfpPort {
+  const value = parsePort(text, c.ports);
+  if (value === undefined) throw new TextError(`${text} ${what}`);
+  return value;
+}
+
+export function showPort(value: OfpPort, c: FormatContext): string {
+  return formatPort(value, c.ports);
+}
+
+export function showTable(table: number, c: FormatContext): string {
+  return c.tables?.nameOf(table) ?? String(table);
+}
+
+/** A table's number or name; 255 only where `all`. */
+export function table(text: string, c: ParseContext, max = 254): number {
+  const value = parseUint(text) ?? c.tables?.numberOf(text);
+  if (value === undefined || value > max) throw new TextError(`unknown table "${text}"`);
+  return value;
+}
+
+export function hexBytes(text: string): Uint8Array {
+  const digits = text.replace(/\./g, "");
+  if (!/^([0-9a-fA-F]{2})*$/.test(digits)) throw new TextError("bad hex digit in `userdata' ");
+  return Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+}
+
+export function dottedHex(bytes: Uint8Array): string {
+  return Array.from(bytes, (b) => b.toString(16).padStart(2, "0")).join(".");
+}
+
+/** 0 prints as "0", as `%#x` does. */
+export function hex(value: number | bigint): string {
+  return value === 0 || value === 0n ? "0" : `0x${value.toString(16)}`;
+}

@@ -1,0 +1,424 @@
+/**
+ * Matches as NXM and OXM type-length-values (nicira-ext "nx_match", OpenFlow 1.2 section A.2.3): one header of 32
+ * bits (class 16, field 7, has-mask 1, length 8; class 0xffff is followed by a 32-bit experimenter), value, mask.
+ * Which field goes with which header comes from the field registry. `version` 0 means NXM. Upstream: nx-match.
+ */
+import {
+  EXPERIMENTER_CLASS,
+  type Field,
+  type FieldHeader,
+  fieldByHeader,
+  fieldByName,
+  getField,
+  getFieldBig,
+  headerFor,
+  isFieldZero,
+  mustField,
+  setField,
+  setFieldBig,
+} from "../flow/fields/index.ts";
+import { VLAN_CFI, W_ETH_TYPE, W_IN_PORT, W_NW, W_PACKET_TYPE, W_REG0, W_VLAN0 } from "../flow/layout.ts";
+import { type Match, makeMatch } from "../flow/match.ts";
+import { setDefaultPacketType } from "../flow/match-text.ts";
+import { prerequisitesMet } from "../flow/normalize.ts";
+import { readTunBytes, setTunMetadata } from "../flow/tun-metadata.ts";
+import { OfpError } from "./errors.ts";
+import { portFromWire, portToWire } from "./ports.ts";
+import { Reader, type Writer } from "./wire.ts";
+
+const NXM_COOKIE_CLASS = 1;
+const NXM_COOKIE_FIELD = 30;
+
+export function ones(bits: number): bigint {
+  return (1n << BigInt(bits)) - 1n;
+}
+
+/** Bytes of the header itself. */
+export function headerBytes(header: FieldHeader): number {
+  return header.oxmClass === EXPERIMENTER_CLASS ? 8 : 4;
+}
+
+/** Writes a header alone, with the length of a whole value (and mask). */
+export function writeHeader(w: Writer, header: FieldHeader, bytes: number, masked: boolean): void {
+  const experimenter = header.oxmClass === EXPERIMENTER_CLASS;
+  const length = (masked ? bytes * 2 : bytes) + (experimenter ? 4 : 0);
+  w.u16(header.oxmClass);
+  w.u8((header.number << 1) | (masked ? 1 : 0));
+  w.u8(length);
+  if (experimenter) w.u32(header.experimenter);
+}
+
+/** The field's header in a version, for encoding; throws nothing: fields without any header are never encoded. */
+export function fieldHeader(field: Field, version: number): FieldHeader | undefined {
+  return headerFor(field, version);
+}
+
+/** What a 32-bit header (64 with an experimenter) says. */
+export interface WireHeader {
+  oxmClass: number;
+  number: number;
+  masked: boolean;
+  /** Bytes after the header. */
+  payload: number;
+  experimenter: number;
+  field: Field | undefined;
+}
+
+/** Reads a header; the caller has checked that 4 bytes are there. Throws `error` when an experimenter is cut off. */
+export function readHeader(r: Reader, error: string): WireHeader {
+  const oxmClass = r.u16();
+  const low = r.u8();
+  let payload = r.u8();
+  let experimenter = 0;
+  if (oxmClass === EXPERIMENTER_CLASS) {
+    if (payload < 4 || r.left < 4) throw new OfpError(error);
+    experimenter = r.u32();
+    payload -= 4;
+  }
+  const number = low >>> 1;
+  const field = fieldByHeader(oxmClass, number, experimenter)?.field;
+  return { oxmClass, number, masked: (low & 1) === 1, payload, experimenter, field };
+}
+
+/** "NXM_OF_IN_PORT" or, unknown, "CLASS:FIELD". */
+export function headerText(h: WireHeader): string {
+  const name = fieldByHeader(h.oxmClass, h.number, h.experimenter)?.header.name;
+  return name ?? `${h.oxmClass}:${h.number}`;
+}
+
+/** What a field's value is on the wire of `version`: ports widen to 32 bits, ip_dscp is stored shifted by its place. */
+function valueToWire(field: Field, value: bigint): bigint {
+  return field.format === "port" && field.bytes === 4 ? BigInt(portToWire(Number(value))) : value;
+}
+
+/** Writes header, value and, unless it is all ones, mask. */
+export function writeField(
+  w: Writer,
+  field: Field,
+  version: number,
+  value: bigint,
+  mask: bigint,
+  bytes = field.bytes,
+): void {
+  const header = headerFor(field, version);
+  if (header === undefined) return;
+  const exact = mask === ones(Math.min(field.bits, bytes * 8)) || mask === ones(bytes * 8);
+  writeHeader(w, header, bytes, !exact);
+  w.big(valueToWire(field, value), bytes);
+  if (!exact) w.big(mask, bytes);
+}
+
+function put(w: Writer, match: Match, field: Field, version: number): void {
+  if (isFieldZero(field, match.mask)) return;
+  const places = field.places;
+  if (places.length === 1 && field.bytes <= 4) {
+    const [, , width] = places[0]!;
+    const value = getField(field, match.flow);
+    const mask = getField(field, match.mask);
+    const exact = mask === (width === 32 ? 0xffffffff : (1 << width) - 1) >>> 0;
+    const header = headerFor(field, version);
+    if (header === undefined) return;
+    writeHeader(w, header, field.bytes, !exact);
+    putNumber(w, value, field.bytes);
+    if (!exact) putNumber(w, mask, field.bytes);
+    return;
+  }
+  writeField(w, field, version, getFieldBig(field, match.flow), getFieldBig(field, match.mask));
+}
+
+function putNumber(w: Writer, value: number, bytes: number): void {
+  if (bytes === 1) w.u8(value);
+  else if (bytes === 2) w.u16(value);
+  else w.u32(value);
+}
+
+function fields(names: string): Field[] {
+  return names.split(" ").flatMap((name) => fieldByName(name) ?? []);
+}
+
+const FIRST = fields("dp_hash recirc_id conj_id");
+const ETHERNET = fields("eth_src eth_dst eth_type");
+const MPLS = fields("mpls_label mpls_tc mpls_bos mpls_ttl");
+const IPV4 = fields("ip_src ip_dst");
+const IPV6 = fields("ipv6_src ipv6_dst");
+const ARP = fields("arp_op arp_spa arp_tpa arp_sha arp_tha");
+const ND = fields("nd_target nd_sll nd_tll nd_reserved nd_options_type");
+const NSH = fields("nsh_flags nsh_ttl nsh_mdtype nsh_np nsh_spi nsh_si nsh_c1 nsh_c2 nsh_c3 nsh_c4");
+const TUNNEL = fields(
+  "tun_id tun_src tun_dst tun_ipv6_src tun_ipv6_dst tun_gbp_id tun_gbp_flags tun_erspan_ver tun_erspan_idx tun_erspan_dir tun_erspan_hwid tun_gtpu_flags tun_gtpu_msgtype tun_flags",
+);
+const CT = fields(
+  "pkt_mark ct_state ct_zone ct_mark ct_label ct_nw_src ct_nw_dst ct_ipv6_src ct_ipv6_dst ct_nw_proto ct_tp_src ct_tp_dst",
+);
+const REGS = fields(Array.from({ length: 32 }, (_, n) => `reg${n}`).join(" "));
+const XREGS = fields(Array.from({ length: 16 }, (_, n) => `xreg${n}`).join(" "));
+const PACKET_TYPE = mustField("packet_type");
+const ACTSET_OUTPUT = mustField("actset_output");
+const IN_PORT = mustField("in_port");
+const IN_PORT_OXM = mustField("in_port_oxm");
+const VLAN_TCI = mustField("vlan_tci");
+const VLAN_VID = mustField("vlan_vid");
+const VLAN_PCP = mustField("vlan_pcp");
+const NW_TOS = mustField("nw_tos");
+const IP_DSCP = mustField("ip_dscp");
+const IP_ECN = mustField("nw_ecn");
+const IP_TTL = mustField("nw_ttl");
+const NW_PROTO = mustField("nw_proto");
+const IP_FRAG = mustField("ip_frag");
+const IPV6_LABEL = mustField("ipv6_label");
+const METADATA = mustField("metadata");
+const TRANSPORT: Readonly<Record<number, Field[]>> = {
+  6: fields("tcp_src tcp_dst tcp_flags"),
+  17: fields("udp_src udp_dst"),
+  132: fields("sctp_src sctp_dst"),
+};
+const ICMP4 = fields("icmp_type icmp_code");
+const ICMP6 = fields("icmpv6_type icmpv6_code");
+
+function putAll(w: Writer, match: Match, list: readonly Field[], version: number): void {
+  for (const field of list) put(w, match, field, version);
+}
+
+/** Appends the match's fields, unpadded. `cookie` is Nicira's pseudo-field, NXM only. */
+export function writeMatch(
+  w: Writer,
+  match: Match,
+  version: number,
+  cookie?: { value: bigint; mask: bigint },
+): void {
+  const { flow, mask } = match;
+  putAll(w, match, FIRST, version);
+  if (mask[W_IN_PORT] !== 0) {
+    if (version >= 2) {
+      writeHeader(w, headerFor(IN_PORT_OXM, Math.max(version, 3))!, 4, false);
+      w.u32(portToWire(flow[W_IN_PORT]!));
+    } else {
+      writeHeader(w, headerFor(IN_PORT, 0)!, 2, false);
+      w.u16(flow[W_IN_PORT]!);
+    }
+  }
+  if (!isFieldZero(ACTSET_OUTPUT, mask)) {
+    writeField(w, ACTSET_OUTPUT, version, getFieldBig(ACTSET_OUTPUT, flow), 0xffffffffn);
+  }
+  if (flow[W_PACKET_TYPE] !== 0) put(w, match, PACKET_TYPE, version);
+  putAll(w, match, ETHERNET, version);
+  if (version >= 3) putVlanOxm(w, match, version);
+  else put(w, match, VLAN_TCI, version);
+  putAll(w, match, MPLS, version);
+  const type = (mask[W_ETH_TYPE]! & 0xffff) === 0xffff ? flow[W_ETH_TYPE]! & 0xffff : 0;
+  if (type === 0x0800) {
+    putAll(w, match, IPV4, version);
+    putIp(w, match, version, 1, ICMP4);
+  } else if (type === 0x86dd) {
+    putAll(w, match, IPV6, version);
+    putIp(w, match, version, 58, ICMP6);
+    put(w, match, IPV6_LABEL, version);
+    if ((flow[W_NW]! & 0xff) === 58) putAll(w, match, ND, version);
+  } else if (type === 0x0806 || type === 0x8035) {
+    putAll(w, match, ARP, version);
+  } else if (type === 0x894f) {
+    putAll(w, match, NSH, version);
+  }
+  putAll(w, match, TUNNEL, version);
+  if (match.tunMetadata !== undefined) {
+    for (const slot of match.tunMetadata) putTunMetadata(w, match, slot, version);
+  }
+  if (version >= 6) putAll(w, match, XREGS, version);
+  else for (let n = 0; n < 32; n++) if (mask[W_REG0 + n] !== 0) put(w, match, REGS[n]!, version);
+  putAll(w, match, CT, version);
+  put(w, match, METADATA, version);
+  if (cookie !== undefined && cookie.mask !== 0n) {
+    const exact = cookie.mask === 0xffff_ffff_ffff_ffffn;
+    w.u16(NXM_COOKIE_CLASS);
+    w.u8((NXM_COOKIE_FIELD << 1) | (exact ? 0 : 1));
+    w.u8(exact ? 8 : 16);
+    w.u64(cookie.value & cookie.mask);
+    if (!exact) w.u64(cookie.mask);
+  }
+}
+
+function putVlanOxm(w: Writer, match: Match, version: number): void {
+  const mask = match.mask[W_VLAN0]! & 0x1fff;
+  const value = match.flow[W_VLAN0]! & 0x1fff;
+  if (mask !== 0) {
+    writeHeader(w, headerFor(VLAN_VID, version)!, 2, mask !== 0x1fff);
+    w.u16(value);
+    if (mask !== 0x1fff) w.u16(mask);
+  }
+  if (value !== 0 && (match.mask[W_VLAN0]! & 0xe000) !== 0) {
+    writeHeader(w, headerFor(VLAN_PCP, version)!, 1, false);
+    w.u8((match.flow[W_VLAN0]! >>> 13) & 7);
+  }
+}
+
+function putIp(w: Writer, match: Match, version: number, icmp: number, icmpFields: readonly Field[]): void {
+  const { flow, mask } = match;
+  const nw = mask[W_NW]!;
+  if (nw === 0) return;
+  put(w, match, IP_FRAG, version);
+  if (((nw >>> 8) & 0xfc) !== 0) {
+    if (version >= 2) {
+      writeHeader(w, headerFor(IP_DSCP, Math.max(version, 3))!, 1, false);
+      w.u8((flow[W_NW]! >>> 10) & 0x3f);
+    } else {
+      writeHeader(w, headerFor(NW_TOS, 0)!, 1, false);
+      w.u8((flow[W_NW]! >>> 8) & 0xfc);
+    }
+  }
+  put(w, match, IP_ECN, version);
+  put(w, match, IP_TTL, version);
+  put(w, match, NW_PROTO, version);
+  if ((nw & 0xff) !== 0xff) return;
+  const proto = flow[W_NW]! & 0xff;
+  const transport = proto === icmp ? icmpFields : TRANSPORT[proto];
+  if (transport !== undefined) putAll(w, match, transport, version);
+}
+
+function putTunMetadata(
+  w: Writer,
+  match: Match,
+  slot: { field: Field; offset: number; bytes: number },
+  version: number,
+): void {
+  const value = readTunBytes(match.flow, slot.offset, slot.bytes);
+  const mask = readTunBytes(match.mask, slot.offset, slot.bytes);
+  writeField(w, slot.field, version, value, mask, slot.bytes);
+}
+
+/**
+ * Reads `length` bytes of TLVs. Throws OfpError: OFPBMC_* or NXBRC_NXM_INVALID. With `loose`, unknown fields are
+ * skipped and prerequisites not asked for.
+ */
+export function readMatch(
+  r: Reader,
+  length: number,
+  options: { loose?: boolean; cookie?: { value: bigint; mask: bigint }; prerequisites?: boolean } = {},
+): Match {
+  const match = makeMatch();
+  const body = r.sub(length);
+  while (body.left > 0) {
+    if (body.left < 4)
+      throw new OfpError("OFPBMC_BAD_LEN", "encountered partial (%d-byte) OXM entry", "nx_match");
+    const header = readHeader(body, "OFPBMC_BAD_LEN");
+    const bytes = header.masked ? header.payload / 2 : header.payload;
+    if (header.masked && header.payload % 2 !== 0) {
+      throw new OfpError(
+        "OFPBMC_BAD_LEN",
+        `OXM header ${headerText(header)} has invalid payload length`,
+        "nx_match",
+      );
+    }
+    if (body.left < header.payload) {
+      throw new OfpError(
+        "OFPBMC_BAD_LEN",
+        `OXM entry ${headerText(header)} has payload length ${header.payload} but only ${body.left} bytes left in OXM`,
+        "nx_match",
+      );
+    }
+    if (
+      options.cookie !== undefined &&
+      header.oxmClass === NXM_COOKIE_CLASS &&
+      header.number === NXM_COOKIE_FIELD
+    ) {
+      if (bytes !== 8) throw new OfpError("OFPBMC_BAD_LEN");
+      options.cookie.value = body.u64();
+      options.cookie.mask = header.masked ? body.u64() : 0xffff_ffff_ffff_ffffn;
+      continue;
+    }
+    const field = header.field;
+    if (field === undefined) {
+      if (options.loose) {
+        body.skip(header.payload);
+        continue;
+      }
+      throw new OfpError("OFPBMC_BAD_FIELD");
+    }
+    if (field.isTunMetadata ? bytes === 0 || bytes > field.bytes : bytes !== field.bytes) {
+      throw new OfpError("OFPBMC_BAD_LEN");
+    }
+    takeField(body, match, field, bytes, header.masked, options);
+  }
+  setDefaultPacketType(match);
+  return match;
+}
+
+function takeField(
+  body: Reader,
+  match: Match,
+  field: Field,
+  bytes: number,
+  masked: boolean,
+  options: { loose?: boolean; prerequisites?: boolean },
+): void {
+  let value = body.big(bytes);
+  const full = field.isTunMetadata
+    ? ones(bytes * 8)
+    : ones(field.bits === 12 && field === VLAN_VID ? 13 : field.bits);
+  let mask = full;
+  if (masked) {
+    mask = body.big(bytes);
+    if (mask === ones(bytes * 8)) mask = full;
+    else if (!field.maskable && mask !== full) throw new OfpError("OFPBMC_BAD_MASK");
+  }
+  if (field.format === "port" && field.bytes === 4) {
+    value = BigInt(portFromWire(Number(value), "OFPBMC_BAD_VALUE"));
+  }
+  if ((value & ~ones(bytes * 8 > field.bits && !field.isTunMetadata ? widthOf(field) : bytes * 8)) !== 0n) {
+    throw new OfpError("OFPBMC_BAD_VALUE");
+  }
+  if ((value & ~mask) !== 0n) {
+    throw new OfpError(
+      "OFPBMC_BAD_WILDCARDS",
+      "Rejecting NXM/OXM entry with 1-bits in value for bits wildcarded by the mask.",
+      "nx_match",
+    );
+  }
+  mask &= full | ones(widthOf(field));
+  if (!options.loose && options.prerequisites !== false && !prerequisitesMet(field, match.flow, match.mask)) {
+    throw new OfpError("OFPBMC_BAD_PREREQ");
+  }
+  if (field.isTunMetadata) {
+    if (match.tunMetadata?.some((slot) => slot.field === field)) throw new OfpError("OFPBMC_DUP_FIELD");
+    if (!setTunMetadata(match, field, bytes, value, mask)) throw new OfpError("OFPBMC_BAD_FIELD");
+    return;
+  }
+  if (field === VLAN_PCP) {
+    if ((match.mask[W_VLAN0]! & 0xe000) !== 0) throw new OfpError("OFPBMC_DUP_FIELD");
+  } else if (!isFieldZero(field, match.mask)) throw new OfpError("OFPBMC_DUP_FIELD");
+  setMatchField(match, field, value, mask);
+}
+
+function widthOf(field: Field): number {
+  return field.places.reduce((sum, place) => sum + place[2], 0);
+}
+
+/** Sets a field as matches do: a VLAN priority implies a tag. */
+export function setMatchField(match: Match, field: Field, value: bigint, mask: bigint): void {
+  const places = field.places;
+  if (places.length === 1) {
+    setField(field, match.mask, Number(BigInt.asIntN(32, mask)));
+    setField(field, match.flow, Number(BigInt.asIntN(32, value & mask)));
+  } else {
+    setFieldBig(field, match.mask, mask);
+    setFieldBig(field, match.flow, value & mask);
+  }
+  if (field === VLAN_PCP) {
+    match.mask[W_VLAN0]! |= VLAN_CFI;
+    match.flow[W_VLAN0]! |= VLAN_CFI;
+  }
+}
+
+/** OpenFlow 1.2+ `struct ofp_match`: type 1, length, TLVs, padded to 8. */
+export function writeOxmMatch(w: Writer, match: Match, version: number): void {
+  const start = w.pos;
+  w.u16(1);
+  w.u16(0);
+  writeMatch(w, match, version);
+  w.setU16(start + 2, w.pos - start);
+  w.pad(start);
+}
+
+/** Bytes → match, from TLVs alone. */
+export function matchFromTlvs(bytes: Uint8Array, loose = false): Match {
+  return readMatch(new Reader(bytes), bytes.length, { loose });
+}
