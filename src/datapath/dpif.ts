@@ -9,6 +9,8 @@ import type { Flow } from "../flow/layout.ts";
 import type { Netdev } from "../netdev/netdev.ts";
 import type { Packet } from "./packet.ts";
 
+export { wireBytes } from "./wire.ts";
+
 export type OdpPort = number;
 
 /** Names a flow while it is installed: an index with a generation; never reused while anybody may hold it. */
@@ -32,7 +34,7 @@ export interface Upcall {
   kind: typeof UPCALL_MISS | typeof UPCALL_ACTION;
   /** The datapath key, FLOW_DP_WORDS words. Valid during the call only. */
   key: Flow;
-  /** Valid during the call only; copy what must live on. */
+  /** Valid during the call only; what must live on, or goes to a controller, is taken by {@link wireBytes}. */
   packet: Packet;
   /** Operand of ODP_USERSPACE. */
   userdata: number;

@@ -2,6 +2,7 @@
  * All OpenFlow connections of a bridge (upstream: `connmgr.c`): controllers that we connect to or that connect to us,
  * ovs-ofctl on BR.mgmt, snoopers on BR.snoop; roles among them; who hears of what; and what happens when there is nobody.
  */
+import { wireBytes } from "../../datapath/dpif.ts";
 import type { Packet } from "../../datapath/packet.ts";
 import { FLOW_DP_WORDS, type Flow, W_IN_PORT, W_METADATA_HI, W_REG0 } from "../../flow/layout.ts";
 import { makeMatch } from "../../flow/match.ts";
@@ -9,7 +10,7 @@ import type { Clock, Timer } from "../../lib/clock.ts";
 import type { Stream, StreamFactory, StreamServer } from "../../lib/stream.ts";
 import { OFP_NO_BUFFER, OFPUTIL_FF_SEND_FLOW_REM, type PhyPort } from "../../openflow/messages.ts";
 import type { FlowEvents } from "../flow-mods.ts";
-import type { Ofproto } from "../ofproto.ts";
+import { OFPR_EXPLICIT_MISS, type Ofproto } from "../ofproto.ts";
 import type { Rule } from "../rule.ts";
 import type { ControllerConfig, ControllerStatus, OfprotoOptions } from "../types.ts";
 import type { ControllerUserdata } from "../userdata.ts";
@@ -19,6 +20,8 @@ import { Controller } from "./controller.ts";
 
 /** Wire versions 1 to 6 as a bit map: what Bridge.protocols empty means. */
 const ALL_VERSIONS = 0b1111110;
+
+const OFPR_NO_MATCH = 0;
 
 const VERSIONS: Readonly<Record<string, number>> = {
   OpenFlow10: 1,
@@ -245,7 +248,7 @@ export class ConnectionManager implements FlowEvents {
   }
 
   packetIn(data: ControllerUserdata, packet: Packet, key: Flow): void {
-    const bytes = packet.data.slice(packet.offset, packet.offset + packet.length);
+    const bytes = wireBytes(packet);
     const match = makeMatch();
     match.mask[W_IN_PORT] = -1;
     match.flow[W_IN_PORT] = data.flow[W_IN_PORT]!;
@@ -261,17 +264,12 @@ export class ConnectionManager implements FlowEvents {
       match.mask[word] = -1;
       match.flow[word] = key[word]!;
     }
+    const reason = data.reason === OFPR_EXPLICIT_MISS ? OFPR_NO_MATCH : data.reason;
     for (const connection of this.connections) {
-      if (connection.controllerId !== data.controllerId || !connection.wants("packetIn", data.reason))
-        continue;
-      const limit =
-        data.reason === 0 && connection.kind === "primary"
-          ? Math.max(connection.missSendLen, 0)
-          : data.maxLen;
-      void limit;
+      if (connection.controllerId !== data.controllerId || !connection.wants("packetIn", reason)) continue;
       connection.notify({
         type: "packet-in",
-        reason: data.reason,
+        reason,
         table: data.tableId,
         cookie: data.cookie,
         match,
