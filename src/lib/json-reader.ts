@@ -46,9 +46,6 @@ class Reader {
   }
 
   document(): Json {
-    const first = this.#peek();
-    if (first !== "{" && first !== "[")
-      throw new Stop("syntax error at beginning of input", this.#tokenEnd());
     const value = this.#value();
     if (this.#peek() !== "") throw new Stop("trailing garbage at end of input", this.#at);
     return value;
@@ -138,7 +135,10 @@ class Reader {
 
   #keyword(): Json {
     const match = /^[a-zA-Z]+/.exec(this.#text.slice(this.#at, this.#at + 32));
-    if (match === null) return this.#fail("syntax error expecting value");
+    if (match === null)
+      return this.#fail(
+        this.#depth === 0 ? "syntax error at beginning of input" : "syntax error expecting value",
+      );
     const word = match[0];
     const end = this.#at + word.length;
     if (word !== "true" && word !== "false" && word !== "null")
@@ -157,7 +157,7 @@ class Reader {
       throw new Stop(message, at);
     };
     if (/^-?0\d/.test(source)) bad("leading zeros not allowed");
-    if (/^-?(?!\d)/.test(source)) bad("'-' must be followed by digit");
+    if (/^-(?!\d)/.test(source)) bad("'-' must be followed by digit");
     if (/^-?\d+\.(?!\d)/.test(source)) bad("decimal point must be followed by digit");
     if (/[eE][-+]?$/.test(source)) bad("exponent must contain at least one digit");
     if (!/^-?\d+(\.\d+)?([eE][-+]?\d+)?$/.test(source)) bad("syntax error in number");

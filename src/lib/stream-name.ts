@@ -67,6 +67,7 @@ function unbracket(host: string): string | undefined {
 function splitAddress(text: string): { host: string; port: string } | undefined {
   const bracket = /^\[([^\]]*)\](?::(.*))?$/.exec(text);
   if (bracket !== null) return { host: bracket[1]!, port: bracket[2] ?? "" };
+  if (text.startsWith("[")) return undefined;
   const colons = text.split(":").length - 1;
   if (colons > 1) return { host: text, port: "" };
   const [host, port] = text.split(":");

@@ -43,8 +43,9 @@ export async function connectTls(
     } finally {
       socket.destroy();
     }
-    // Trust starts with a connection that has been checked.
-    return connectTls(name, target, config, clock, timeoutMs);
+    // Trust starts with a connection that has been checked: the next one. A session makes it; a client without --retry
+    // ends here, as the original's does.
+    throw osError("EPROTO");
   }
   return new SocketStream(socket, name, "ssl");
 }
