@@ -212,7 +212,11 @@ export class Model {
     const { uuid } = port.bridge;
     const ports = this.context.txn.read("Bridge", uuid, "ports").keys as readonly string[];
     this.context.set("Bridge", uuid, "ports", refSet(ports.filter((ref) => ref !== port.uuid)));
-    for (const iface of port.interfaces) this.interfaces.delete(iface.name);
+    for (const iface of port.interfaces) {
+      this.context.txn.deleteRow("Interface", iface.uuid);
+      this.interfaces.delete(iface.name);
+    }
+    this.context.txn.deleteRow("Port", port.uuid);
     this.ports.delete(port.name);
     port.bridge.ports.delete(port);
   }
@@ -228,6 +232,7 @@ export class Model {
         "bridges",
         refSet(refs.filter((ref) => ref !== bridge.uuid)),
       );
+      this.context.txn.deleteRow("Bridge", bridge.uuid);
     } else bridge.parent.children.delete(bridge);
     this.bridges.delete(bridge.name);
   }

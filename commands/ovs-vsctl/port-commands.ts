@@ -60,6 +60,7 @@ function addPort(call: CtlCall, context: CtlContext, wanted: NewPort): void {
   }
   model.checkConflicts(name, `cannot create a port named ${name}`);
   for (const iface of wanted.interfaces) {
+    if (iface === "") throw new Fatal("interface name must not be empty string");
     model.checkConflicts(iface, `cannot create an interface named ${iface}`);
   }
   const bridge = model.bridge(wanted.bridge);
@@ -69,7 +70,7 @@ function addPort(call: CtlCall, context: CtlContext, wanted: NewPort): void {
   txn.write("Port", uuid, "interfaces", refSet(rows));
   if (wanted.fakeInterface) txn.write("Port", uuid, "bond_fake_iface", scalar(true));
   if (bridge.parent !== undefined) txn.write("Port", uuid, "tag", scalar(bridge.vlan));
-  for (const setting of wanted.settings) setColumn(context, "Port", uuid, setting, true);
+  for (const setting of wanted.settings) setColumn(context, "Port", uuid, setting);
   model.linkPort(bridge, uuid);
   const port = model.addPort(name, uuid, bridge);
   wanted.interfaces.forEach((iface, i) => {
@@ -149,6 +150,7 @@ const addBondIface: CtlCommand = {
   prepare,
   run(call, context) {
     const [bond, name] = call.args as [string, string];
+    if (name === "") throw new Fatal("interface name must not be empty string");
     const model = Model.of(context);
     const port = model.port(bond);
     if (call.options.has("--may-exist")) {
@@ -191,6 +193,7 @@ const delBondIface: CtlCommand = {
     const { uuid } = iface.port;
     const refs = context.txn.read("Port", uuid, "interfaces").keys as readonly string[];
     context.set("Port", uuid, "interfaces", refSet(refs.filter((ref) => ref !== iface.uuid)));
+    context.txn.deleteRow("Interface", iface.uuid);
     iface.port.interfaces.delete(iface);
     model.interfaces.delete(name);
   },

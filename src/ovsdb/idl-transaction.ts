@@ -113,6 +113,11 @@ export class IdlTransaction {
     return this.#host.table(tableName)?.rows.has(uuid) ?? false;
   }
 
+  /** Made by this transaction. */
+  isNew(uuid: string): boolean {
+    return this.#rows.get(uuid)?.inserted === true;
+  }
+
   /** The rows as they will be: those of the replica in order of UUID, then new ones in order of their making. */
   *uuids(tableName: string): IterableIterator<string> {
     const table = this.#host.table(tableName);

@@ -62,8 +62,10 @@ function recordOf(context: CtlContext, call: CtlCall): { table: string; uuid: st
   return { table, uuid: findRecord(context, table, call.args[1]!, !call.options.has("--if-exists")) };
 }
 
-function checkMutable(table: string, column: Column): void {
-  if (!column.mutable) throw new Fatal(`cannot modify read-only column ${column.name} in table ${table}`);
+/** A row that is only just being made has no columns that are set for ever yet. */
+function checkMutable(context: CtlContext, table: string, uuid: string, column: Column): void {
+  if (!column.mutable && !context.txn.isNew(uuid))
+    throw new Fatal(`cannot modify read-only column ${column.name} in table ${table}`);
 }
 
 // get
@@ -231,16 +233,10 @@ function compare(operator: string, have: Datum, want: Datum): boolean {
 // set, add, remove, clear
 
 /** `COLUMN[:KEY]=VALUE`, as `set`, `create` and the port commands take it. */
-export function setColumn(
-  context: CtlContext,
-  table: string,
-  uuid: string,
-  text: string,
-  anew = false,
-): void {
+export function setColumn(context: CtlContext, table: string, uuid: string, text: string): void {
   const { column: name, key, value } = parseArgument(text, SET_OPERATORS);
   const column = context.schema.findColumn(table, name);
-  if (!anew) checkMutable(table, column);
+  checkMutable(context, table, uuid, column);
   const { type } = column;
   const names = context.names(type);
   if (key === undefined) {
@@ -293,7 +289,7 @@ const add: CtlCommand = {
     const { table, uuid } = recordOf(context, call);
     if (uuid === undefined) return;
     const column = context.schema.findColumn(table, call.args[2]!);
-    checkMutable(table, column);
+    checkMutable(context, table, uuid, column);
     const { type } = column;
     const typed: ColumnType = { ...type, min: 1, max: ANY };
     let datum = context.txn.read(table, uuid, column.name);
@@ -322,7 +318,7 @@ const remove: CtlCommand = {
     const { table, uuid } = recordOf(context, call);
     if (uuid === undefined) return;
     const column = context.schema.findColumn(table, call.args[2]!);
-    checkMutable(table, column);
+    checkMutable(context, table, uuid, column);
     const { type } = column;
     let datum = context.txn.read(table, uuid, column.name);
     for (const arg of call.args.slice(3)) datum = subtractDatums(datum, removed(context, type, arg));
@@ -367,7 +363,7 @@ const clear: CtlCommand = {
     if (uuid === undefined) return;
     for (const arg of call.args.slice(2)) {
       const column = context.schema.findColumn(table, arg);
-      checkMutable(table, column);
+      checkMutable(context, table, uuid, column);
       if (column.type.min > 0) {
         throw new Fatal(
           `"clear" operation cannot be applied to column ${column.name} of table ${table}, which is not allowed to be empty`,
@@ -403,7 +399,7 @@ const create: CtlCommand = {
       const named = context.nameCreated(id, !context.schema.isRoot(table));
       uuid = context.txn.insertRow(table, named.uuid, named.real);
     }
-    for (const arg of call.args.slice(1)) setColumn(context, table, uuid, arg, true);
+    for (const arg of call.args.slice(1)) setColumn(context, table, uuid, arg);
     call.note = uuid;
     call.output = `${uuid}\n`;
   },

@@ -57,7 +57,8 @@ function parseFilters(text: string | undefined, schema: CtlSchema): Filters {
       .slice(open + 1, close)
       .split("|")
       .filter((word) => word !== "");
-    filters.set(schema.findTable(rule.slice(0, open)), words);
+    const table = schema.findTable(rule.slice(0, open));
+    filters.set(table, [...(filters.get(table) ?? []), ...words]);
   }
   return filters;
 }
