@@ -43,6 +43,9 @@ export type * from "./types.ts";
 
 const TCP_FIN_OR_RST = 0x005;
 
+/** Inside the switch: a table's own miss handling sent the packet; controllers are told no_match. */
+export const OFPR_EXPLICIT_MISS = 7;
+
 const OFPPR_ADD = 0;
 const OFPPR_DELETE = 1;
 const OFPPR_MODIFY = 2;
@@ -474,7 +477,7 @@ export class Ofproto {
       type: "controller",
       maxLen: 0xffff,
       controllerId: 0,
-      reason: 0,
+      reason: OFPR_EXPLICIT_MISS,
       meterId: 0,
       pause: false,
       userdata: new Uint8Array(),
@@ -538,7 +541,8 @@ export class Ofproto {
   /** A copy that some megaflow's action handed up. `key` is the packet's datapath key. */
   sendPacketIn(data: ControllerUserdata, packet: Packet, key: Flow): void {
     const port = this.portsByOfp.get(data.flow[W_IN_PORT]!);
-    if (data.reason === 0 && port !== undefined && (port.config & OFPPC_NO_PACKET_IN) !== 0) return;
+    if (data.reason === OFPR_EXPLICIT_MISS && port !== undefined && (port.config & OFPPC_NO_PACKET_IN) !== 0)
+      return;
     this.connections.packetIn(data, packet, key);
   }
 

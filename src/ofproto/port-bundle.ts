@@ -88,20 +88,22 @@ export class PortBundle {
       case "native-tagged":
       case "native-untagged":
         if (vlan === this.tag) return true;
+        // Untagged would mean the native VLAN.
+        if (vlan === 0) return false;
     }
     return this.trunks === undefined || this.trunks.has(vlan);
   }
 
-  /** The tag that a packet in `vlan` carries on the way out, 0 for none. */
-  outputVid(vlan: number): number {
+  /** Packets of `vlan` leave without the tag that names it. */
+  strips(vlan: number): boolean {
     switch (this.config.vlanMode) {
       case "access":
       case "dot1q-tunnel":
-        return 0;
+        return true;
       case "native-untagged":
-        return vlan === this.tag ? 0 : vlan;
+        return vlan === this.tag;
       default:
-        return vlan;
+        return false;
     }
   }
 }

@@ -79,6 +79,8 @@ export class XlateContext {
   readonly odp = new OdpActionBuilder();
 
   ofproto!: Ofproto;
+  /** The bridge that translation began in. */
+  first!: Ofproto;
   rule: Rule | undefined = undefined;
   tableId = 0;
   depth = 0;
@@ -112,6 +114,7 @@ export class XlateContext {
   /** Expects `flow` filled in; everything else is made fresh. */
   begin(ofproto: Ofproto, nowMs: number, sideEffects: boolean, packetLength: number): void {
     this.ofproto = ofproto;
+    this.first = ofproto;
     this.nowMs = nowMs;
     this.sideEffects = sideEffects;
     this.packetLength = packetLength;

@@ -146,12 +146,13 @@ function outputNormal(ctx: XlateContext, bundle: PortBundle, outer: number, inne
   const port = bundle.ports[0];
   if (port === undefined) return;
   const { flow } = ctx;
-  const vid = bundle.outputVid(outer & VID);
   const pcp = outer & PCP;
   let tag: number;
   let next = inner;
-  if (vid !== 0) tag = (outer & ~(VID | VLAN_CFI)) | VLAN_CFI | vid;
-  else if (bundle.config.vlanMode === "dot1q-tunnel" || isTagged(inner)) {
+  if (!bundle.strips(outer & VID)) {
+    // VLAN 0 with a priority keeps its tag.
+    tag = (outer & (VID | PCP)) === 0 ? 0 : outer | VLAN_CFI;
+  } else if (isTagged(inner)) {
     tag = inner;
     next = 0;
   } else {
@@ -160,7 +161,6 @@ function outputNormal(ctx: XlateContext, bundle: PortBundle, outer: number, inne
     tag = keep ? (ETH_TYPE_VLAN_8021Q << 16) | VLAN_CFI | pcp : 0;
     next = 0;
   }
-  if ((tag & (VID | PCP | VLAN_CFI)) === 0) tag = 0;
   const old0 = flow[W_VLAN0]!;
   const old1 = flow[W_VLAN1]!;
   const inPort = flow[W_IN_PORT]!;

@@ -16,7 +16,6 @@ import type { XlateContext } from "./context.ts";
 import { xlateNormal } from "./normal.ts";
 import { xlateTable } from "./table.ts";
 
-const OFPR_NO_MATCH = 0;
 const OFPR_ACTION = 1;
 const OFPR_ACTION_SET = 3;
 const OFPR_PACKET_OUT = 5;
@@ -53,7 +52,7 @@ export function xlateOutput(ctx: XlateContext, port: number, maxLen: number, may
 function defaultReason(ctx: XlateContext): number {
   if (ctx.inPacketOut) return OFPR_PACKET_OUT;
   if (ctx.inActionSet) return OFPR_ACTION_SET;
-  return ctx.rule?.hidden === true ? OFPR_NO_MATCH : OFPR_ACTION;
+  return OFPR_ACTION;
 }
 
 /** Every port but the input, and those with a bit of `without` in their configuration. */
@@ -174,5 +173,3 @@ export function xlateController(
   });
   ctx.odp.emit(ODP_USERSPACE, index);
 }
-
-export const REASON_NO_MATCH = OFPR_NO_MATCH;

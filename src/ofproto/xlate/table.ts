@@ -88,7 +88,9 @@ export function reportRule(ctx: XlateContext, rule: Rule | undefined, tableId: n
     return;
   }
   let text = `${number}. `;
-  if (rule === ctx.ofproto.missRules.controller) text += "No match.";
+  const { missRules } = ctx.first;
+  if (rule === missRules.silent) text += "No match.";
+  else if (rule === missRules.controller) text += 'No match, and a "packet-in" is called for.';
   else {
     const match = formatMatch(rule.match, { ports: undefined });
     text += match === "" ? "" : `${match}, `;
