@@ -99,9 +99,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   unlock: { needs: "server", min: 1, max: 1, usage: "[SERVER] LOCK", run: lockCommand("unlock") },
 };
 
-export function main(args: string[], program: string): Promise<number> {
+export async function main(args: string[], program: string): Promise<number> {
   const platform = realPlatform();
-  return runApplet(platform, program, async () => {
+  const status = await runApplet(platform, program, async () => {
     try {
       return await run(platform, program, args);
     } catch (error) {
@@ -109,6 +109,8 @@ export function main(args: string[], program: string): Promise<number> {
       throw error;
     }
   });
+  // A connection may still be open.
+  return platform.exit(status);
 }
 
 async function run(platform: Platform, program: string, args: string[]): Promise<number> {
@@ -170,7 +172,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   const client = await prepare(platform, program, name, command, words);
   const status = await command.run({ ...client, style, ...settings, daemon: daemonGroup.values });
   client.rpc?.close();
-  return platform.exit(status);
+  return status;
 }
 
 function defaultServer(platform: Platform): string {

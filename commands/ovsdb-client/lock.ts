@@ -27,7 +27,8 @@ async function run(client: Client, method: Method): Promise<number> {
       printLine(received.params);
       return;
     }
-    printLine(received.type === "reply" ? received.result : received.error);
+    // A refusal is not shown, as in the original.
+    if (received.type === "reply") printLine(received.result);
     if (first) background.ready();
     first = false;
   };

@@ -62,7 +62,7 @@ async function run(
   }
   const background = await goBackground(client);
   if (typeof background === "number") return background;
-  const view = new View(client, background, watched, isAll, version);
+  const view = new View(client, background, watched, watched.size > 1, version);
   return view.follow(requests, lastId, condition !== undefined);
 }
 
@@ -116,7 +116,7 @@ class View {
   readonly #client: Client;
   readonly #background: Background;
   readonly #watched: ReadonlyMap<string, Watched>;
-  readonly #isAll: boolean;
+  readonly #captions: boolean;
   readonly #version: Version;
   readonly #printer: TablePrinter;
 
@@ -124,13 +124,13 @@ class View {
     client: Client,
     background: Background,
     watched: ReadonlyMap<string, Watched>,
-    isAll: boolean,
+    captions: boolean,
     version: Version,
   ) {
     this.#client = client;
     this.#background = background;
     this.#watched = watched;
-    this.#isAll = isAll;
+    this.#captions = captions;
     this.#version = version;
     this.#printer = new TablePrinter(client.style);
   }
@@ -224,7 +224,7 @@ class View {
       const table = {
         headings,
         rows: cells,
-        ...(this.#isAll ? { caption: name } : {}),
+        ...(this.#captions ? { caption: name } : {}),
         ...(this.#client.timestamp ? { timestamp: this.#now() } : {}),
       };
       this.#background.print(this.#printer.format(table));
