@@ -188,11 +188,8 @@ async function prepare(
   words: string[],
 ): Promise<Omit<Client, "style" | "force" | "timestamp" | "daemon">> {
   let server = defaultServer(platform);
-  const isServer = (word: string): boolean =>
-    word.split(",").every((part) => isActive(part) || isPassive(part));
-  const withDatabase = command.max + (command.needs === "database" ? 1 : 0);
-  if (words.length > command.min && (isServer(words[0]!) || words.length > withDatabase))
-    server = words.shift()!;
+  const isServer = (word: string): boolean => command.needs === "name" || /^[a-z]+:/.test(word);
+  if (words.length > command.min && isServer(words[0]!)) server = words.shift()!;
   const client = {
     platform,
     program,
@@ -205,10 +202,11 @@ async function prepare(
     if (words.length < command.min || words.length > command.max) throw badSyntax(name);
     return client;
   }
-  if (command.needs === "server" && (words.length < command.min || words.length > command.max))
-    throw badSyntax(name);
   client.rpc = await connect(platform, server);
-  if (command.needs !== "database") return client;
+  if (command.needs === "server") {
+    if (words.length < command.min || words.length > command.max) throw badSyntax(name);
+    return client;
+  }
   const known = (await client.rpc.transact("list_dbs", []).catch(transactionError)) as readonly string[];
   if (words.length > command.min && known.includes(words[0]!)) client.database = words.shift()!;
   else if (known.includes("Open_vSwitch")) client.database = "Open_vSwitch";
