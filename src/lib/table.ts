@@ -165,8 +165,15 @@ function formatTable(table: Table, style: TableStyle): string {
     if (limit > 0) width = Math.min(width, limit);
     return style.headings ? Math.max(width, byteLength(heading)) : width;
   });
-  const line = (cells: readonly string[]): string =>
-    `${cells.map((cell, x) => fit(cell, widths[x]!, x + 1 < cells.length)).join(" ")}\n`;
+  // Empty cells at the end of a line leave no spaces.
+  const line = (cells: readonly string[]): string => {
+    let last = cells.length - 1;
+    while (last > 0 && cells[last] === "") last--;
+    return `${cells
+      .slice(0, last + 1)
+      .map((cell, x) => fit(cell, widths[x]!, x < last))
+      .join(" ")}\n`;
+  };
   let text = captionLine(table);
   if (style.headings) text += line(table.headings) + line(widths.map((width) => "-".repeat(width)));
   for (const row of rows) text += line(row);
