@@ -1,0 +1,201 @@
+/** Real packets through the compiled executable: ping, TCP with offloads on and off, VLANs, counters. */
+import { spawnSync } from "node:child_process";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { cannotRun, World } from "./world.ts";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
+const skip = cannotRun("ping");
+const noIperf = skip || cannotRun("iperf3", "ethtool");
+
+/** Two hosts and one userspace bridge between them; `body` runs in it. */
+async function withSwitch(body: (world: World) => Promise<void> | void): Promise<void> {
+  const world = new World();
+  try {
+    world.startUp();
+    world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev");
+    world.host("ha", "10.1.1.1/24");
+    world.host("hb", "10.1.1.2/24");
+    world.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");
+    await body(world);
+  } catch (error) {
+    console.error(world.log());
+    throw error;
+  } finally {
+    await world.close();
+  }
+}
+
+t.test("ping, learning, counters", { skip }, async (t) => {
+  await withSwitch(async (world) => {
+    world.ping("ha", "10.1.1.2");
+    const fdb = world.appctl("fdb/show", "br0");
+    for (const [host, port] of [
+      ["ha", 1],
+      ["hb", 2],
+    ] as const)
+      t.match(
+        fdb,
+        new RegExp(`^ +${port} +0 +${world.mac(host)} `, "m"),
+        `${host} is learned on port ${port}`,
+      );
+    t.match(world.ofctl("dump-flows", "br0"), /n_packets=[1-9]\d*, .*actions=NORMAL/);
+    world.appctl("fdb/flush", "br0");
+    t.equal(world.appctl("fdb/show", "br0").trim().split("\n").length, 1, "flushed");
+
+    // Every packet is counted once: by the flow it matched, and by its ports.
+    world.inside("ha", "ip", "neigh", "replace", "10.1.1.2", "lladdr", world.mac("hb"), "dev", "eth0");
+    world.inside("hb", "ip", "neigh", "replace", "10.1.1.1", "lladdr", world.mac("ha"), "dev", "eth0");
+    world.ofctl("del-flows", "br0");
+    world.ofctl("add-flow", "br0", "priority=10,in_port=1,icmp,actions=output:2");
+    world.ofctl("add-flow", "br0", "priority=10,in_port=2,icmp,actions=output:1");
+    const before = counters(world);
+    world.ping("ha", "10.1.1.2", 100);
+    let flows = "";
+    await world.until("100 packets a flow", () => {
+      flows = world.ofctl("dump-flows", "br0");
+      return [...flows.matchAll(/n_packets=100, n_bytes=9800,/g)].length === 2;
+    });
+    const after = counters(world);
+    for (const port of ["1", "2"])
+      t.strictSame(
+        after.get(port)!.map((value, i) => value - before.get(port)![i]!),
+        [100, 9800, 100, 9800],
+        `port ${port}: packets and bytes received and sent`,
+      );
+    world.ofctl("add-flow", "br0", "priority=20,icmp,actions=drop");
+    t.ok(world.unreachable("ha", "10.1.1.2"), "a drop takes effect at once");
+    world.ofctl("--strict", "del-flows", "br0", "priority=20,icmp");
+    world.ping("ha", "10.1.1.2");
+  });
+});
+
+/** OpenFlow port → [rx packets, rx bytes, tx packets, tx bytes]. */
+function counters(world: World): Map<string, number[]> {
+  const found = new Map<string, number[]>();
+  const text = world.ofctl("dump-ports", "br0");
+  for (const match of text.matchAll(
+    /port +"?(\w+)"?: rx pkts=(\d+), bytes=(\d+),[^\n]*\n +tx pkts=(\d+), bytes=(\d+)/g,
+  )) {
+    const name = match[1]!;
+    const port = name === "ha" ? "1" : name === "hb" ? "2" : name;
+    found.set(port, match.slice(2).map(Number));
+  }
+  return found;
+}
+
+t.test("TCP with offloads as the kernel sets them, and without", { skip: noIperf }, async (t) => {
+  await withSwitch(async (world) => {
+    for (const offloads of ["on", "off"]) {
+      if (offloads === "off")
+        for (const host of ["ha", "hb"])
+          world.inside(host, "ethtool", "-K", "eth0", "tx", "off", "tso", "off", "gso", "off", "gro", "off");
+      world.background("hb", "iperf3", "-s", "-1");
+      let report = "";
+      await world.until("the server listens", () => {
+        const run = world.tryInside("ha", "iperf3", "-c", "10.1.1.2", "-t", "2", "-J");
+        report = run.stdout;
+        return run.status === 0;
+      });
+      const { sum_received } = (JSON.parse(report) as { end: { sum_received: { bits_per_second: number } } })
+        .end;
+      t.ok(
+        sum_received.bits_per_second > 50e6,
+        `offloads ${offloads}: ${(sum_received.bits_per_second / 1e9).toFixed(2)} Gbit/s`,
+      );
+    }
+    // Content, not only volume: a file with partial checksums all the way.
+    t.equal(
+      spawnSync("sh", ["-c", "command -v nc"]).status === 0 ? transfer(world) : "same",
+      "same",
+      "a megabyte arrives as it was sent",
+    );
+  });
+});
+
+function transfer(world: World): string {
+  world.inside("sw", "sh", "-c", `head -c 1000000 /dev/urandom > ${world.dir}/sent`);
+  const receiver = world.background("hb", "sh", "-c", `nc -l -p 5555 > ${world.dir}/got`);
+  world.tryInside("ha", "sh", "-c", `sleep 0.3; nc -q 1 -w 5 10.1.1.2 5555 < ${world.dir}/sent`);
+  receiver.kill();
+  return world.try("cmp", `${world.dir}/sent`, `${world.dir}/got`).status === 0 ? "same" : "different";
+}
+
+t.test("access ports on two bridges joined by a trunk", { skip }, async (t) => {
+  await withSwitch((world) => {
+    world.vsctl("add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=netdev");
+    world.command(
+      "ip",
+      "-n",
+      world.netns,
+      "link",
+      "add",
+      "name",
+      "tr0",
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "tr1",
+    );
+    for (const [bridge, end] of [
+      ["br0", "tr0"],
+      ["br1", "tr1"],
+    ] as const) {
+      world.command("ip", "-n", world.netns, "link", "set", "dev", end, "up");
+      world.vsctl("add-port", bridge, end, "trunks=10,20");
+    }
+    world.vsctl(
+      "del-port",
+      "br0",
+      "hb",
+      "--",
+      "add-port",
+      "br1",
+      "hb",
+      "tag=10",
+      "--",
+      "set",
+      "port",
+      "ha",
+      "tag=10",
+    );
+    world.host("hc", "10.1.1.3/24");
+    world.vsctl("add-port", "br1", "hc", "tag=20");
+    world.ping("ha", "10.1.1.2");
+    t.ok(world.unreachable("ha", "10.1.1.3"), "another VLAN is another network");
+    world.vsctl("set", "port", "hc", "tag=10");
+    world.ping("ha", "10.1.1.3");
+    t.match(world.appctl("fdb/show", "br1"), new RegExp(` 10 +${world.mac("ha")}`), "learned in its VLAN");
+    world.vsctl("set", "port", "tr0", "trunks=20");
+    t.ok(world.unreachable("ha", "10.1.1.2"), "a trunk that does not carry the VLAN");
+  });
+});
+
+t.test("tagged frames from and to a tap", { skip }, async (t) => {
+  await withSwitch((world) => {
+    world.command("ip", "-n", world.netns, "tuntap", "add", "dev", "tap9", "mode", "tap", "vnet_hdr");
+    world.command("ip", "-n", world.netns, "link", "set", "dev", "tap9", "up");
+    world.vsctl("add-port", "br0", "tap9", "--", "set", "port", "ha", "tag=10");
+    const who = "0001080006040001" + "020000000099" + "0a010163" + "000000000000" + "0a010101";
+    const tagged = `ffffffffffff020000000099${"8100000a"}0806${who}`.padEnd(128, "0");
+    const other = tagged.replace("8100000a", "81000014");
+    const bun = join(root, "node_modules/.bin/bun");
+    const tool = join(root, "test/system/tap-frames.ts");
+    const frames = (hex: string): string[] =>
+      world
+        .inside("sw", bun, tool, "tap9", "400", hex)
+        .split("\n")
+        .filter((line) => line.slice(24).includes("0806"));
+    const replies = frames(tagged);
+    t.equal(replies.length, 1, "ha answers");
+    t.equal(
+      replies[0]?.slice(0, 36),
+      `020000000099${world.mac("ha").replaceAll(":", "")}8100000a0806`,
+      "tagged as its port is",
+    );
+    t.strictSame(frames(other), [], "not to a frame of VLAN 20");
+    t.match(world.appctl("fdb/show", "br0"), / 10 +02:00:00:00:00:99/);
+  });
+});

@@ -1,0 +1,231 @@
+/**
+ * A switch and its hosts for system tests: the daemons run in a network namespace of their own, with their files in a
+ * folder of their own; each host is a namespace behind a veth pair. `close` ends and removes all of it.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openVswitchSchema } from "../../src/vswitch/schema/index.ts";
+import { BIN } from "./bin.ts";
+
+export interface Result {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The reason to skip system tests here, or false. */
+export function cannotRun(...tools: string[]): string | false {
+  if (process.getuid?.() !== 0) return "must be root";
+  if (!existsSync(join(BIN, "ovs-vswitchd"))) return `no executable in ${BIN} (scripts/build)`;
+  for (const tool of ["ip", ...tools])
+    if (spawnSync("sh", ["-c", `command -v ${tool}`]).status !== 0) return `no ${tool}`;
+  return false;
+}
+
+let worlds = 0;
+
+export class World {
+  readonly dir: string;
+  readonly id: string;
+  /** Namespace of the switch. */
+  readonly netns: string;
+  readonly env: Record<string, string>;
+  readonly #namespaces: string[] = [];
+  readonly #children: ChildProcess[] = [];
+
+  constructor() {
+    this.id = `ob${process.pid}x${++worlds}`;
+    this.dir = mkdtempSync(join(tmpdir(), `${this.id}-`));
+    this.netns = this.#namespace("sw");
+    this.env = {
+      ...(process.env as Record<string, string>),
+      PATH: `${BIN}:${process.env.PATH}`,
+      OVS_RUNDIR: this.dir,
+      OVS_LOGDIR: this.dir,
+      OVS_DBDIR: this.dir,
+      OVS_SYSCONFDIR: this.dir,
+    };
+  }
+
+  #namespace(name: string): string {
+    const netns = `${this.id}-${name}`;
+    this.command("ip", "netns", "add", netns);
+    this.#namespaces.push(netns);
+    // No router solicitations and the like: packets are counted.
+    this.command(
+      "ip",
+      "netns",
+      "exec",
+      netns,
+      "sh",
+      "-c",
+      "for f in all default; do echo 1 > /proc/sys/net/ipv6/conf/$f/disable_ipv6; done; ip link set lo up",
+    );
+    return netns;
+  }
+
+  /** Runs a command outside of any namespace; throws when it fails. */
+  command(program: string, ...args: string[]): string {
+    return must([program, ...args], this.try(program, ...args));
+  }
+
+  /** The same, whatever comes of it. */
+  try(program: string, ...args: string[]): Result {
+    const run = spawnSync(program, args, { env: this.env, encoding: "utf8", timeout: 60_000 });
+    return {
+      status: run.status ?? -1,
+      stdout: run.stdout ?? "",
+      stderr: (run.stderr ?? "") + (run.error?.message ?? ""),
+    };
+  }
+
+  /** In the namespace of a host, or with "sw" of the switch. */
+  inside(host: string, ...words: string[]): string {
+    return this.command("ip", "netns", "exec", `${this.id}-${host}`, ...words);
+  }
+  tryInside(host: string, ...words: string[]): Result {
+    return this.try("ip", "netns", "exec", `${this.id}-${host}`, ...words);
+  }
+
+  /** In the background; ended by `close`. */
+  background(host: string, ...words: string[]): ChildProcess {
+    const child = spawn("ip", ["netns", "exec", `${this.id}-${host}`, ...words], {
+      env: this.env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#children.push(child);
+    return child;
+  }
+
+  vsctl(...args: string[]): string {
+    return this.command("ovs-vsctl", "-t", "10", ...args);
+  }
+  ofctl(...args: string[]): string {
+    return this.command("ovs-ofctl", "-t", "10", ...args);
+  }
+  appctl(...args: string[]): string {
+    return this.command("ovs-appctl", "-T", "10", ...args);
+  }
+  /** A column as `ovs-vsctl get` prints it. */
+  get(table: string, record: string, column: string): string {
+    return this.vsctl("get", table, record, column).trim();
+  }
+
+  startDatabase(): void {
+    const file = join(this.dir, "conf.db");
+    if (!existsSync(file)) {
+      const schema = join(this.dir, "vswitch.ovsschema");
+      writeFileSync(schema, JSON.stringify(openVswitchSchema));
+      this.command("ovsdb-tool", "create", file, schema);
+    }
+    this.inside(
+      "sw",
+      "ovsdb-server",
+      file,
+      `--remote=punix:${this.dir}/db.sock`,
+      "--detach",
+      "--no-chdir",
+      "--pidfile",
+      "--log-file",
+      "-vconsole:off",
+    );
+    this.vsctl("--no-wait", "init");
+  }
+
+  startSwitch(...options: string[]): void {
+    this.inside(
+      "sw",
+      "ovs-vswitchd",
+      ...options,
+      "--detach",
+      "--no-chdir",
+      "--pidfile",
+      "--log-file",
+      "-vconsole:off",
+    );
+  }
+
+  /** `ovsbox up` instead of both. */
+  startUp(...options: string[]): void {
+    this.inside("sw", "ovsbox", "up", "--detach", "--no-chdir", "-vconsole:off", ...options);
+  }
+
+  pid(daemon: "ovs-vswitchd" | "ovsdb-server"): number {
+    return Number(readFileSync(join(this.dir, `${daemon}.pid`), "utf8"));
+  }
+
+  log(daemon: "ovs-vswitchd" | "ovsdb-server" = "ovs-vswitchd"): string {
+    return readFileSync(join(this.dir, `${daemon}.log`), "utf8");
+  }
+
+  /** A host with `address` (with prefix length) on eth0; the switch's end is called like the host. Static neighbours keep ARP out. */
+  host(name: string, address: string): void {
+    const netns = this.#namespace(name);
+    this.command(
+      "ip",
+      "-n",
+      this.netns,
+      "link",
+      "add",
+      "name",
+      name,
+      "type",
+      "veth",
+      "peer",
+      "name",
+      "eth0",
+      "netns",
+      netns,
+    );
+    this.command("ip", "-n", this.netns, "link", "set", "dev", name, "up");
+    this.command("ip", "-n", netns, "addr", "add", address, "dev", "eth0");
+    this.command("ip", "-n", netns, "link", "set", "eth0", "up");
+  }
+
+  mac(host: string): string {
+    return this.inside(host, "cat", "/sys/class/net/eth0/address").trim();
+  }
+
+  /** Exactly `count` echo requests and replies, or an error. */
+  ping(from: string, to: string, count = 3): void {
+    const result = this.tryInside(from, "ping", "-c", String(count), "-i", "0.01", "-W", "2", to);
+    if (!new RegExp(`${count} packets transmitted, ${count} received`).test(result.stdout))
+      throw new Error(`ping ${to} from ${from}: ${result.stdout}${result.stderr}`);
+  }
+  unreachable(from: string, to: string): boolean {
+    return / 0 received/.test(this.tryInside(from, "ping", "-c", "2", "-i", "0.05", "-W", "1", to).stdout);
+  }
+
+  /** Asks again until `test` holds, at most `seconds`. */
+  async until(what: string, test: () => boolean, seconds = 5): Promise<void> {
+    for (let left = seconds * 50; left > 0; left--) {
+      if (test()) return;
+      await sleep(20);
+    }
+    throw new Error(`not within ${seconds} s: ${what}`);
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#children) child.kill("SIGKILL");
+    for (const daemon of ["ovs-vswitchd", "ovsdb-server"] as const) {
+      try {
+        process.kill(this.pid(daemon), "SIGKILL");
+      } catch {
+        // Not running.
+      }
+    }
+    await sleep(50);
+    for (const netns of this.#namespaces) this.try("ip", "netns", "del", netns);
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+function must(words: string[], result: Result): string {
+  if (result.status !== 0)
+    throw new Error(`${words.join(" ")}: status ${result.status}\n${result.stdout}${result.stderr}`);
+  return result.stdout;
+}
