@@ -6,7 +6,6 @@ import {
   FLOW_DL_TYPE_NONE,
   FLOW_NW_FRAG_ANY,
   FLOW_NW_FRAG_LATER,
-  FLOW_PACKET_WORDS,
   type Flow,
   VLAN_CFI,
   W_ARP_SHA_HI,
@@ -67,6 +66,41 @@ export function setVlanLimit(tags: number): void {
   vlanLimit = Math.max(0, Math.min(2, tags));
 }
 
+/** Words 12 (W_ETH_DST_HI) to 42, unrolled: a loop costs 20 to 40 ns more, `fill` 10. */
+function clearPacketWords(flow: Flow): void {
+  flow[12] = 0;
+  flow[13] = 0;
+  flow[14] = 0;
+  flow[15] = 0;
+  flow[16] = 0;
+  flow[17] = 0;
+  flow[18] = 0;
+  flow[19] = 0;
+  flow[20] = 0;
+  flow[21] = 0;
+  flow[22] = 0;
+  flow[23] = 0;
+  flow[24] = 0;
+  flow[25] = 0;
+  flow[26] = 0;
+  flow[27] = 0;
+  flow[28] = 0;
+  flow[29] = 0;
+  flow[30] = 0;
+  flow[31] = 0;
+  flow[32] = 0;
+  flow[33] = 0;
+  flow[34] = 0;
+  flow[35] = 0;
+  flow[36] = 0;
+  flow[37] = 0;
+  flow[38] = 0;
+  flow[39] = 0;
+  flow[40] = 0;
+  flow[41] = 0;
+  flow[42] = 0;
+}
+
 function u16(data: Uint8Array, at: number): number {
   return (data[at]! << 8) | data[at + 1]!;
 }
@@ -88,7 +122,7 @@ export function extractFlow(
   flow: Flow,
   offsets: Int32Array,
 ): void {
-  for (let word = W_ETH_DST_HI; word < FLOW_PACKET_WORDS; word++) flow[word] = 0;
+  clearPacketWords(flow);
   if ((flow[W_NSH_BASE]! | flow[W_NSH_PATH]!) !== 0) clearNsh(flow);
   offsets[OFS_L2_5] = -1;
   offsets[OFS_L3] = -1;
@@ -189,15 +223,18 @@ function extractIpv4(
   if ((frag & FLOW_NW_FRAG_LATER) === 0) extractTransport(data, at, end, flow, protocol);
 }
 
-/** Ports, or type and code, of what follows the IP header. */
+/** Ports, or type and code, of what follows an IP header of either version. */
 function extractTransport(data: Uint8Array, at: number, end: number, flow: Flow, protocol: number): void {
   const left = end - at;
   switch (protocol) {
-    case IPPROTO_TCP:
+    case IPPROTO_TCP: {
       if (left < 20) return;
+      const header = (data[at + 12]! >>> 4) << 2;
+      if (header < 20 || header > left) return;
       flow[W_TP] = u32(data, at);
       flow[W_TCP_FLAGS] = u16(data, at + 12) & 0xfff;
       return;
+    }
     case IPPROTO_UDP:
       if (left >= 8) flow[W_TP] = u32(data, at);
       return;
@@ -211,6 +248,9 @@ function extractTransport(data: Uint8Array, at: number, end: number, flow: Flow,
       if (left < 8) return;
       flow[W_TP] = (data[at]! << 16) | data[at + 1]!;
       flow[W_IGMP_ND_RESERVED] = u32(data, at + 4);
+      return;
+    case IPPROTO_ICMPV6:
+      extractIcmpv6(data, at, end, flow);
   }
 }
 
@@ -243,7 +283,6 @@ function extractIpv6(
       case 0: // hop-by-hop options
       case 43: // routing
       case 60: // destination options
-      case 135: // mobility
         if (end - at < 8) return;
         protocol = data[at]!;
         at += (data[at + 1]! + 1) << 3;
@@ -277,10 +316,7 @@ function extractIpv6(
   flow[W_NW] = (frag << 24) | (ttl << 16) | (((first >>> 20) & 0xff) << 8) | protocol;
   offsets[OFS_L4] = at - offset;
   if ((frag & FLOW_NW_FRAG_LATER) !== 0) return;
-  if (protocol === IPPROTO_ICMPV6) extractIcmpv6(data, at, end, flow);
-  else if (protocol !== IPPROTO_ICMP && protocol !== IPPROTO_IGMP) {
-    extractTransport(data, at, end, flow, protocol);
-  }
+  extractTransport(data, at, end, flow, protocol);
 }
 
 /** RFC 4443 and, for neighbour solicitations and advertisements, RFC 4861. */
@@ -297,10 +333,7 @@ function extractIcmpv6(data: Uint8Array, at: number, end: number, flow: Flow): v
   while (end - at >= 8) {
     const option = data[at]!;
     const size = data[at + 1]! << 3;
-    if (size === 0 || size > end - at) {
-      clearNd(flow);
-      return;
-    }
+    if (size === 0 || size > end - at) return;
     if (size === 8 && option === 1 && type === 135) {
       if (flow[W_ARP_SHA_HI] !== 0 || flow[W_ARP_SHA_THA]! >>> 16 !== 0) {
         clearNd(flow);

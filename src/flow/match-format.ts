@@ -227,6 +227,7 @@ class Formatter {
       this.#field(arp ? "arp_spa" : "nw_src", "ip_src");
       this.#field(arp ? "arp_tpa" : "nw_dst", "ip_dst");
     }
+    if (type === ETH_TYPE_NSH) this.#nsh();
     if (!protocolNamed) {
       if (arp) this.#field("arp_op", "nw_proto");
       else this.#field("nw_proto", "nw_proto");
@@ -235,14 +236,12 @@ class Formatter {
       this.#field("arp_sha", "arp_sha");
       this.#field("arp_tha", "arp_tha");
     }
-    if (type === ETH_TYPE_NSH) this.#nsh();
     const nw = this.#mask[L.W_NW]!;
     const value = this.#flow[L.W_NW]!;
     if ((nw & 0xfc00) !== 0) this.#out.push(`nw_tos=${(value >>> 8) & 0xfc}`);
     if ((nw & 0x0300) !== 0) this.#out.push(`nw_ecn=${(value >>> 8) & 3}`);
     if ((nw & 0xff0000) !== 0) this.#out.push(`nw_ttl=${(value >>> 16) & 0xff}`);
-    for (let label = 0; label < (isMplsType(type) ? 3 : 1); label++)
-      this.#mpls(label === 0 ? "" : String(label), label);
+    this.#mpls();
     const frag = (nw >>> 24) & 3;
     if (frag !== 0) this.#out.push(`nw_frag=${formatFragment((value >>> 24) & 3, frag)}`);
   }
@@ -256,14 +255,20 @@ class Formatter {
     this.#out.push(mask === -1 ? `ipv6_label=${value}` : `ipv6_label=${value}/${text(mask)}`);
   }
 
-  #mpls(suffix: string, label: number): void {
-    const mask = this.#mask[L.W_MPLS + label]!;
-    if (mask === 0) return;
-    const value = this.#flow[L.W_MPLS + label]!;
-    if (mask >>> 12 !== 0) this.#out.push(`mpls_label${suffix}=${value >>> 12}`);
-    if ((mask & 0xe00) !== 0) this.#out.push(`mpls_tc${suffix}=${(value >>> 9) & 7}`);
-    if ((mask & 0xff) !== 0) this.#out.push(`mpls_ttl${suffix}=${value & 0xff}`);
-    if ((mask & 0x100) !== 0) this.#out.push(`mpls_bos${suffix}=${(value >>> 8) & 1}`);
+  #mpls(): void {
+    const mask = this.#mask[L.W_MPLS]!;
+    const value = this.#flow[L.W_MPLS]!;
+    if (mask >>> 12 !== 0) this.#out.push(`mpls_label=${value >>> 12}`);
+    if ((mask & 0xe00) !== 0) this.#out.push(`mpls_tc=${(value >>> 9) & 7}`);
+    if ((mask & 0xff) !== 0) this.#out.push(`mpls_ttl=${value & 0xff}`);
+    if ((mask & 0x100) !== 0) this.#out.push(`mpls_bos=${(value >>> 8) & 1}`);
+    for (let label = 1; label < 3; label++) {
+      const bits = this.#mask[L.W_MPLS + label]! >>> 0;
+      if (bits === 0) continue;
+      const lse = this.#flow[L.W_MPLS + label]! >>> 0;
+      const text = bits === 0xffffffff ? String(lse) : `0x${lse.toString(16)}/0x${bits.toString(16)}`;
+      this.#out.push(`mpls_lse${label}=${text}`);
+    }
   }
 
   #nsh(): void {
@@ -273,7 +278,11 @@ class Formatter {
       const two = (n: number) => `0x${n.toString(16).padStart(2, "0")}`;
       this.#out.push(flags === 0xff ? `nsh_flags=${value}` : `nsh_flags=${two(value)}/${two(flags)}`);
     }
-    for (const name of ["nsh_ttl", "nsh_mdtype", "nsh_np", "nsh_spi", "nsh_si"]) this.#field(name, name);
+    for (const name of ["nsh_ttl", "nsh_mdtype", "nsh_np"]) this.#field(name, name);
+    if (this.#mask[L.W_NSH_PATH]! >>> 8 !== 0) {
+      this.#out.push(`nsh_spi=0x${(this.#flow[L.W_NSH_PATH]! >>> 8).toString(16)}`);
+    }
+    this.#field("nsh_si", "nsh_si");
     for (let n = 1; n <= 4; n++) this.#field(`nsh_c${n}`, `nsh_c${n}`);
   }
 
@@ -375,7 +384,7 @@ function tunnelMask(
 function headerMask(
   flow: L.Flow,
   set: (word: number, bits?: number) => void,
-  range: (from: number, to: number) => void,
+  _range: (from: number, to: number) => void,
 ): void {
   const packetType = flow[L.W_PACKET_TYPE]!;
   if (packetType === 0) {
@@ -396,10 +405,9 @@ function headerMask(
     if (protocol === IPPROTO_TCP) set(L.W_TCP_FLAGS, 0xfff);
     if (protocol === IPPROTO_ICMPV6 && type === ETH_TYPE_IPV6) {
       const kind = flow[L.W_TP]! >>> 16;
-      if (kind === 135 || kind === 136) {
+      if ((flow[L.W_TP]! & 0xffff) === 0 && (kind === 135 || kind === 136)) {
         for (let word = L.W_ND_TARGET; word < L.W_ND_TARGET + 4; word++) set(word);
         for (const word of [L.W_ARP_SHA_HI, L.W_ARP_SHA_THA, L.W_ARP_THA_LO]) set(word);
-        if (flow[L.W_IGMP_ND_RESERVED] !== 0) set(L.W_IGMP_ND_RESERVED);
       }
     }
   } else if (type === ETH_TYPE_ARP || type === ETH_TYPE_RARP) {
@@ -412,6 +420,9 @@ function headerMask(
       if ((flow[L.W_MPLS + label]! & 0x100) !== 0) break;
     }
   } else if (type === ETH_TYPE_NSH) {
-    range(L.W_NSH_BASE, L.W_NSH_CONTEXT + 4);
+    set(L.W_NSH_BASE);
+    set(L.W_NSH_PATH);
+    if (((flow[L.W_NSH_BASE]! >>> 8) & 0xff) === 1) for (let i = 0; i < 4; i++) set(L.W_NSH_CONTEXT + i);
+    set(L.W_NW);
   }
 }
