@@ -6,7 +6,6 @@ import { OFPP_LOCAL } from "./types.ts";
 
 function show(ofproto: Ofproto): string {
   const now = ofproto.clock.now();
-  ofproto.backer.pushStats();
   const lines = [" port  VLAN  MAC                Age"];
   for (const entry of ofproto.mac.entries()) {
     const port = entry.port.ports[0];

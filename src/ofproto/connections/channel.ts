@@ -3,8 +3,14 @@
  * a hello at once, the highest version that both offer is spoken.
  */
 import type { Stream } from "../../lib/stream.ts";
-import type { Message, Version } from "../../openflow/messages.ts";
-import { decode, encode } from "./wire.ts";
+import {
+  decode,
+  type EncodeMessageOptions,
+  encode,
+  type Message,
+  OfpError,
+  type Version,
+} from "../../openflow/index.ts";
 
 const HEADER_BYTES = 8;
 const OFPT_HELLO = 0;
@@ -35,9 +41,8 @@ export class Channel {
     this.allowed = allowed;
     this.handler = handler;
     const highest = 31 - Math.clz32(allowed);
-    stream.write(
-      encode({ type: "hello", versions: allowed, understood: true }, highest as Version, this.nextXid()),
-    );
+    const hello: Message = { type: "hello", versions: allowed, understood: true };
+    stream.write(encode(hello, highest as Version, { xid: this.nextXid() }));
     stream.handler = {
       data: (bytes) => this.data(bytes),
       drain: () => handler.drain(),
@@ -55,9 +60,9 @@ export class Channel {
     return !this.over;
   }
 
-  send(message: Message, xid: number, more = false): Uint8Array | undefined {
+  send(message: Message, xid: number, options: EncodeMessageOptions = {}): Uint8Array | undefined {
     if (this.over || this.version === undefined) return undefined;
-    const bytes = encode(message, this.version, xid, more);
+    const bytes = encode(message, this.version, { ...options, xid });
     this.stream.write(bytes);
     return bytes;
   }
@@ -141,7 +146,7 @@ export class Channel {
     }
     const decoded = decode(bytes);
     let theirs = 0;
-    if (decoded.ok && decoded.decoded.message.type === "hello") theirs = decoded.decoded.message.versions;
+    if (!(decoded instanceof OfpError) && decoded.message.type === "hello") theirs = decoded.message.versions;
     if (theirs === 0) theirs = (2 << bytes[0]!) - 2;
     const common = this.allowed & theirs;
     if (common === 0) {

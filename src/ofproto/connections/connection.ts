@@ -3,12 +3,19 @@
  * messages taken in order, one at a time. A message whose effect takes time (a barrier) holds up those behind it.
  */
 
-import { errorNumbers, OfpError } from "../../openflow/errors.ts";
-import type { AsyncConfig, Decoded, Message, Version } from "../../openflow/messages.ts";
+import {
+  type AsyncConfig,
+  type Decoded,
+  decode,
+  type EncodeMessageOptions,
+  type Message,
+  makeError,
+  OfpError,
+  type Version,
+} from "../../openflow/index.ts";
 import { dispatch } from "../handlers/dispatch.ts";
 import type { Ofproto } from "../ofproto.ts";
 import type { Channel } from "./channel.ts";
-import { decode } from "./wire.ts";
 
 export const ROLE_EQUAL = 1;
 export const ROLE_PRIMARY = 2;
@@ -18,10 +25,6 @@ export const ROLE_SECONDARY = 3;
 export const PACKET_IN_STANDARD = 0;
 export const PACKET_IN_NXT = 1;
 export const PACKET_IN_NXT2 = 2;
-
-/** Of an error's offending message so much is sent back. */
-const ERROR_PAYLOAD_BYTES = 64;
-const ERROR_PAYLOAD_BYTES_15 = 65535 - 12;
 
 export type ConnectionKind = "primary" | "service";
 
@@ -65,25 +68,39 @@ export class Connection {
     return (masks[this.role === ROLE_SECONDARY ? 1 : 0] & (1 << reason)) !== 0;
   }
 
-  send(message: Message, xid: number, more = false): void {
-    const bytes = this.channel.send(message, xid, more);
+  send(message: Message, xid: number, options: EncodeMessageOptions = {}): void {
+    const bytes = this.channel.send(message, xid, options);
     if (bytes !== undefined) this.snoop?.(bytes);
   }
 
   /** Unasked messages have xid 0. */
   notify(message: Message): void {
-    this.send(message, 0);
+    this.send(message, 0, this.formatOf(message));
+  }
+
+  /** Whole messages, already encoded. */
+  sendBytes(bytes: Uint8Array): void {
+    this.channel.sendBytes(bytes);
+    this.snoop?.(bytes);
+  }
+
+  /** Which of several wire forms the peer has asked for. */
+  private formatOf(message: Message): EncodeMessageOptions {
+    if (message.type === "packet-in" && this.packetInFormat !== PACKET_IN_STANDARD) {
+      return { name: this.packetInFormat === PACKET_IN_NXT2 ? "NXT_PACKET_IN2" : "NXT_PACKET_IN" };
+    }
+    return { nxm: this.nxm };
   }
 
   receive(bytes: Uint8Array): void {
     this.snoop?.(bytes);
     const xid = ((bytes[4]! << 24) | (bytes[5]! << 16) | (bytes[6]! << 8) | bytes[7]!) >>> 0;
-    const result = decode(bytes);
-    if (!result.ok) {
-      this.sendError(result.error, bytes, xid);
+    const decoded = decode(bytes, { tableIds: this.version !== 1 || this.tableId });
+    if (decoded instanceof OfpError) {
+      if (decoded.message !== "") this.ofproto.log(decoded.module || "connmgr", "warn", decoded.message);
+      this.sendError(decoded, bytes, xid);
       return;
     }
-    const { decoded } = result;
     if (decoded.version !== this.version && decoded.message.type !== "hello") {
       this.sendError(new OfpError("OFPBRC_BAD_VERSION"), bytes, xid);
       return;
@@ -111,19 +128,7 @@ export class Connection {
   }
 
   sendError(error: OfpError, offending: Uint8Array, xid: number): void {
-    const numbers = errorNumbers(error.ofp, this.version) ?? errorNumbers("OFPBRC_BAD_TYPE", this.version)!;
-    const limit = this.version >= 6 ? ERROR_PAYLOAD_BYTES_15 : ERROR_PAYLOAD_BYTES;
-    this.send(
-      {
-        type: "error",
-        error: error.ofp,
-        vendor: numbers.vendor,
-        errType: numbers.type,
-        errCode: numbers.code,
-        payload: offending.slice(0, limit),
-      },
-      xid,
-    );
+    this.send(makeError(error.ofp, this.version, offending), xid);
   }
 }
 

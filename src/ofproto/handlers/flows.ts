@@ -1,13 +1,12 @@
 /** flow_mod and what is asked about flows. */
+
+import { flowStatsReply } from "../../openflow/index.ts";
 import type { FlowStats, FlowStatsRequest } from "../../openflow/messages.ts";
 import type { Connection } from "../connections/connection.ts";
 import type { RuleCriteria } from "../flow-mods.ts";
 import type { Rule } from "../rule.ts";
 import type { Handlers } from "./dispatch.ts";
 import { executeBuffered } from "./packets.ts";
-
-/** Flows in one part of a reply: under 64 kB with any ordinary match and actions. */
-const FLOWS_PER_PART = 100;
 
 function criteria(request: FlowStatsRequest): RuleCriteria {
   return {
@@ -53,17 +52,13 @@ export const FLOW_HANDLERS: Handlers = {
     connection.ofproto.flowMod(message);
     return executeBuffered(message.bufferId);
   },
-  "flow-request": (connection, message, { xid }) => {
+  "flow-request": (connection, message, { xid, name }) => {
     const rules = select(connection, message);
     const now = connection.ofproto.clock.now();
-    for (let at = 0; ; at += FLOWS_PER_PART) {
-      const flows = rules.slice(at, at + FLOWS_PER_PART).map((rule) => flowStats(rule, now));
-      const more = at + FLOWS_PER_PART < rules.length;
-      connection.send({ type: "flow-reply", flows }, xid, more);
-      if (!more) break;
-    }
+    const flows = rules.map((rule) => flowStats(rule, now));
+    connection.sendBytes(flowStatsReply(flows, connection.version, xid, name.startsWith("NXST")));
   },
-  "aggregate-request": (connection, message, { xid }) => {
+  "aggregate-request": (connection, message, { xid, name }) => {
     let packets = 0n;
     let bytes = 0n;
     const rules = select(connection, message);
@@ -71,6 +66,8 @@ export const FLOW_HANDLERS: Handlers = {
       packets += BigInt(rule.packets);
       bytes += BigInt(rule.bytes);
     }
-    connection.send({ type: "aggregate-reply", packets, bytes, flows: rules.length }, xid);
+    connection.send({ type: "aggregate-reply", packets, bytes, flows: rules.length }, xid, {
+      nxm: name.startsWith("NXST"),
+    });
   },
 };

@@ -109,11 +109,8 @@ export const TABLE_HANDLERS: Handlers = {
     const tables = shown(connection);
     // One table's features are some kilobytes.
     tables.forEach((table, i) => {
-      connection.send(
-        { type: "table-features-reply", tables: [features(table)] },
-        xid,
-        i < tables.length - 1,
-      );
+      const more = i < tables.length - 1;
+      connection.send({ type: "table-features-reply", tables: [features(table)] }, xid, { more });
     });
   },
   "table-desc-request": (connection, _message, { xid }) => {
