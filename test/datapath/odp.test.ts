@@ -51,6 +51,19 @@ t.test("keys", async (t) => {
   }
 });
 
+t.test("keys of real packets", async (t) => {
+  for (const [kind, text] of cases("odp-dumps.txt")) {
+    const parsed = parseOdpKey(text!, ports);
+    if ("error" in parsed) {
+      t.fail(`${text}: ${parsed.error}`);
+      continue;
+    }
+    const mask = kind === "exact" ? undefined : parsed.mask;
+    const options = kind === "verbose" ? { verbose: true, ports } : {};
+    t.equal(formatOdpKey(parsed.key, mask, options), text, kind);
+  }
+});
+
 function parseActions(text: string): Int32Array | undefined {
   const builder = new OdpActionBuilder();
   return parseOdpActions(text, builder, { userspace: () => 0 }) === undefined ? builder.take() : undefined;

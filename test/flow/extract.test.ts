@@ -35,7 +35,9 @@ t.test("a used row gives what a clean one gives, wherever the frame lies", async
         const clean = new Int32Array(FLOW_WORDS);
         const offsets = new Int32Array(4);
         extractFlow(packet, 0, packet.length, clean, offsets);
-        const used = new Int32Array(FLOW_WORDS).fill(-1, 12, FLOW_PACKET_WORDS).fill(-1, W_NSH_BASE, W_NSH_BASE + 6);
+        const used = new Int32Array(FLOW_WORDS)
+          .fill(-1, 12, FLOW_PACKET_WORDS)
+          .fill(-1, W_NSH_BASE, W_NSH_BASE + 6);
         const slab = new Uint8Array(room + packet.length + 100).fill(0xff);
         slab.set(packet, room);
         const others = new Int32Array(4).fill(99);

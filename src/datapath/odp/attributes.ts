@@ -107,6 +107,16 @@ function isNd(key: L.Flow): boolean {
   return isIcmpv6(key) && (key[L.W_TP]! & 0xffff) === 0 && (type === 135 || type === 136);
 }
 
+/** The parts of one entry of the label stack. */
+export function mplsParts(label: number): OdpPart[] {
+  return [
+    part("label", "dec", L.W_MPLS + label, 12, 20),
+    part("tc", "dec", L.W_MPLS + label, 9, 3),
+    part("ttl", "dec", L.W_MPLS + label, 0, 8),
+    part("bos", "dec", L.W_MPLS + label, 8, 1),
+  ];
+}
+
 /** Before eth. */
 export const METADATA_ATTRIBUTES: readonly OdpAttribute[] = [
   one("recirc_id", "hex", L.W_RECIRC_ID),
@@ -210,18 +220,12 @@ export const NETWORK_ATTRIBUTES: readonly OdpAttribute[] = [
     ],
     present: (key) => typeOf(key) === ETH_TYPE_ARP || typeOf(key) === ETH_TYPE_RARP,
   },
-  ...[0, 1, 2].map(
-    (label): OdpAttribute => ({
-      name: "mpls",
-      parts: [
-        part("label", "dec", L.W_MPLS + label, 12, 20),
-        part("tc", "dec", L.W_MPLS + label, 9, 3),
-        part("ttl", "dec", L.W_MPLS + label, 0, 8),
-        part("bos", "dec", L.W_MPLS + label, 8, 1),
-      ],
-      present: (key) => isMplsType(typeOf(key)) && label < countMpls(key),
-    }),
-  ),
+  {
+    // Of the outermost label; key-text.ts repeats the parts for the others.
+    name: "mpls",
+    parts: mplsParts(0),
+    present: (key) => isMplsType(typeOf(key)),
+  },
   {
     name: "nsh",
     parts: [

@@ -13,9 +13,11 @@ import * as L from "../../flow/layout.ts";
 import { formatIpv4, formatIpv6, parseIpv4, parseIpv6 } from "../../flow/packet/address.ts";
 import { formatMac, isVlanType, parseMac } from "../../flow/packet/ethernet.ts";
 import {
+  countMpls,
   ETH_ATTRIBUTE,
   ETH_TYPE_ATTRIBUTE,
   METADATA_ATTRIBUTES,
+  mplsParts,
   NETWORK_ATTRIBUTES,
   type OdpAttribute,
   type OdpPart,
@@ -96,7 +98,11 @@ function formatAttribute(
   const parts: string[] = [];
   for (const of of attribute.parts) {
     const bits = mask === undefined ? undefined : readPart(of, mask);
-    if (bits === 0n && (!options.verbose || of.format === "tcp_flags")) continue;
+    if (bits === 0n && !options.verbose) continue;
+    if (bits === 0n && of.format === "tcp_flags") {
+      if (readPart(of, key) !== 0n) parts.push("0/0");
+      continue;
+    }
     const text = formatPart(of, readPart(of, key), bits, options);
     parts.push(of.label === "" ? text : `${of.label}=${text}`);
   }
@@ -119,7 +125,10 @@ export function formatOdpKey(key: L.Flow, mask: L.Flow | undefined, options: Odp
     put(attribute, exact ? undefined : mask);
   }
   if (key[L.W_PACKET_TYPE] === 0) {
-    out.push(formatAttribute(ETH_ATTRIBUTE, key, mask, options) ?? "eth()");
+    const eth = formatAttribute(ETH_ATTRIBUTE, key, mask, options);
+    const typed = mask === undefined || mask[L.W_PACKET_TYPE] !== 0;
+    // Something has to tell that it is an Ethernet frame.
+    if (eth !== undefined || !typed) out.push(eth ?? "eth()");
   }
   let closing = "";
   for (const word of [L.W_VLAN0, L.W_VLAN1]) {
@@ -134,9 +143,31 @@ export function formatOdpKey(key: L.Flow, mask: L.Flow | undefined, options: Odp
     closing += ")";
     out.push("encap(");
   }
-  put(ETH_TYPE_ATTRIBUTE);
-  for (const attribute of NETWORK_ATTRIBUTES) put(attribute);
+  if ((key[L.W_ETH_TYPE]! & 0xffff) !== L.FLOW_DL_TYPE_NONE) put(ETH_TYPE_ATTRIBUTE);
+  else if (mask !== undefined && mask[L.W_ETH_TYPE] !== 0) out.push("eth_type(0/0xffff)");
+  for (const attribute of NETWORK_ATTRIBUTES) {
+    if (attribute.name === "mpls") putMpls(out, key, mask, options);
+    else put(attribute);
+  }
   return out.join(",").replaceAll("encap(,", "encap(") + closing;
+}
+
+/** All labels in one `mpls(…)`, whole entries as soon as a bit of the stack counts. */
+function putMpls(out: string[], key: L.Flow, mask: L.Flow | undefined, options: OdpFormatOptions): void {
+  const labels = countMpls(key);
+  let any = 0;
+  for (let label = 0; label < labels; label++) any |= mask === undefined ? -1 : mask[L.W_MPLS + label]!;
+  if (labels === 0 || (any === 0 && !options.verbose)) return;
+  const parts: string[] = [];
+  for (let label = 0; label < labels; label++) {
+    for (const of of mplsParts(label)) {
+      const bits = mask === undefined ? partOnes(of) : readPart(of, mask);
+      const prefix = of.label === "label" || of.label === "ttl" ? "0x" : "";
+      const tail = bits === partOnes(of) ? "" : `/${prefix}${bits.toString(16)}`;
+      parts.push(`${of.label}=${readPart(of, key)}${tail}`);
+    }
+  }
+  out.push(`mpls(${parts.join(",")})`);
 }
 
 function hexType(type: number): string {
@@ -146,15 +177,15 @@ function hexType(type: number): string {
 /** `vlan(vid=5,pcp=3)`, cfi only when it is not set. Mask bits 0-15, undefined for exact. */
 export function formatVlan(tci: number, mask: number | undefined, verbose: boolean): string | undefined {
   const parts: string[] = [];
+  if (mask === 0 && !verbose) return undefined;
   const put = (label: string, value: number, bits: number, full: number) => {
-    if (mask !== undefined && bits === 0 && !verbose) return;
     parts.push(`${label}=${value}${mask === undefined || bits === full ? "" : `/0x${bits.toString(16)}`}`);
   };
   const bits = mask ?? 0xffff;
   put("vid", tci & 0xfff, bits & 0xfff, 0xfff);
   put("pcp", (tci >>> 13) & 7, bits >>> 13, 7);
   if ((tci & L.VLAN_CFI) === 0) put("cfi", 0, (bits >>> 12) & 1, 1);
-  return parts.length === 0 ? undefined : `vlan(${parts.join(",")})`;
+  return `vlan(${parts.join(",")})`;
 }
 
 // --- Tunnels.
@@ -386,6 +417,10 @@ export function parseOdpKey(
   const mask = new Int32Array(L.FLOW_DP_WORDS);
   mask[L.W_RECIRC_ID] = -1;
   const bad = parseKeyItems(text, 0, key, mask, ports);
+  // An Ethernet frame of which no type is told has none.
+  if (key[L.W_PACKET_TYPE] === 0 && (key[L.W_ETH_TYPE]! | mask[L.W_ETH_TYPE]!) === 0) {
+    key[L.W_ETH_TYPE] = L.FLOW_DL_TYPE_NONE;
+  }
   return bad === undefined ? { key, mask } : { error: `syntax error at ${bad}` };
 }
 
@@ -419,24 +454,31 @@ function parseKeyItems(
       if (bad !== undefined) return bad;
     } else if (name === "tunnel") {
       if (!parseTunnel(inside, key, mask)) return rest;
+    } else if (name === "mpls") {
+      if (!parseMpls(inside, key, mask)) return rest;
+    } else if (name === "eth_type" && inside === "0/0xffff") {
+      key[L.W_ETH_TYPE] = L.FLOW_DL_TYPE_NONE;
+      mask[L.W_ETH_TYPE] = 0xffff;
     } else {
-      const attribute = findAttribute(name, key, mask);
+      const attribute = PARSED.find((one) => one.name === name);
       if (attribute === undefined || !parseAttribute(attribute, inside, key, mask, ports)) return rest;
     }
   }
   return undefined;
 }
 
-/** The nth `mpls(…)` is the nth label. */
-function findAttribute(name: string, key: L.Flow, mask: L.Flow): OdpAttribute | undefined {
-  if (name === "eth") return ETH_ATTRIBUTE;
-  if (name === "eth_type") return ETH_TYPE_ATTRIBUTE;
-  const found = [...METADATA_ATTRIBUTES, ...NETWORK_ATTRIBUTES].filter(
-    (attribute) => attribute.name === name,
-  );
-  if (found.length < 2) return found[0];
-  return found.find(({ parts }) => {
-    const word = parts[0]!.places[0]![0];
-    return (key[word]! | mask[word]!) === 0;
-  });
+const PARSED = [...METADATA_ATTRIBUTES, ETH_ATTRIBUTE, ETH_TYPE_ATTRIBUTE, ...NETWORK_ATTRIBUTES];
+
+/** `label=5,tc=0,ttl=3,bos=0,label=6,…`: each "label" starts the next entry. */
+function parseMpls(inside: string, key: L.Flow, mask: L.Flow): boolean {
+  let label = -1;
+  for (const item of inside === "" ? [] : inside.split(",")) {
+    const equals = item.indexOf("=");
+    const name = item.slice(0, equals);
+    if (name === "label") label++;
+    const of = mplsParts(label).find((part) => part.label === name);
+    if (label < 0 || label > 2 || of === undefined || !parsePart(of, item.slice(equals + 1), key, mask))
+      return false;
+  }
+  return true;
 }
