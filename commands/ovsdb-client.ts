@@ -115,7 +115,12 @@ export async function main(args: string[], program: string): Promise<number> {
 
 async function run(platform: Platform, program: string, args: string[]): Promise<number> {
   vlogStart(platform, program);
-  const settings = { force: false, timestamp: false, timeoutSec: undefined as number | undefined };
+  const settings = {
+    force: false,
+    timestamp: false,
+    timeoutSec: undefined as number | undefined,
+    changeAware: true,
+  };
   const style = tableStyle();
   const daemonGroup = daemonOptions(platform, program);
   const groups: OptionGroup[] = [
@@ -134,6 +139,8 @@ async function run(platform: Platform, program: string, args: string[]): Promise
         },
         { long: "no-leader-only", help: "accept any server of a cluster", set: () => {} },
         { long: "leader-only", set: () => {} },
+        { long: "db-change-aware", set: () => void (settings.changeAware = true) },
+        { long: "no-db-change-aware", set: () => void (settings.changeAware = false) },
         {
           short: "t",
           long: "timeout",

@@ -58,10 +58,14 @@ export async function dump(client: Client): Promise<number> {
     const rows = ((results[i]?.rows as readonly JsonObject[] | undefined) ?? []).map((row) =>
       columns.map((column) => wireDatum(column.type, row[column.name]!)),
     );
+    // By values; UUIDs decide last.
+    const order = [...columns.keys()].sort(
+      (x, y) => Number(columns[x]!.index < 0) - Number(columns[y]!.index < 0),
+    );
     rows.sort((a, b) => {
-      for (let x = 0; x < columns.length; x++) {
-        const order = compareDatums(a[x]!, b[x]!);
-        if (order !== 0) return order;
+      for (const x of order) {
+        const sign = compareDatums(a[x]!, b[x]!);
+        if (sign !== 0) return sign;
       }
       return 0;
     });

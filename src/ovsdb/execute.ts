@@ -208,7 +208,9 @@ function select(run: Execution, parser: ObjectParser): string {
   const sortJson = parser.optional("sort", "array");
   parser.finish();
   const condition = conditionFromJson(table, where, run.named);
-  const columns = columnSetFromJson(columnsJson, table.schema);
+  const columns = [...columnSetFromJson(columnsJson, table.schema)].sort((a, b) =>
+    a.name < b.name ? -1 : 1,
+  );
   const sort = sortJson === undefined ? [] : columnSetFromJson(sortJson, table.schema);
   const found = matches(table, condition);
   if (sort.length > 0) found.sort((a, b) => compareRows(a, b, sort));

@@ -151,7 +151,7 @@ export function settle(database: Database): void {
       for (const { column, part, table: to } of table.strong) {
         for (const uuid of row.data[column.index]![part]!) {
           const target = to.rows.get(uuid as string);
-          if (target !== undefined) target.references++;
+          if (target !== undefined && target !== row) target.references++;
         }
       }
       for (const { column, part, table: to } of table.weak) {

@@ -169,7 +169,9 @@ export class Transaction {
 
   // Strong references.
 
-  #addReference(target: Row, by: number): void {
+  /** A row's reference to itself does not keep it. */
+  #addReference(source: Row, target: Row, by: number): void {
+    if (source === target) return;
     this.#deltas.set(target, (this.#deltas.get(target) ?? 0) + by);
   }
 
@@ -203,7 +205,7 @@ export class Transaction {
       for (const uuid of removed(before?.[part], after?.[part])) {
         // A row deleted here is no longer in the table, but still has a count to settle.
         const target = table.rows.get(uuid) ?? this.changes.get(table)?.get(uuid)?.row;
-        if (target !== undefined) this.#addReference(target, -1);
+        if (target !== undefined) this.#addReference(row, target, -1);
       }
       for (const uuid of removed(after?.[part], before?.[part])) {
         const target = table.rows.get(uuid) ?? this.changes.get(table)?.get(uuid)?.row;
@@ -214,7 +216,7 @@ export class Transaction {
           const what = `Table ${row.table.name} column ${column.name} row ${row.uuid} references nonexistent row ${uuid} in table ${table.name}.`;
           throw new OvsdbError("referential integrity violation", what);
         }
-        this.#addReference(target, 1);
+        this.#addReference(row, target, 1);
       }
     }
   }
@@ -237,7 +239,7 @@ export class Transaction {
         for (const uuid of data[column.index]![part]!) {
           const target = table.rows.get(uuid as string);
           if (target === undefined) continue;
-          this.#addReference(target, -1);
+          this.#addReference(row, target, -1);
           if (!table.schema.isRoot) candidates.push(target);
         }
       }
@@ -269,12 +271,13 @@ export class Transaction {
     }
     for (const row of referrers) {
       if (row.table.rows.get(row.uuid) !== row) continue;
-      const inserted = this.changes.get(row.table)?.get(row.uuid)?.old === undefined;
-      for (const reference of row.table.weak) this.#dropWeakIn(row, reference, inserted);
+      const change = this.changes.get(row.table)?.get(row.uuid);
+      const isNew = change !== undefined && change.old === undefined;
+      for (const reference of row.table.weak) this.#dropWeakIn(row, reference, isNew);
     }
   }
 
-  #dropWeakIn(row: Row, { column, part, table }: Reference, inTransaction: boolean): void {
+  #dropWeakIn(row: Row, { column, part, table }: Reference, isNew: boolean): void {
     const datum = row.data[column.index]!;
     const atoms = datum[part]!;
     let stays: boolean[] | undefined;
@@ -287,7 +290,6 @@ export class Transaction {
     const keep = (_: Atom, i: number): boolean => stays[i]!;
     const rest = new Datum(datum.keys.filter(keep), datum.values?.filter(keep));
     if (rest.keys.length < column.type.min) {
-      const isNew = inTransaction && this.changes.get(row.table)?.has(row.uuid) === true;
       const note = isNew ? " (inserted within this transaction)" : "";
       if (atoms.includes(ZERO_UUID)) {
         throw constraintViolation(
