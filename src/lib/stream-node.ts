@@ -10,6 +10,7 @@ import { osError } from "./errors.ts";
 import type { Stream, StreamFactory, StreamHandler, StreamServer } from "./stream.ts";
 import { TLS, type TlsConfig } from "./stream-config.ts";
 import { formatAddress, parseActive, parsePassive } from "./stream-name.ts";
+import { vlog } from "./vlog.ts";
 
 export interface NodeStreamOptions {
   clock: Clock;
@@ -54,7 +55,7 @@ export function nodeStreams(options: NodeStreamOptions): StreamFactory {
     const target = parsePassive(name, DEFAULT_PORT);
     if (target.kind === "pssl") {
       const { listenTls } = await import("./stream-tls.ts");
-      return listenTls(name, target, tls, options.clock, accept);
+      return tellPort(await listenTls(name, target, tls, options.clock, accept), target.port);
     }
     if (target.kind === "punix") return sockets.listen(name, absolute(options.rundir, target.path), accept);
     const server = net.createServer({ noDelay: true }, (socket) =>
@@ -63,10 +64,17 @@ export function nodeStreams(options: NodeStreamOptions): StreamFactory {
     server.listen(target.host === "" ? { port: target.port } : { port: target.port, host: target.host });
     await listening(server);
     const port = (server.address() as net.AddressInfo).port;
-    return { name, port, close: () => void server.close() };
+    return tellPort({ name, port, close: () => void server.close() }, target.port);
   }
 
   return { connect, listen };
+}
+
+/** Whoever asked the kernel for a port finds it in the log. */
+function tellPort(server: StreamServer, asked: number): StreamServer {
+  const where = server.name.slice(server.name.indexOf(":") + 1);
+  if (asked === 0) vlog("socket_util").info(`${where}: listening on port ${server.port}`);
+  return server;
 }
 
 /** `tcp:ADDRESS:PORT` of the other end. */

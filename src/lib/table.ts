@@ -98,7 +98,7 @@ export function tableOptions(style: TableStyle): OptionGroup {
 }
 
 function cellText(cell: Cell, style: TableStyle): string {
-  if (typeof cell === "string") return style.cell === "json" ? JSON.stringify(cell) : cell;
+  if (typeof cell === "string") return cell;
   return cell[style.cell]();
 }
 
