@@ -9,11 +9,15 @@ export function spawnDatapathThread(
   memory: SharedMemory,
   bell: () => void,
   died: (reason: string) => void,
+  fault: (text: string) => void,
 ): DatapathThread {
   const wakeFd = makeEventFd();
   const worker = new Worker(new URL("./datapath-worker.ts", import.meta.url).href);
   let ended = false;
-  worker.onmessage = () => bell();
+  worker.onmessage = (event) => {
+    if (typeof event.data === "string") fault(event.data);
+    else bell();
+  };
   worker.onerror = (event) => {
     if (!ended) died(event.message);
     ended = true;

@@ -13,7 +13,7 @@ import { openTap, readTap, writeTap } from "../src/sys/tap.ts";
 
 declare const self: {
   onmessage: ((event: { data: DatapathInit }) => void) | null;
-  postMessage(value: number): void;
+  postMessage(value: number | string): void;
 };
 
 let seed = (Math.random() * 0x100000000) | 1;
@@ -38,5 +38,6 @@ self.onmessage = (event) => {
     nowMs: monotonicMs,
     random,
     ringBell: () => self.postMessage(0),
+    report: (text) => self.postMessage(text),
   }).run();
 };

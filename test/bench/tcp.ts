@@ -83,7 +83,12 @@ for (const [who, start] of subjects) {
         for (let i = 0; i < ROUNDS; i++) rounds.push(await once(hosts, subject));
         const result = { gbits: median(rounds.map((r) => r.gbits)), cpu: median(rounds.map((r) => r.cpu)) };
         results.set(`${who} ${offloads}`, result);
-        const cpu = Number.isNaN(result.cpu) ? "in the kernel" : `${result.cpu.toFixed(2)} CPU s a GB`;
+        const cpu =
+          !Number.isFinite(result.cpu) && result.gbits === 0
+            ? "stalls"
+            : Number.isNaN(result.cpu)
+              ? "in the kernel"
+              : `${result.cpu.toFixed(2)} CPU s a GB`;
         console.log(
           `${subject.name.padEnd(26)} offloads ${offloads.padEnd(3)} ${result.gbits.toFixed(2).padStart(6)} Gbit/s (${rounds.map((r) => r.gbits.toFixed(2)).join(" ")}), ${cpu}`,
         );
@@ -99,8 +104,9 @@ for (const offloads of ["on", "off"]) {
   const ours = results.get(`ours ${offloads}`)!.gbits;
   for (const who of ["peer", "bridge"]) {
     const other = results.get(`${who} ${offloads}`);
-    if (other !== undefined)
-      console.log(`ratio to ${who}, offloads ${offloads}: ${(ours / other.gbits).toFixed(2)}`);
+    if (other === undefined) continue;
+    const ratio = other.gbits === 0 ? "beyond measure, it stalls" : (ours / other.gbits).toFixed(2);
+    console.log(`ratio to ${who}, offloads ${offloads}: ${ratio}`);
   }
 }
 process.exit(0);

@@ -70,6 +70,9 @@ export class FakeMachine {
       },
       nowMs: () => 1000,
       random: () => 12345,
+      report: (text) => {
+        throw new Error(text);
+      },
       ringBell: () => {
         if (!this.rung) setImmediate(() => this.ring());
         this.rung = true;

@@ -53,8 +53,8 @@ export class Datapath {
   private readonly emc = new ExactMatchCache(this.generations);
   /** Of each flow. */
   private readonly programs: Int32Array[] = [];
-  /** The port of a flow that does nothing but send to one, else -1. */
-  private readonly onlyPort = new Int32Array(MAX_FLOWS).fill(-1);
+  /** 1 + the port of a flow that does nothing but send to one, else 0. */
+  private readonly onlyPort = new Int32Array(MAX_FLOWS);
   /** Equal programs are kept once: a million flows of few kinds are then no million objects. */
   private readonly interned = new Map<string, { program: Int32Array; users: number }>();
   private readonly key: Flow = new Int32Array(FLOW_DP_WORDS);
@@ -97,7 +97,7 @@ export class Datapath {
       this.counters[N_EMC_HITS]!++;
       this.counters[N_HITS]!++;
       this.account(flow, packet.length, key[W_TCP_FLAGS]!);
-      const port = this.onlyPort[flow]!;
+      const port = this.onlyPort[flow]! - 1;
       if (port >= 0) {
         this.io.output(port, packet);
         return;
@@ -205,7 +205,7 @@ export class Datapath {
     }
     held.users++;
     this.programs[flow] = held.program;
-    this.onlyPort[flow] = program.length === 3 && program[0] === ODP_OUTPUT ? program[2]! : -1;
+    this.onlyPort[flow] = program.length === 3 && program[0] === ODP_OUTPUT ? program[2]! + 1 : 0;
   }
 
   private dropProgram(flow: number): void {

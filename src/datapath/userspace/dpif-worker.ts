@@ -59,8 +59,9 @@ import {
 } from "./shared.ts";
 import type { DatapathThread, SpawnDatapathThread } from "./thread.ts";
 
-/** Upcalls handled before other work of main gets its turn. */
+/** Upcalls handled, and time taken, before other work of main gets its turn. */
 const UPCALL_BUDGET = 256;
+const UPCALL_BUDGET_MS = 2;
 const NOTHING: Int32Array = new Int32Array(0);
 
 export interface WorkerDpifOptions {
@@ -73,6 +74,8 @@ export interface WorkerDpifOptions {
   spawn: SpawnDatapathThread;
   /** Told when the worker ends unasked (a defect: all ports are dead then). */
   died?: (reason: string) => void;
+  /** Told of a defect in the worker that it survived; at most one text a second. */
+  fault?: (text: string) => void;
 }
 
 interface Waiter {
@@ -130,7 +133,8 @@ class WorkerDpif implements Dpif {
       this.abandon();
       options.died?.(reason);
     };
-    this.thread = options.spawn(this.memory, () => this.drain(), died);
+    const fault = (text: string) => options.fault?.(text);
+    this.thread = options.spawn(this.memory, () => this.drain(), died, fault);
   }
 
   // ---- Requests ----
@@ -204,8 +208,9 @@ class WorkerDpif implements Dpif {
   /** Handles what the worker has written; called by its bell. */
   private drain(): void {
     if (this.closed) return;
+    const began = this.thread.nowMs();
     for (let count = 0; ; count++) {
-      if (count === UPCALL_BUDGET) {
+      if (count === UPCALL_BUDGET || this.thread.nowMs() - began > UPCALL_BUDGET_MS) {
         this.planDrain();
         break;
       }

@@ -25,7 +25,7 @@ import {
 } from "../../flow/layout.ts";
 
 const ENTRIES = 8192;
-/** Words of an entry: hash, flow, generation, unused, key. */
+/** Words of an entry: hash, flow + 1 (0 for none), generation, unused, key. */
 const STRIDE = 48;
 const KEY = 4;
 
@@ -48,7 +48,7 @@ export function keyHash(key: Flow): number {
 }
 
 export class ExactMatchCache {
-  private readonly entries = new Int32Array(ENTRIES * STRIDE).fill(-1);
+  private readonly entries = new Int32Array(ENTRIES * STRIDE);
   private readonly generations: Int32Array;
 
   /** `generations` has the current generation of each flow. */
@@ -66,7 +66,7 @@ export class ExactMatchCache {
   private look(place: number, key: Flow, hash: number): number {
     const entries = this.entries;
     if (entries[place] !== hash) return -1;
-    const flow = entries[place + 1]!;
+    const flow = entries[place + 1]! - 1;
     if (flow < 0 || this.generations[flow] !== entries[place + 2]) return -1;
     for (let word = 0, at = place + KEY; word < FLOW_PACKET_WORDS; word++, at++) {
       if (entries[at] !== key[word]) return -1;
@@ -77,12 +77,12 @@ export class ExactMatchCache {
   insert(key: Flow, hash: number, flow: number): void {
     const entries = this.entries;
     let place = (hash & (ENTRIES - 1)) * STRIDE;
-    const held = entries[place + 1]!;
+    const held = entries[place + 1]! - 1;
     if (held >= 0 && this.generations[held] === entries[place + 2] && entries[place] !== hash) {
       place = ((hash ^ 1) & (ENTRIES - 1)) * STRIDE;
     }
     entries[place] = hash;
-    entries[place + 1] = flow;
+    entries[place + 1] = flow + 1;
     entries[place + 2] = this.generations[flow]!;
     for (let word = 0, at = place + KEY; word < FLOW_PACKET_WORDS; word++, at++) entries[at] = key[word]!;
   }

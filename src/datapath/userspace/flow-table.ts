@@ -196,15 +196,16 @@ export class FlowTable {
   /** Subtables that lookups have asked, since the start. */
   lookedAt = 0;
   private readonly tableOf: Subtable[] = [];
+  /** Row + 1 of each flow; 0 for none, so that memory of flows that never were is never touched. */
   private readonly rowOf: Int32Array;
   private readonly scratch = makeCompactMask();
 
   constructor(maxFlows: number) {
-    this.rowOf = new Int32Array(maxFlows).fill(-1);
+    this.rowOf = new Int32Array(maxFlows);
   }
 
   has(flow: number): boolean {
-    return this.rowOf[flow]! >= 0;
+    return this.rowOf[flow]! > 0;
   }
 
   /** The flow that `key` belongs to, or -1. */
@@ -254,17 +255,17 @@ export class FlowTable {
       table = new Subtable(mask);
       this.subtables.push(table);
     }
-    this.rowOf[flow] = table.insert(key, flow);
+    this.rowOf[flow] = table.insert(key, flow) + 1;
     this.tableOf[flow] = table;
     this.size++;
   }
 
   remove(flow: number): void {
-    const row = this.rowOf[flow]!;
+    const row = this.rowOf[flow]! - 1;
     if (row < 0) return;
     const table = this.tableOf[flow]!;
     table.remove(row);
-    this.rowOf[flow] = -1;
+    this.rowOf[flow] = 0;
     this.tableOf[flow] = EMPTY;
     this.size--;
     if (table.size === 0) this.subtables.splice(this.subtables.indexOf(table), 1);

@@ -20,6 +20,8 @@ export interface DatapathSystem {
   random(): number;
   /** Rings main's bell. */
   ringBell(): void;
+  /** Tells main of a defect that the loop survived. */
+  report(text: string): void;
 }
 
 export const EINTR = 4;

@@ -19,9 +19,13 @@ export interface DatapathThread {
   terminate(): void;
 }
 
-/** Starts the worker; `bell` is called in a turn of main's loop after the worker has rung, `died` when it ends unasked. */
+/**
+ * Starts the worker; `bell` is called in a turn of main's loop after the worker has rung, `fault` with the text of a defect
+ * that the loop survived, `died` when it ends unasked.
+ */
 export type SpawnDatapathThread = (
   memory: SharedMemory,
   bell: () => void,
   died: (reason: string) => void,
+  fault: (text: string) => void,
 ) => DatapathThread;

@@ -67,6 +67,7 @@ const SPIN_MS = 0.05;
 /** Most upcalls of one port that may wait, so that none starves the others. */
 const PORT_UPCALLS = 320;
 const WAKE_TAG = -1;
+const REPORT_MS = 1000;
 
 export class WorkerLoop implements PacketIo, PortHost {
   readonly system: DatapathSystem;
@@ -97,6 +98,7 @@ export class WorkerLoop implements PacketIo, PortHost {
   private readonly waiting: number[] = [];
   private applied = 0;
   private upcallsPending = false;
+  private reportedMs = Number.NEGATIVE_INFINITY;
   private readonly mask = makeCompactMask();
   private readonly key: Flow = new Int32Array(FLOW_DP_WORDS);
   private readonly packet = makePacket(new Uint8Array(0));
@@ -128,7 +130,7 @@ export class WorkerLoop implements PacketIo, PortHost {
   run(): never {
     let idleSince = -1;
     for (;;) {
-      if (this.turn()) {
+      if (this.safeTurn()) {
         idleSince = -1;
         continue;
       }
@@ -152,6 +154,22 @@ export class WorkerLoop implements PacketIo, PortHost {
       }
     }
     Atomics.store(this.control, C_WORKER_SLEEPS, 0);
+  }
+
+  /** A defect must not end forwarding: what was queued is sent, slots go back, and main is told, at most once a second. */
+  private safeTurn(): boolean {
+    try {
+      return this.turn();
+    } catch (error) {
+      const now = this.system.nowMs();
+      if (now - this.reportedMs > REPORT_MS) {
+        this.reportedMs = now;
+        this.system.report(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      }
+      this.flushAll();
+      for (const port of this.rings) port.release();
+      return true;
+    }
   }
 
   /** One round; false when there was nothing to do. */
@@ -277,9 +295,13 @@ export class WorkerLoop implements PacketIo, PortHost {
       const at = this.requests.peek();
       if (at < 0) break;
       const words = this.requests.words;
-      this.apply(words, at, at + words[at - 1]!);
-      this.requests.release(at);
-      this.applied = (this.applied + 1) | 0;
+      try {
+        this.apply(words, at, at + words[at - 1]!);
+      } finally {
+        // One that fails must not come again.
+        this.requests.release(at);
+        this.applied = (this.applied + 1) | 0;
+      }
     }
     if (count === 0) return false;
     this.flushAll();
