@@ -76,7 +76,7 @@ const variants = [
   { without: ["tries", "priorities"] as const },
 ];
 
-t.test("lookup answers as a linear scan does, and its wildcards are sound", async (t) => {
+t.test("lookup answers as a linear scan does, and its wildcards are sound", async () => {
   for (const options of variants) {
     fc.assert(
       fc.property(
