@@ -28,6 +28,7 @@ interface Settings {
   unixctl: string | undefined;
   /** The first option given that is not built. */
   missing: string | undefined;
+  noDb: boolean;
 }
 
 export function main(args: string[], program: string): Promise<number> {
@@ -66,6 +67,7 @@ function ownOptions(settings: Settings): OptionGroup {
         help: "override default control socket name",
         set: (path) => void (settings.unixctl = path),
       },
+      { long: "no-db", help: "serve no database", set: () => void (settings.noDb = true) },
       missing("config-file"),
       missing("sync-from"),
       missing("sync-exclude-tables"),
@@ -80,7 +82,13 @@ function ownOptions(settings: Settings): OptionGroup {
 
 async function run(platform: Platform, program: string, args: string[]): Promise<number> {
   vlogStart(platform, program);
-  const settings: Settings = { remotes: [], run: undefined, unixctl: undefined, missing: undefined };
+  const settings: Settings = {
+    remotes: [],
+    run: undefined,
+    unixctl: undefined,
+    noDb: false,
+    missing: undefined,
+  };
   const daemonGroup = daemonOptions(platform, program);
   const tls = { ...TLS };
   const groups: OptionGroup[] = [ownOptions(settings), daemonGroup.group, tlsOptions(tls), vlogOptions()];
@@ -102,7 +110,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   );
   const words = getopt(program, groups, args);
   if (settings.missing !== undefined) throw new Fatal(`--${settings.missing}: not implemented`);
-  const paths = words.length > 0 ? words : [`${places.db}/conf.db`];
+  const paths = settings.noDb ? [] : words.length > 0 ? words : [`${places.db}/conf.db`];
   const relay = paths.find((path) => path.startsWith("relay:"));
   if (relay !== undefined) throw new Fatal(`${relay}: not implemented`);
 

@@ -17,8 +17,8 @@ export interface LogRecord {
 export type Pattern = (record: LogRecord) => string;
 
 const LEVELS = ["OFF", "EMER", "ERR", "WARN", "INFO", "DBG"];
-/** syslog(3): alert, err, warning, info, debug. */
-const SEVERITIES = [7, 1, 3, 4, 6, 7];
+/** syslog(3): alert, err, warning, notice, debug. */
+const SEVERITIES = [7, 1, 3, 4, 5, 7];
 
 /** RFC 5424 section 6.2.1. */
 export const FACILITIES: Readonly<Record<string, number>> = {

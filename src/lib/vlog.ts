@@ -241,7 +241,7 @@ function emit(logger: ModuleLogger, level: Level, text: string): void {
       elapsedMs: platform.clock.now() - startedMs,
       pid: platform.pid,
       host: platform.hostname,
-      facility: facility ?? FACILITIES.daemon!,
+      facility: facility ?? FACILITIES.local0!,
     };
     const { levels } = logger;
     if (levels[VLF_CONSOLE]! >= level) platform.stderr(`${patterns[VLF_CONSOLE]!(record)}\n`);
@@ -270,9 +270,11 @@ function writeFile(fd: number, line: string): void {
 /** Each line of the message apart, as syslog daemons cut at newlines. */
 function emitSyslog(world: Platform, record: LogRecord): void {
   syslog.sender ??= openSyslog(world, syslog.method);
+  // What goes through the C library's syslog() in the original has the facility "daemon" unless told otherwise.
+  const own = syslog.method === "libc" ? { ...record, facility: facility ?? FACILITIES.daemon! } : record;
   for (const line of patterns[VLF_SYSLOG]!(record).split("\n")) {
-    syslog.sender.send(`${syslogHeader(record)}${line}`);
-    syslogTarget?.send(`${syslogHeader({ ...record, facility: facility ?? FACILITIES.local0! })}${line}`);
+    syslog.sender.send(`${syslogHeader(own)}${line}`);
+    syslogTarget?.send(`${syslogHeader(record)}${line}`);
   }
 }
 

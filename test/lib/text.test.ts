@@ -367,7 +367,7 @@ t.test("vlog", async (t) => {
   );
   t.strictSame(
     platform.out.datagrams,
-    ["<30> Jan  2 03:04:05 simhost testprog: ovs|00001|test_one|INFO|early"],
+    ["<133> Jan  2 03:04:05 simhost testprog: ovs|00001|test_one|INFO|early"],
     "syslog",
   );
   t.equal(vlogSetSpec("syslog:off"), undefined);
