@@ -66,6 +66,7 @@ export function datapathOpener(options: OpenerOptions): DatapathOpener {
       clock,
       spawn,
       died: (reason) => logDpif.emer(`${type}@ovs-${type}: datapath thread died (${reason})`),
+      fault: (text) => logDpif.err(`${type}@ovs-${type}: defect in the datapath thread: ${text}`),
     }),
     class: type === "system" ? "system" : "netdev",
   });
