@@ -57,7 +57,18 @@ class UnixStream implements Stream {
   received(bytes: Uint8Array): void {
     if (this.#handler === undefined || this.#paused || this.#early.length > 0)
       this.#early.push(bytes.slice());
-    else this.#handler.data(bytes);
+    else this.#guard(() => this.#handler?.data(bytes));
+  }
+
+  /** An exception of ours is no error of the socket, which the engine would make of it: it ends the program. */
+  #guard(run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      setImmediate(() => {
+        throw error;
+      });
+    }
   }
 
   drained(): void {
@@ -74,7 +85,7 @@ class UnixStream implements Stream {
     if (this.#ending) this.#socket?.end();
     else if (this.#wantDrain) {
       this.#wantDrain = false;
-      this.#handler?.drain?.();
+      this.#guard(() => this.#handler?.drain?.());
     }
   }
 
@@ -99,11 +110,12 @@ class UnixStream implements Stream {
 
   #flush(): void {
     while (this.#early.length > 0 && this.#handler !== undefined && !this.#paused) {
-      this.#handler.data(this.#early.shift()!);
+      const bytes = this.#early.shift()!;
+      this.#guard(() => this.#handler?.data(bytes));
     }
     if (!this.#over || this.#announced || this.#handler === undefined || this.#paused) return;
     this.#announced = true;
-    this.#handler.close(this.#failure);
+    this.#guard(() => this.#handler?.close(this.#failure));
   }
 
   get backlog(): number {
