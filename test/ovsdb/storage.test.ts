@@ -1,0 +1,322 @@
+/** Database files: what survives a cut at any byte, a loss of power, a full disk, compaction; replay equals memory. */
+import fc from "fast-check";
+import t from "tap";
+import { SimClock } from "../../src/lib/sim-clock.ts";
+import type { FileContext } from "../../src/ovsdb/database-file.ts";
+import { createFile, DatabaseFile, loadFile } from "../../src/ovsdb/database-file.ts";
+import { datumJsonText } from "../../src/ovsdb/datum.ts";
+import { execute } from "../../src/ovsdb/execute.ts";
+import type { Json } from "../../src/ovsdb/json-text.ts";
+import { schemaFromJson } from "../../src/ovsdb/schema.ts";
+import { ServedDatabase } from "../../src/ovsdb/served-database.ts";
+import type { Database } from "../../src/ovsdb/table.ts";
+import { SimDisk } from "../sim/disk.ts";
+import { seededRandom } from "../sim/platform.ts";
+
+const SCHEMA = schemaFromJson({
+  name: "T",
+  version: "1.0.0",
+  tables: {
+    Root: {
+      isRoot: true,
+      columns: {
+        name: { type: "string" },
+        numbers: { type: { key: "integer", min: 0, max: "unlimited" } },
+        options: { type: { key: "string", value: "string", min: 0, max: "unlimited" } },
+        maybe: { type: { key: "real", min: 0, max: 1 } },
+        leaves: { type: { key: { type: "uuid", refTable: "Leaf" }, min: 0, max: "unlimited" } },
+        liked: {
+          type: { key: { type: "uuid", refTable: "Leaf", refType: "weak" }, min: 0, max: "unlimited" },
+        },
+        passing: { type: "integer", ephemeral: true },
+      },
+    },
+    Leaf: { columns: { size: { type: "integer" } } },
+  },
+});
+
+function world(later?: (run: () => void) => void) {
+  const disk = new SimDisk(later);
+  const clock = new SimClock(undefined, undefined, 1_800_000_000_000);
+  const random = seededRandom(7);
+  const context: FileContext = { disk, clock, uuid: () => random.uuid() };
+  createFile(context, "/db", SCHEMA);
+  disk.syncFolder();
+  const open = (): ServedDatabase => {
+    const file = new DatabaseFile(context, "/db");
+    return new ServedDatabase(file.database, file, { clock, uuid: context.uuid });
+  };
+  return { disk, clock, context, open };
+}
+
+const ANYBODY = { readOnly: false, holdsLock: () => false };
+
+function transact(served: ServedDatabase, ...operations: Json[]): string {
+  let reply = "";
+  served.transact(ANYBODY, operations, (results) => {
+    reply = results;
+  });
+  return reply;
+}
+
+/** All persistent data, in one order. */
+function contents(database: Database): string {
+  const lines: string[] = [];
+  for (const table of database.tables.values()) {
+    for (const row of table.rows.values()) {
+      const values = table.schema.columns
+        .filter((column) => !column.ephemeral)
+        .map((column) => datumJsonText(column.type, row.data[column.index]!));
+      lines.push(`${table.name} ${row.uuid} ${values.join(" ")}`);
+    }
+  }
+  return lines.sort().join("\n");
+}
+
+/** What transactions keep up to date must equal what loading makes anew. */
+function derived(database: Database): string {
+  const lines: string[] = [];
+  for (const table of database.tables.values()) {
+    for (const row of table.rows.values()) {
+      lines.push(
+        `${row.uuid} ${row.references} ${[...(row.weakFrom ?? [])].map((from) => from.uuid).sort()}`,
+      );
+    }
+  }
+  return lines.sort().join("\n");
+}
+
+t.test("a file cut at any byte is opened at its last whole transaction", async (t) => {
+  const { disk, open, context } = world();
+  const served = open();
+  const states = new Map<number, string>([[served.file!.length, contents(served.database)]]);
+  for (let i = 0; i < 4; i++) {
+    transact(served, { op: "insert", table: "Root", row: { name: `n${i}é`, numbers: ["set", [1, i + 5]] } });
+    states.set(served.file!.length, contents(served.database));
+    transact(served, { op: "mutate", table: "Root", where: [], mutations: [["numbers", "insert", 100 + i]] });
+    states.set(served.file!.length, contents(served.database));
+  }
+  served.close();
+  const bytes = disk.read("/db");
+  const ends = [...states.keys()];
+  let wrong = 0;
+  for (let cut = ends[0]!; cut <= bytes.length; cut++) {
+    const want = Math.max(...ends.filter((end) => end <= cut));
+    disk.put("/cut", bytes.subarray(0, cut));
+    const loaded = loadFile(disk, "/cut", context.uuid);
+    const torn = loaded.torn !== undefined;
+    if (loaded.length !== want || contents(loaded.database) !== states.get(want) || torn !== cut > want)
+      wrong++;
+  }
+  t.equal(wrong, 0, `${bytes.length - ends[0]!} cuts`);
+  for (let cut = 0; cut < ends[0]!; cut++) {
+    disk.put("/cut", bytes.subarray(0, cut));
+    t.throws(() => loadFile(disk, "/cut", context.uuid), `schema cut at ${cut}`);
+  }
+  // The next write cuts the torn tail off.
+  const end = ends.at(-2)!;
+  disk.put("/db", bytes.subarray(0, end + 20));
+  const again = open();
+  t.match(again.file!.torn?.message, /\/db: (parse error at offset|error reading)/);
+  transact(again, { op: "insert", table: "Root", row: { name: "after" } });
+  again.close();
+  const loaded = loadFile(disk, "/db", context.uuid);
+  t.equal(loaded.torn, undefined);
+  t.equal([...loaded.database.tables.get("Root")!.rows.values()].length, 5);
+});
+
+t.test("a bit that flips ends the reading before it", async (t) => {
+  const { disk, open, context } = world();
+  const served = open();
+  const first = served.file!.length;
+  transact(served, { op: "insert", table: "Root", row: { name: "a" } });
+  const second = served.file!.length;
+  transact(served, { op: "insert", table: "Root", row: { name: "b" } });
+  served.close();
+  const bytes = disk.read("/db");
+  for (const at of [first + 3, first + 20, second - 5]) {
+    const broken = bytes.slice();
+    broken[at] = broken[at]! ^ 1;
+    disk.put("/cut", broken);
+    const loaded = loadFile(disk, "/cut", context.uuid);
+    t.equal(loaded.length, first, `byte ${at}`);
+    t.ok(loaded.torn);
+  }
+});
+
+t.test("durable transactions survive a loss of power, and share syncs", async (t) => {
+  const waiting: (() => void)[] = [];
+  const { disk, open, context } = world((run) => void waiting.push(run));
+  const served = open();
+  let replies = 0;
+  const before = disk.syncs;
+  for (let i = 0; i < 10; i++) {
+    served.transact(
+      ANYBODY,
+      [
+        { op: "insert", table: "Root", row: { name: `d${i}` } },
+        { op: "commit", durable: true },
+      ],
+      () => replies++,
+    );
+  }
+  t.equal(replies, 0, "no reply before the sync");
+  const bytes = disk.read("/db");
+  disk.crash();
+  t.equal(
+    loadFile(disk, "/db", context.uuid).database.tables.get("Root")!.rows.size,
+    0,
+    "the disk does forget",
+  );
+  disk.put("/db", bytes);
+  const drain = async (): Promise<void> => {
+    for (let run = waiting.shift(); run !== undefined; run = waiting.shift()) {
+      run();
+      for (let i = 0; i < 5; i++) await null;
+    }
+  };
+  await drain();
+  t.equal(replies, 10);
+  t.equal(disk.syncs - before, 2, "one sync for the first, one for the nine that waited");
+});
+
+t.test("what has been replied to durably is there after a crash", async (t) => {
+  const { disk, open, context } = world();
+  const served = open();
+  for (let i = 0; i < 5; i++) {
+    await new Promise<void>((resolve) => {
+      served.transact(
+        ANYBODY,
+        [
+          { op: "insert", table: "Root", row: { name: `d${i}` } },
+          { op: "commit", durable: true },
+        ],
+        () => resolve(),
+      );
+    });
+    transact(served, { op: "insert", table: "Root", row: { name: `v${i}` } });
+  }
+  disk.crash();
+  const names = [...loadFile(disk, "/db", context.uuid).database.tables.get("Root")!.rows.values()].map(
+    (row) => row.data[SCHEMA.tables.get("Root")!.byName.get("name")!.index]!.keys[0],
+  );
+  for (let i = 0; i < 5; i++) t.ok(names.includes(`d${i}`), `d${i}`);
+});
+
+t.test("other transactions are synced within 100 ms", async (t) => {
+  const { disk, clock, open, context } = world();
+  const served = open();
+  transact(served, { op: "insert", table: "Root", row: { name: "x" } });
+  clock.stop?.();
+  await clock.warp(101);
+  await new Promise((resolve) => setImmediate(resolve));
+  disk.crash();
+  t.equal(loadFile(disk, "/db", context.uuid).database.tables.get("Root")!.rows.size, 1);
+});
+
+t.test("a full disk fails the transaction and leaves file and memory as they were", async (t) => {
+  const { disk, open, context } = world();
+  const served = open();
+  transact(served, { op: "insert", table: "Root", row: { name: "kept" } });
+  const before = contents(served.database);
+  disk.failWrites = "ENOSPC";
+  const reply = transact(served, { op: "insert", table: "Root", row: { name: "lost" } });
+  t.match(reply, /"error":"I\/O error"/);
+  t.match(reply, /No space left on device/);
+  t.equal(contents(served.database), before);
+  disk.failWrites = undefined;
+  transact(served, { op: "insert", table: "Root", row: { name: "again" } });
+  const loaded = loadFile(disk, "/db", context.uuid);
+  t.equal(loaded.torn, undefined);
+  t.equal(contents(loaded.database), contents(served.database));
+});
+
+t.test("one process at a time", async (t) => {
+  const { open } = world();
+  const served = open();
+  t.throws(open, { message: "I/O error: /db: failed to lock lockfile (Resource temporarily unavailable)" });
+  served.close();
+  open().close();
+});
+
+const name = fc.constantFrom("a", "b", "c");
+const op: fc.Arbitrary<Json> = fc.oneof(
+  name.map((value) => ({ op: "insert", table: "Root", row: { name: value } }) as Json),
+  fc.tuple(name, fc.array(fc.integer({ min: 0, max: 5 }))).map(
+    ([value, numbers]) =>
+      ({
+        op: "update",
+        table: "Root",
+        where: [["name", "==", value]],
+        row: { numbers: ["set", [...new Set(numbers)]], maybe: 1.5, passing: 7 },
+      }) as Json,
+  ),
+  fc.tuple(name, name, name).map(
+    ([value, key, to]) =>
+      ({
+        op: "mutate",
+        table: "Root",
+        where: [["name", "==", value]],
+        mutations: [
+          ["options", "delete", key],
+          ["options", "insert", ["map", [[key, to]]]],
+        ],
+      }) as Json,
+  ),
+  name.map((value) => ({ op: "delete", table: "Root", where: [["name", "==", value]] }) as Json),
+  fc.constantFrom<Json>({ op: "insert", table: "Leaf", row: { size: 3 }, "uuid-name": "leaf" }),
+  name.map(
+    (value) =>
+      ({
+        op: "mutate",
+        table: "Root",
+        where: [["name", "==", value]],
+        mutations: [
+          ["leaves", "insert", ["set", [["named-uuid", "leaf"]]]],
+          ["liked", "insert", ["set", [["named-uuid", "leaf"]]]],
+        ],
+      }) as Json,
+  ),
+  name.map(
+    (value) =>
+      ({ op: "update", table: "Root", where: [["name", "==", value]], row: { leaves: ["set", []] } }) as Json,
+  ),
+);
+
+t.test(
+  "replay equals memory, compaction changes nothing, a failed transaction changes nothing",
+  async (t) => {
+    const stream = fc.array(fc.array(op, { maxLength: 6 }), { maxLength: 12 });
+    fc.assert(
+      fc.property(stream, fc.nat(), (transactions, compactAt) => {
+        const { disk, open, context } = world();
+        const served = open();
+        transactions.forEach((operations, i) => {
+          const before = contents(served.database) + derived(served.database);
+          const reply = transact(served, ...operations);
+          if (reply.includes('"error"') && contents(served.database) + derived(served.database) !== before) {
+            throw new Error(`a failed transaction left traces: ${JSON.stringify(operations)}`);
+          }
+          if (i === compactAt % 12) served.file!.compact("test");
+          const loaded = loadFile(disk, "/db", context.uuid);
+          if (loaded.torn !== undefined) throw loaded.torn;
+          if (contents(loaded.database) !== contents(served.database)) throw new Error("contents differ");
+          if (derived(loaded.database) !== derived(served.database)) throw new Error("references differ");
+        });
+        return true;
+      }),
+      { numRuns: 150 },
+    );
+    t.pass();
+  },
+);
+
+t.test("a query runs without a file", async (t) => {
+  const { disk, context } = world();
+  const { database } = loadFile(disk, "/db", context.uuid);
+  const outcome = execute(
+    { database, uuid: context.uuid, readOnly: true, holdsLock: () => false, elapsed: 0 },
+    [{ op: "insert", table: "Root", row: {} }],
+  );
+  t.match(outcome, { kind: "done", transaction: undefined });
+});
