@@ -1,7 +1,7 @@
 /**
  * A network device as configuration sees it (upstream: `struct netdev`): one object a device name and type, made by
  * {@link NetdevProvider}. Packets move elsewhere: `system`, `internal` and `tap` devices are opened by the datapath's
- * worker (`src/netdev/packet-io.ts`); a device that lives in this thread (dummy, patch) implements {@link LocalPort}.
+ * worker (`src/datapath/userspace/ports.ts`); a device that lives in this thread (dummy, patch) implements {@link LocalPort}.
  */
 import type { Packet } from "../datapath/packet.ts";
 
