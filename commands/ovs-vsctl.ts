@@ -24,6 +24,7 @@ import {
 import { vlogOptions } from "../src/lib/vlog-options.ts";
 import { type LocalOption, listCommands, localOptionSpecs, parseCommands } from "../src/ovsdb/ctl/command.ts";
 import { type CtlProgram, runCtl } from "../src/ovsdb/ctl/program.ts";
+import { splitRemotes } from "../src/ovsdb/idl-link.ts";
 import { openVswitchSchema } from "../src/vswitch/schema/index.ts";
 import { COMMANDS } from "./ovs-vsctl/commands.ts";
 import { rootRow } from "./ovs-vsctl/model.ts";
@@ -32,6 +33,9 @@ import { checkInterfaces, waitApplied } from "./ovs-vsctl/wait.ts";
 import { realPlatform } from "./platform.ts";
 
 const log = vlog("vsctl");
+
+/** --help: the text is loaded when it is asked for. */
+class HelpWanted extends Error {}
 
 interface Settings {
   db: string;
@@ -65,24 +69,32 @@ async function run(platform: Platform, args: string[], program: string): Promise
   };
   const style = { ...tableStyle(), format: "list" as const };
   const local: LocalOption[] = [];
-  const groups: OptionGroup[] = [
+  const shown: OptionGroup[] = [
     { title: "Options", options: ownOptions(settings) },
-    { title: "Other options", options: infoOptions(platform, program, () => groups) },
+    { title: "Other options", options: infoOptions(platform, program, settings, () => shown) },
     vlogOptions(),
     tableOptions(style),
     tlsOptions(TLS),
   ];
-  const shown = [...groups];
-  groups.push({ title: "", options: localOptionSpecs(COMMANDS, local) });
-  const words = getopt(program, groups, args, { stopAtFirst: true });
-  groups.splice(0, groups.length, ...shown);
+  // The commands' own options may stand before the first command without a "--".
+  const all = [...shown, { title: "", options: localOptionSpecs(COMMANDS, local) }];
+  let words: string[];
+  try {
+    words = getopt(program, all, args, { stopAtFirst: true });
+  } catch (error) {
+    if (!(error instanceof HelpWanted)) throw error;
+    // Not loaded otherwise.
+    const { helpText } = await import("./ovs-vsctl/help.ts");
+    platform.stdout(helpText(program, COMMANDS, dirs(platform.env)));
+    return 0;
+  }
   const calls = parseCommands(COMMANDS, words, local);
   const writes = calls.some((call) => call.command.writes);
   const line = commandLine(args);
   log.log(writes ? VLL_INFO : VLL_DBG, `Called as ${line}`);
   if (settings.timeoutSec > 0) alarm(platform, settings.timeoutSec);
 
-  const remotes = settings.db;
+  const remotes = settings.shuffle ? shuffled(platform, settings.db) : settings.db;
   const ctl: CtlProgram = {
     platform,
     schema: openVswitchSchema,
@@ -97,7 +109,9 @@ async function run(platform: Platform, args: string[], program: string): Promise
     comment: `ovs-vsctl${invoker()}: ${line}`,
     prepare(needs) {
       needs.table("Open_vSwitch");
-      if (settings.wait) needs.columns("Open_vSwitch", "cur_cfg");
+      if (!settings.wait) return;
+      needs.columns("Open_vSwitch", "cur_cfg");
+      needs.written("Open_vSwitch", "next_cfg");
     },
     begin(context) {
       const { txn } = context;
@@ -119,8 +133,9 @@ async function run(platform: Platform, args: string[], program: string): Promise
   return runCtl(ctl, calls);
 }
 
+const flag = (long: string, apply: () => void) => ({ long, set: apply });
+
 function ownOptions(settings: Settings): OptionGroup["options"] {
-  const flag = (long: string, apply: () => void) => ({ long, set: apply });
   return [
     {
       long: "db",
@@ -160,27 +175,51 @@ function ownOptions(settings: Settings): OptionGroup["options"] {
 function infoOptions(
   platform: Platform,
   program: string,
+  settings: Settings,
   groups: () => OptionGroup[],
 ): OptionGroup["options"] {
   const print = (text: string): never => {
     platform.stdout(text);
     throw new Exit(0);
   };
-  const nothing = (): void => {};
   return [
-    { long: "help", short: "h", set: () => print("help") },
+    {
+      long: "help",
+      short: "h",
+      set: () => {
+        throw new HelpWanted();
+      },
+    },
     { long: "commands", set: () => print(listCommands(COMMANDS)) },
-    { long: "options", set: () => print(listOptions(groups().filter(({ title }) => title !== ""))) },
-    { long: "leader-only", set: nothing },
-    { long: "no-leader-only", set: nothing },
-    { long: "shuffle-remotes", set: nothing },
-    { long: "no-shuffle-remotes", set: nothing },
+    { long: "options", set: () => print(listOptions(groups())) },
+    flag("leader-only", () => {
+      settings.leaderOnly = true;
+    }),
+    flag("no-leader-only", () => {
+      settings.leaderOnly = false;
+    }),
+    flag("shuffle-remotes", () => {
+      settings.shuffle = true;
+    }),
+    flag("no-shuffle-remotes", () => {
+      settings.shuffle = false;
+    }),
     {
       long: "version",
       short: "V",
       set: () => print(versionText(program, `DB Schema ${openVswitchSchema.version}`)),
     },
   ];
+}
+
+/** Members of a cluster in random order, so that clients spread. */
+function shuffled(platform: Platform, text: string): string {
+  const remotes = splitRemotes(text);
+  for (let i = remotes.length - 1; i > 0; i--) {
+    const j = platform.random.u32() % (i + 1);
+    [remotes[i], remotes[j]] = [remotes[j]!, remotes[i]!];
+  }
+  return remotes.join(",");
 }
 
 function environmentTimeout(platform: Platform): number {

@@ -37,6 +37,8 @@ export function needModel(needs: Needs): void {
   needs.columns("Bridge", "name", "controller", "fail_mode", "ports");
   needs.columns("Port", "name", "fake_bridge", "tag", "interfaces");
   needs.columns("Interface", "name", "ofport", "error");
+  needs.written("Port", "bond_fake_iface");
+  needs.written("Interface", "type");
 }
 
 export function refSet(uuids: Iterable<string>): Datum {

@@ -58,18 +58,16 @@ export function checkInterfaces(
   const table = idl.table("Interface");
   if (table === undefined || names.length === 0) return 0;
   const [name, ofport, error] = ["name", "ofport", "error"].map((column) => table.schema.byName.get(column)!);
+  const rows = new Map([...table.ordered()].map((row) => [row.datum(name!).keys[0] as string, row]));
   let failed = false;
-  const wanted = new Set(names);
-  for (const row of table.ordered()) {
-    const rowName = row.datum(name!).keys[0] as string;
-    if (!wanted.has(rowName)) continue;
-    const port = row.datum(ofport!).keys[0] as number | undefined;
-    if (port !== undefined && port !== -1) continue;
-    if (port === undefined && row.datum(error!).keys.length === 0) continue;
+  for (const fresh of names) {
+    const row = rows.get(fresh);
+    const port = row?.datum(ofport!).keys[0] as number | undefined;
+    if (row === undefined || (port !== undefined && port >= 0)) continue;
     const reason = row.datum(error!).keys[0] as string | undefined;
     const why = reason === undefined || reason === "" ? "" : `: ${reason}`;
     platform.stderr(
-      `${program}: Error detected while setting up '${rowName}'${why}.  See ovs-vswitchd log for details.\n`,
+      `${program}: Error detected while setting up '${fresh}'${why}.  See ovs-vswitchd log for details.\n`,
     );
     failed = true;
   }

@@ -13,6 +13,8 @@ export interface TableWatch<C extends string = string> {
   readonly quiet?: readonly C[];
   /** Not replicated: reads as default, may be written (statistics and the like). */
   readonly writeOnly?: readonly C[];
+  /** The columns not named here do not exist: saves a short-lived client the parsing of their types. */
+  readonly exact?: boolean;
   /** Rows to replicate; none given: all. */
   readonly where?: readonly WireCondition[];
 }

@@ -9,7 +9,7 @@ import type { DynamicRow } from "./idl-types.ts";
 import { valueOfDatum } from "./idl-value.ts";
 import type { Json, JsonObject } from "./json-text.ts";
 import type { Column, TableSchema } from "./schema.ts";
-import { tableFromJson } from "./schema.ts";
+import { columnFromJson, tableFromJson } from "./schema.ts";
 
 export const IGNORE = 0;
 export const ALERT = 1;
@@ -80,11 +80,10 @@ export class IdlTable {
     this.where = watch.where;
     const theirs = (server?.columns ?? {}) as JsonObject;
     const known = (ours?.columns ?? {}) as JsonObject;
-    this.schema = tableFromJson(name, {
-      ...(server ?? ours),
-      columns: { ...known, ...theirs },
-    } as JsonObject);
-    this.isRoot = allRoot || this.schema.isRoot;
+    const { isRoot = false } = (server ?? ours ?? {}) as { isRoot?: boolean };
+    const columns = { ...known, ...theirs };
+    this.schema = watch.exact ? someColumns(name, columns, watch) : tableFromJson(name, { isRoot, columns });
+    this.isRoot = allRoot || isRoot;
     this.missing = new Set(Object.keys(known).filter((column) => !Object.hasOwn(theirs, column)));
     this.modes = this.schema.columns.map((column) => modeOf(column.name, watch));
     this.defaults = this.schema.columns.map((column) => defaultDatum(column.type));
@@ -212,7 +211,21 @@ interface TableWatchLike {
   readonly columns?: readonly string[] | "all";
   readonly quiet?: readonly string[];
   readonly writeOnly?: readonly string[];
+  readonly exact?: boolean;
   readonly where?: readonly WireCondition[] | undefined;
+}
+
+/** The table as if it had only the columns that `watch` names. */
+function someColumns(name: string, all: JsonObject, watch: TableWatchLike): TableSchema {
+  const named = watch.columns === "all" ? Object.keys(all) : (watch.columns ?? []);
+  const wanted = new Set([...named, ...(watch.quiet ?? []), ...(watch.writeOnly ?? [])]);
+  const columns = [...wanted]
+    .filter((column) => Object.hasOwn(all, column))
+    .sort()
+    .map((column, index) => columnFromJson(column, all[column]!, index));
+  const byName = new Map(columns.map((column) => [column.name, column]));
+  const rest = { mutable: true, isRoot: false, maxRows: Number.POSITIVE_INFINITY, indexes: [] };
+  return { name, columns, byName, ...rest };
 }
 
 function modeOf(column: string, watch: TableWatchLike): Mode {

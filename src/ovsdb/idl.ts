@@ -189,7 +189,7 @@ export class Idl<S extends DatabaseSchema = DatabaseSchema> implements IdlReader
     this.#lock = name;
     this.#locked = false;
     this.#contended = false;
-    if (this.#state === "live") this.#askLock();
+    if (name !== undefined && this.#state === "live") this.#askLock();
   }
 
   // TxnHost
@@ -384,6 +384,7 @@ export class Idl<S extends DatabaseSchema = DatabaseSchema> implements IdlReader
   #askLock(): void {
     const name = this.#lock!;
     this.#request("lock", [name], (result, error) => {
+      if (name !== this.#lock) return;
       if (error !== undefined) this.#refuse(`lock failed: ${sortedText(error)}`);
       else this.#setLocked((result as JsonObject).locked === true);
     });

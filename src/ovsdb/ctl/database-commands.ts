@@ -115,7 +115,7 @@ const get: CtlCommand = {
 function listedColumns(call: CtlCall, schema: Needs["schema"], table: string): Column[] {
   const option = call.options.get("--columns");
   if (option === undefined) {
-    return [UUID_COLUMN, ...schema.columnNames(table).map((name) => schema.table(table).byName.get(name)!)];
+    return [UUID_COLUMN, ...schema.columnNames(table).map((name) => schema.column(table, name))];
   }
   const names = option.split(/[, ]+/).filter((name) => name !== "");
   if (names.length === 0) throw new Fatal("must specify at least one column name");
@@ -386,6 +386,10 @@ const create: CtlCommand = {
   prepare(call, needs) {
     const table = needs.schema.findTable(call.args[0]!);
     needs.table(table);
+    for (const arg of call.args.slice(1)) {
+      const column = needs.schema.columnName(table, arg.split(/[:=, [\]{}!<>]/, 1)[0]!);
+      if (column !== undefined) needs.written(table, column);
+    }
     if (!call.options.has("--id") && !needs.schema.isRoot(table)) {
       log.warn(`applying "create" command to table ${table} without --id option will have no effect`);
     }

@@ -5,8 +5,8 @@
  */
 import { Fatal } from "../../lib/errors.ts";
 import type { Json, JsonObject } from "../json-text.ts";
-import type { Column, TableSchema } from "../schema.ts";
-import { tableFromJson, UUID_COLUMN } from "../schema.ts";
+import type { Column } from "../schema.ts";
+import { columnFromJson, UUID_COLUMN } from "../schema.ts";
 
 /** The name typed is not known to our schema; a newer server may know it. */
 export class UnknownName extends Fatal {}
@@ -27,7 +27,7 @@ function candidates(names: readonly string[], typed: string): string[] {
 export class CtlSchema {
   /** `tables` of a database schema. */
   readonly #json: JsonObject;
-  readonly #tables = new Map<string, TableSchema>();
+  readonly #columns = new Map<string, Column>();
 
   constructor(tables: JsonObject) {
     this.#json = tables;
@@ -53,17 +53,26 @@ export class CtlSchema {
     return Object.keys((this.#json[table] as JsonObject).columns as JsonObject).sort();
   }
 
-  table(name: string): TableSchema {
-    let table = this.#tables.get(name);
-    if (table === undefined) {
-      table = tableFromJson(name, this.#json[name]!);
-      this.#tables.set(name, table);
+  /** A column that is known to be there. */
+  column(table: string, name: string): Column {
+    const path = `${table}.${name}`;
+    let column = this.#columns.get(path);
+    if (column === undefined) {
+      const columns = (this.#json[table] as JsonObject).columns as JsonObject;
+      column = columnFromJson(name, columns[name]!, 0);
+      this.#columns.set(path, column);
     }
-    return table;
+    return column;
   }
 
   isRoot(table: string): boolean {
     return (this.#json[table] as JsonObject).isRoot === true;
+  }
+
+  /** The name of the one column meant by `typed`, if there is one. */
+  columnName(table: string, typed: string): string | undefined {
+    const found = candidates(this.columnNames(table), typed);
+    return found.length === 1 ? found[0] : undefined;
   }
 
   /** The table meant by `typed`. */
@@ -77,7 +86,7 @@ export class CtlSchema {
   /** The column meant by `typed`. */
   findColumn(table: string, typed: string): Column {
     const found = candidates(this.columnNames(table), typed);
-    if (found.length === 1) return this.table(table).byName.get(found[0]!)!;
+    if (found.length === 1) return this.column(table, found[0]!);
     if (found.length === 0) {
       throw new UnknownName(`${table} does not contain a column whose name matches "${typed}"`);
     }

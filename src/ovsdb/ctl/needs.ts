@@ -7,6 +7,7 @@ export class Needs {
   readonly schema: CtlSchema;
   readonly ids: RecordIds;
   readonly #columns = new Map<string, Set<string>>();
+  readonly #written = new Map<string, Set<string>>();
 
   constructor(schema: CtlSchema, ids: RecordIds) {
     this.schema = schema;
@@ -24,6 +25,14 @@ export class Needs {
     for (const column of columns) if (column !== "_uuid") set.add(column);
   }
 
+  /** Columns that only new rows are given. */
+  written(table: string, ...columns: readonly string[]): void {
+    this.table(table);
+    const set = this.#written.get(table) ?? new Set();
+    this.#written.set(table, set);
+    for (const column of columns) set.add(column);
+  }
+
   /** What it takes to find a record of `table` by name. */
   record(table: string): void {
     this.table(table);
@@ -35,7 +44,11 @@ export class Needs {
 
   get watch(): Record<string, TableWatch> {
     const watch: Record<string, TableWatch> = {};
-    for (const [table, columns] of this.#columns) watch[table] = { columns: [...columns].sort() };
+    for (const [table, set] of this.#columns) {
+      const columns = [...set].sort();
+      const writeOnly = [...(this.#written.get(table) ?? [])].filter((column) => !set.has(column));
+      watch[table] = { columns, writeOnly, exact: true };
+    }
     return watch;
   }
 }

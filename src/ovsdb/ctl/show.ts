@@ -73,17 +73,17 @@ function showRow(
   above: ReadonlySet<string>,
 ): string {
   const { name, columns } = tables[table]!;
-  const schema = context.schema.table(table);
+  const { schema } = context;
   let text = indent;
   if (name === undefined) text += `${uuid}\n`;
   else {
-    const column = schema.byName.get(name)!;
+    const column = schema.column(table, name);
     text += `${table} ${formatAtom(column.type.key.type, context.atom(table, uuid, name)!)}\n`;
   }
   const inner = indent + STEP;
   const path = new Set(above).add(table);
   for (const columnName of columns) {
-    const column = schema.byName.get(columnName)!;
+    const column = schema.column(table, columnName);
     const { type } = column;
     const datum = context.txn.read(table, uuid, columnName);
     const target = type.value?.refTable ?? type.key.refTable;
