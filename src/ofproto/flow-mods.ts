@@ -209,12 +209,14 @@ export class FlowTables {
   }
 
   private checkedTable(id: number): FlowTable {
-    if (id >= this.tables.length || id === TBL_INTERNAL) throw new OfpError("OFPBRC_BAD_TABLE_ID");
-    return this.tables[id]!;
+    const table = this.tables[id];
+    if (table === undefined) throw new OfpError("OFPBRC_BAD_TABLE_ID");
+    return table;
   }
 
   /** 255 lets the switch choose: the first. */
   private tableFor(id: number): FlowTable {
+    if (id === TBL_INTERNAL) throw new OfpError("OFPBRC_EPERM");
     return id === 255 ? this.tables[0]! : this.checkedTable(id);
   }
 }

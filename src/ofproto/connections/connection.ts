@@ -128,7 +128,7 @@ export class Connection {
   }
 
   sendError(error: OfpError, offending: Uint8Array, xid: number): void {
-    this.send(makeError(error.ofp, this.version, offending), xid);
+    this.send({ ...makeError(error.ofp, this.version, offending), payload: offending.slice() }, xid);
   }
 }
 

@@ -5,6 +5,7 @@ import type { Decoded, Message, MessageType } from "../../openflow/messages.ts";
 import type { Connection } from "../connections/connection.ts";
 import { ROLE_SECONDARY } from "../connections/connection.ts";
 import { FLOW_HANDLERS } from "./flows.ts";
+import { GROUP_HANDLERS } from "./groups.ts";
 import { PACKET_HANDLERS } from "./packets.ts";
 import { PORT_HANDLERS } from "./ports.ts";
 import { SESSION_HANDLERS } from "./session.ts";
@@ -29,6 +30,7 @@ export type Handlers = { [T in MessageType]?: Handler<T> };
 const HANDLERS: Handlers = {
   ...SESSION_HANDLERS,
   ...FLOW_HANDLERS,
+  ...GROUP_HANDLERS,
   ...PACKET_HANDLERS,
   ...PORT_HANDLERS,
   ...TABLE_HANDLERS,

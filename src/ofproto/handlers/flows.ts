@@ -6,6 +6,7 @@ import type { Connection } from "../connections/connection.ts";
 import type { RuleCriteria } from "../flow-mods.ts";
 import type { Rule } from "../rule.ts";
 import type { Handlers } from "./dispatch.ts";
+import { checkReferences } from "./groups.ts";
 import { executeBuffered } from "./packets.ts";
 
 function criteria(request: FlowStatsRequest): RuleCriteria {
@@ -49,6 +50,7 @@ export function flowStats(rule: Rule, nowMs: number): FlowStats {
 
 export const FLOW_HANDLERS: Handlers = {
   "flow-mod": (connection, message) => {
+    checkReferences(message.actions);
     connection.ofproto.flowMod(message);
     return executeBuffered(message.bufferId);
   },

@@ -1,6 +1,6 @@
 /** Ports: their description, configuration and counters; queues. */
 import { macToNumber } from "../../lib/mac.ts";
-import { OFPP_ANY } from "../../openflow/actions.ts";
+import { OFPP_ALL, OFPP_ANY } from "../../openflow/actions.ts";
 import { OfpError } from "../../openflow/errors.ts";
 import { type PortStats, UNKNOWN64 } from "../../openflow/messages.ts";
 import type { Connection } from "../connections/connection.ts";
@@ -30,7 +30,7 @@ function portStats(port: OfportState, nowMs: number): PortStats {
     collisions: counter(stats.collisions),
     duration: { sec: Math.floor(age / 1000), nsec: Math.floor((age % 1000) * 1e6) },
     rfc2819: undefined,
-    custom: [],
+    custom: [...port.netdev.customStats()].map(([name, value]) => ({ name, value: BigInt(value) })),
   };
 }
 
@@ -60,7 +60,6 @@ export const PORT_HANDLERS: Handlers = {
     connection.ofproto.backer.pushStats();
     const now = connection.ofproto.clock.now();
     const ports = selectPorts(connection, message.port).map((port) => portStats(port, now));
-    if (ports.length === 0 && message.port !== OFPP_ANY) throw new OfpError("OFPBRC_BAD_PORT");
     connection.send({ type: "port-reply", ports }, xid);
   },
   "port-desc-request": (connection, message, { xid }) => {
@@ -70,11 +69,23 @@ export const PORT_HANDLERS: Handlers = {
   },
   "queue-request": (connection, message, { xid }) => {
     const all = 0xffffffff;
-    if (message.port !== OFPP_ANY && message.port !== 0xfffc) {
+    if (message.port !== OFPP_ANY && message.port !== OFPP_ALL) {
       if (connection.ofproto.portAt(message.port) === undefined) throw new OfpError("OFPQOFC_BAD_PORT");
     }
-    if (message.queue !== all) throw new OfpError("OFPQOFC_BAD_QUEUE");
-    connection.send({ type: "queue-reply", queues: [] }, xid);
+    // Without QoS every port has one queue, of which nothing is counted.
+    if (message.queue !== all && message.queue !== 0) throw new OfpError("OFPQOFC_BAD_QUEUE");
+    const ports = selectPorts(connection, message.port === OFPP_ALL ? OFPP_ANY : message.port);
+    const queues = ports
+      .filter((port) => !port.isPatch)
+      .map((port) => ({
+        port: port.ofPort,
+        queue: 0,
+        txBytes: UNKNOWN64,
+        txPackets: UNKNOWN64,
+        txErrors: UNKNOWN64,
+        duration: undefined,
+      }));
+    connection.send({ type: "queue-reply", queues }, xid);
   },
   "queue-get-config-request": (connection, message, { xid }) => {
     if (message.port !== OFPP_ANY && connection.ofproto.portAt(message.port) === undefined) {

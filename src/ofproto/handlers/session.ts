@@ -112,7 +112,7 @@ export const SESSION_HANDLERS: Handlers = {
   },
   "nxt-flow-age": () => {},
   "desc-request": (connection, _message, { xid }) => {
-    const { desc, name } = connection.ofproto;
+    const { desc } = connection.ofproto;
     connection.send(
       {
         type: "desc-reply",
@@ -120,7 +120,7 @@ export const SESSION_HANDLERS: Handlers = {
         hardware: desc.hw,
         software: desc.sw,
         serial: desc.serial,
-        description: desc.dp === "None" ? name : desc.dp,
+        description: desc.dp,
       },
       xid,
     );

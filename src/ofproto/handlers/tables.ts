@@ -7,6 +7,8 @@ import { type FlowTable, TBL_INTERNAL } from "../flow-table.ts";
 import type { Handlers } from "./dispatch.ts";
 
 const MAX_ENTRIES = 1_000_000;
+/** By importance, lifetime and whatever else: how we choose what to evict. */
+const OFPTMPEF_ALL = 7;
 const INSTRUCTIONS = [
   "meter",
   "apply_actions",
@@ -40,7 +42,9 @@ function instructions(table: FlowTable): TableInstructions {
     "set_field",
     "strip_vlan",
     "push_vlan",
+    "set_ip_ttl",
     "dec_ttl",
+    "set_mpls_ttl",
     "dec_mpls_ttl",
     "push_mpls",
     "pop_mpls",
@@ -62,7 +66,7 @@ function features(table: FlowTable): TableFeatures {
   const matchable = FIELDS.map((field) => field.name);
   return {
     table: table.id,
-    name: table.name ?? (table.id === 0 ? "classifier" : `table${table.id}`),
+    name: table.name ?? "",
     metadataMatch: 0xffff_ffff_ffff_ffffn,
     metadataWrite: 0xffff_ffff_ffff_ffffn,
     missConfig: -1,
@@ -83,7 +87,7 @@ function describe(table: FlowTable): TableDesc {
   return {
     table: table.id,
     eviction: table.eviction,
-    evictionFlags: table.evictionFlags,
+    evictionFlags: OFPTMPEF_ALL,
     vacancy: table.vacancy,
     vacancyDown: table.vacancyDown,
     vacancyUp: table.vacancyUp,

@@ -40,6 +40,7 @@ import { xlateTable } from "./table.ts";
 /** Runs a list; stops early at `exit`, at an error or when a TTL expires. */
 export function xlateActions(ctx: XlateContext, actions: readonly Ofpact[]): void {
   const list = ctx.trace;
+  if (list !== undefined && actions.length === 0) ctx.actionNode("drop");
   for (let i = 0; i < actions.length; i++) {
     if (ctx.exit || ctx.error !== undefined) break;
     const action = actions[i]!;

@@ -3,12 +3,10 @@ import {
   type Flow,
   VLAN_CFI,
   W_ETH_TYPE,
-  W_IPV4_DST,
-  W_IPV6_DST,
-  W_IPV6_SRC,
+  W_IGMP_ND_RESERVED,
+  W_IPV4_SRC,
   W_MPLS,
   W_NW,
-  W_TP,
   W_VLAN0,
   W_VLAN1,
 } from "../../flow/layout.ts";
@@ -90,7 +88,9 @@ function isMpls(type: number): boolean {
 
 /** Label stack entry: label 12-31, tc 9-11, bottom of stack 8, ttl 0-7 (RFC 3032). */
 export function pushMpls(ctx: XlateContext, ethertype: number): void {
-  const { flow, wildcards } = ctx;
+  // Changes to what the label will hide must reach the packet first.
+  ctx.commit();
+  const { flow, wildcards, base } = ctx;
   const type = flow[W_ETH_TYPE]!;
   if (isMpls(type)) {
     if (flow[W_MPLS + 2] !== 0) {
@@ -107,7 +107,7 @@ export function pushMpls(ctx: XlateContext, ethertype: number): void {
     let ttl = 64;
     if (isIp(flow)) {
       if (type === ETH_TYPE_IPV6) label = 2;
-      wildcards[W_NW] = wildcards[W_NW]! | 0x00ffff00;
+      wildcards[W_NW] = wildcards[W_NW]! | 0x00fffc00;
       tc = (flow[W_NW]! >>> 13) & 7;
       ttl = (flow[W_NW]! >>> 16) & 0xff;
     }
@@ -115,10 +115,9 @@ export function pushMpls(ctx: XlateContext, ethertype: number): void {
     flow[W_MPLS + 1] = 0;
     flow[W_MPLS + 2] = 0;
     // What the label hides is no longer there to match on.
-    flow.fill(0, W_IPV4_DST - 1, W_IPV4_DST + 1);
-    flow[W_NW] = 0;
-    flow.fill(0, W_IPV6_SRC, W_IPV6_DST + 4);
-    flow[W_TP] = 0;
+    for (const row of [flow, base]) {
+      row.fill(0, W_IPV4_SRC, W_IGMP_ND_RESERVED + 1);
+    }
   }
   flow[W_ETH_TYPE] = ethertype;
 }

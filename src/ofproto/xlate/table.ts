@@ -36,7 +36,7 @@ export function xlateTable(
   mayPacketIn: boolean,
   honorMiss: boolean,
 ): void {
-  if (ctx.depth >= MAX_DEPTH) {
+  if (ctx.depth > MAX_DEPTH) {
     ctx.fail("recursion", `over max translation depth ${MAX_DEPTH}`);
     return;
   }
@@ -98,6 +98,5 @@ export function reportRule(ctx: XlateContext, rule: Rule | undefined, tableId: n
     if (rule.cookie !== 0n) text += `, cookie 0x${rule.cookie.toString(16)}`;
   }
   const subs = ctx.tableNode(text)!;
-  if (rule.actions.length === 0) subs.push({ type: OFT_ACTION, text: "drop", subs: [] });
   ctx.trace = subs;
 }

@@ -5,16 +5,31 @@ import {
   VLAN_CFI,
   W_ACTSET_OUTPUT,
   W_ETH_TYPE,
+  W_IGMP_ND_RESERVED,
   W_IN_PORT,
+  W_IPV4_DST,
+  W_IPV4_SRC,
+  W_IPV6_LABEL,
+  W_IPV6_SRC,
+  W_MPLS,
   W_NW,
   W_VLAN0,
+  W_VLAN1,
 } from "../../flow/layout.ts";
 import type { Ofpact } from "../../openflow/actions.ts";
 import type { Ofproto } from "../ofproto.ts";
 import { OFPPC_NO_RECV } from "../ports.ts";
 import { xlateActionSet } from "./action-set.ts";
 import { xlateActions } from "./actions.ts";
-import type { XlateContext } from "./context.ts";
+import {
+  ETH_TYPE_ARP,
+  ETH_TYPE_IP,
+  ETH_TYPE_IPV6,
+  ETH_TYPE_MPLS,
+  ETH_TYPE_MPLS_MCAST,
+  ETH_TYPE_RARP,
+  type XlateContext,
+} from "./context.ts";
 import { resetSavedFlows } from "./output.ts";
 import { lookupRule, reportRule } from "./table.ts";
 
@@ -44,9 +59,7 @@ export function translate(
     const port = ofproto.portAt(ctx.flow[W_IN_PORT]!);
     const silent = ofproto.restoring || (port !== undefined && (port.config & OFPPC_NO_RECV) !== 0);
     if (!silent) {
-      ctx.depth = 1;
       xlateActions(ctx, rule.actions);
-      ctx.depth = 0;
     }
   }
   if (bridge !== undefined) ctx.trace = bridge;
@@ -79,15 +92,42 @@ export function translateActions(
 export function megaflowMask(ctx: XlateContext, out: Flow): void {
   const { wildcards, original } = ctx;
   for (let i = 0; i < FLOW_DP_WORDS; i++) out[i] = wildcards[i]!;
+  forgetAbsent(original, out);
   out[W_VLAN0] = out[W_VLAN0]! | (0xffff0000 | 0) | VLAN_CFI;
   const type = original[W_ETH_TYPE]!;
   if (type === 0x0800 || type === 0x86dd) out[W_NW] = out[W_NW]! | (0xff000000 | 0);
+}
+
+/**
+ * Headers that a packet of this type cannot have are zero by nature: bits looked at there (after a push, say) were
+ * never the packet's.
+ */
+function forgetAbsent(original: Flow, out: Flow): void {
+  if (original[W_VLAN0] === 0) out[W_VLAN1] = 0;
+  switch (original[W_ETH_TYPE]) {
+    case ETH_TYPE_IP:
+    case ETH_TYPE_ARP:
+    case ETH_TYPE_RARP:
+      out.fill(0, W_MPLS, W_MPLS + 3);
+      out.fill(0, W_IPV6_SRC, W_IPV6_LABEL + 1);
+      return;
+    case ETH_TYPE_IPV6:
+      out.fill(0, W_MPLS, W_IPV4_DST + 1);
+      return;
+    case ETH_TYPE_MPLS:
+    case ETH_TYPE_MPLS_MCAST:
+      out.fill(0, W_IPV4_SRC, W_IGMP_ND_RESERVED + 1);
+      return;
+    default:
+      out.fill(0, W_MPLS, W_IGMP_ND_RESERVED + 1);
+  }
 }
 
 /** The mask as a trace shows it: a missing tag and its TPID go without saying. */
 export function shownMask(ctx: XlateContext, out: Flow): void {
   out.set(ctx.wildcards);
   const { original } = ctx;
+  forgetAbsent(original, out);
   if (original[W_VLAN0] === 0) out[W_VLAN0] = 0;
   else {
     let bits = out[W_VLAN0]! & 0xffff;
