@@ -193,7 +193,7 @@ async function prepare(
   name: string,
   command: Command,
   words: string[],
-): Promise<Omit<Client, "style" | "force" | "timestamp" | "daemon">> {
+): Promise<Omit<Client, "style" | "force" | "timestamp" | "changeAware" | "daemon">> {
   let server = defaultServer(platform);
   const isServer = (word: string): boolean => command.needs === "name" || /^[a-z]+:/.test(word);
   if (words.length > command.min && isServer(words[0]!)) server = words.shift()!;

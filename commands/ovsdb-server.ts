@@ -1,5 +1,6 @@
 /** `ovsdb-server`: the database daemon (ovsdb-server(1)). Options and calls only; the server is src/ovsdb/server.ts. */
 import { spawn } from "node:child_process";
+import fs from "node:fs";
 import { runApplet, versionText } from "../src/lib/applet.ts";
 import { helpOptions, tlsOptions } from "../src/lib/common-options.ts";
 import { coverageStart } from "../src/lib/coverage.ts";
@@ -124,9 +125,11 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     disk: nodeDisk(() => platform.process.files),
     uuid: () => platform.random.uuid(),
   });
-  openDatabases(server, paths);
+  const config = new KeptConfig(platform, daemonGroup.values.monitor);
+  const kept = config.read();
+  openDatabases(server, kept?.databases ?? paths);
   keepTlsFromDatabase(server, tls, TLS);
-  for (const remote of settings.remotes) {
+  for (const remote of kept?.remotes ?? settings.remotes) {
     const error = await server.addRemote(remote);
     if (error === undefined) continue;
     log.warn(`failed to configure remotes: ${error}`);
@@ -140,13 +143,50 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     platform.clock.soon(() => daemon.exit(status));
   };
   serverCommands(server, commands, () => finish(0));
+  server.onConfigChange = () => config.write(server);
   coverageStart(platform.clock, commands);
   memoryCommands(commands, [(add) => server.memory(add)]);
   daemon.atExit(() => server.close());
+  daemon.atExit(() => config.remove());
   daemon.ready();
-  log.info(`${program} (Open vSwitch) ${versionText(program).trim().split(" ").at(-1)}`);
   if (settings.run !== undefined) runChild(platform, program, settings.run, finish);
+  else log.info(versionText(program).trim());
   return new Promise(() => {});
+}
+
+interface Config {
+  readonly databases: readonly string[];
+  readonly remotes: readonly string[];
+}
+
+/** With --monitor: databases and remotes as ovs-appctl has changed them, for the daemon that follows a crash. */
+class KeptConfig {
+  readonly #path: string | undefined;
+
+  constructor(platform: Platform, monitor: boolean) {
+    // The parent is the monitor: the same for the daemon before and after.
+    this.#path = monitor ? `${dirs(platform.env).run}/.ovsdb-server.${process.ppid}.config` : undefined;
+  }
+
+  read(): Config | undefined {
+    try {
+      return this.#path === undefined
+        ? undefined
+        : (JSON.parse(fs.readFileSync(this.#path, "utf8")) as Config);
+    } catch {
+      return undefined;
+    }
+  }
+
+  write(server: OvsdbServer): void {
+    if (this.#path === undefined) return;
+    const databases = [...server.databases.values()].flatMap(({ file }) => file?.path ?? []);
+    fs.writeFileSync(this.#path, JSON.stringify({ databases, remotes: server.remoteSpecs }), { mode: 0o600 });
+  }
+
+  remove(): void {
+    if (this.#path !== undefined) fs.rmSync(this.#path, { force: true });
+  }
 }
 
 function openDatabases(server: OvsdbServer, paths: readonly string[]): void {

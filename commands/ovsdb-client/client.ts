@@ -25,6 +25,8 @@ export interface Client {
   readonly style: TableStyle;
   readonly force: boolean;
   readonly timestamp: boolean;
+  /** Stay connected when databases come and go. */
+  readonly changeAware: boolean;
   readonly daemon: DaemonOptions;
 }
 

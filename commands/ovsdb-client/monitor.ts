@@ -148,9 +148,9 @@ class View {
         } else if (received.type === "notify") {
           if (blocked) held.push(received);
           else this.#notify(received.method, received.params);
-        } else if (received.type === "error") {
+        } else if (received.type === "error" && received.id === monitorId) {
           reject(new Fatal(`transaction returned error: ${formatJson(received.error, { sort: true })}`));
-        } else if (received.id === monitorId) {
+        } else if (received.type === "reply" && received.id === monitorId) {
           this.#initial(received.result);
           this.#background.ready();
         }
@@ -185,6 +185,7 @@ class View {
             ),
           ),
       };
+      if (this.#client.changeAware) rpc.request("set_db_change_aware", [true]);
       const params: Json[] = [database, name, requests];
       if (this.#version === 3) params.push(lastId);
       monitorId = rpc.request(METHODS[this.#version], params);

@@ -6,19 +6,19 @@ import type { TlsConfig } from "../lib/stream-config.ts";
 import { parseColumnName } from "./remote-config.ts";
 import type { OvsdbServer } from "./server.ts";
 
-const FILES = ["privateKey", "certificate", "caCert"] as const;
+const SETTINGS = ["privateKey", "certificate", "caCert", "protocols", "ciphers", "ciphersuites"] as const;
 
 /** `given` is what the command line said; `config` what streams use. */
 export function keepTlsFromDatabase(server: OvsdbServer, given: TlsConfig, config: TlsConfig): void {
   const watched = new Set<string>();
   const update = (): void => {
-    for (const name of FILES) {
+    for (const name of SETTINGS) {
       const spec = given[name];
       if (spec?.startsWith("db:") === true) config[name] = lookUp(server, spec);
     }
   };
   Object.assign(config, given);
-  for (const name of FILES) {
+  for (const name of SETTINGS) {
     const spec = given[name];
     if (spec?.startsWith("db:") !== true) continue;
     config[name] = undefined;

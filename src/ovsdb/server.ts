@@ -63,6 +63,8 @@ export class OvsdbServer implements SessionHost, RemoteHost {
   #reconfiguring = false;
   #closed = false;
   conditionalMonitors = true;
+  /** Called when databases or remotes were added or removed. */
+  onConfigChange: () => void = () => {};
   #logged: ReadonlySet<string> = new Set();
 
   constructor(options: ServerOptions) {
@@ -107,6 +109,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     }
     const served = new ServedDatabase(file.database, file, this.#options);
     this.addDatabase(served);
+    this.onConfigChange();
     return served;
   }
 
@@ -146,6 +149,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     });
     served.close();
     this.#disconnectUnaware();
+    this.onConfigChange();
     return true;
   }
 
@@ -228,6 +232,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
       if (typeof name === "string") return name;
     }
     this.#specs.add(spec);
+    this.onConfigChange();
     await this.reconfigure();
     return undefined;
   }
@@ -235,6 +240,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
   /** False: no such remote. */
   removeRemote(spec: string): boolean {
     if (!this.#specs.delete(spec)) return false;
+    this.onConfigChange();
     void this.reconfigure();
     return true;
   }

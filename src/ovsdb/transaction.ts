@@ -154,7 +154,7 @@ export class Transaction {
       table.schema.indexes.forEach((columns, i) => {
         const index = table.indexes[i]!;
         for (const change of changes.values()) {
-          if (change.old === undefined || !indexTouched(columns, change)) continue;
+          if (change.old === undefined || (!change.deleted && !indexTouched(columns, change))) continue;
           const key = indexKey(columns, change.row, change.old);
           if (index.get(key) === change.row) index.delete(key);
         }

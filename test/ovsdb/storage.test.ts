@@ -32,6 +32,11 @@ const SCHEMA = schemaFromJson({
       },
     },
     Leaf: { columns: { size: { type: "integer" } } },
+    Unique: {
+      isRoot: true,
+      columns: { key: { type: "integer" }, other: { type: "string" } },
+      indexes: [["key"], ["key", "other"]],
+    },
   },
 });
 
@@ -82,6 +87,9 @@ function derived(database: Database): string {
         `${row.uuid} ${row.references} ${[...(row.weakFrom ?? [])].map((from) => from.uuid).sort()}`,
       );
     }
+  }
+  for (const table of database.tables.values()) {
+    for (const index of table.indexes) for (const [key, row] of index) lines.push(`${key} ${row.uuid}`);
   }
   return lines.sort().join("\n");
 }
@@ -240,7 +248,16 @@ t.test("one process at a time", async (t) => {
 });
 
 const name = fc.constantFrom("a", "b", "c");
+const digit = fc.integer({ min: 0, max: 2 });
 const op: fc.Arbitrary<Json> = fc.oneof(
+  digit.map((key) => ({ op: "insert", table: "Unique", row: { key } }) as Json),
+  digit.map((key) => ({ op: "delete", table: "Unique", where: [["key", "==", key]] }) as Json),
+  fc
+    .tuple(digit, digit, name)
+    .map(
+      ([from, key, other]) =>
+        ({ op: "update", table: "Unique", where: [["key", "==", from]], row: { key, other } }) as Json,
+    ),
   name.map((value) => ({ op: "insert", table: "Root", row: { name: value } }) as Json),
   fc.tuple(name, fc.array(fc.integer({ min: 0, max: 5 }))).map(
     ([value, numbers]) =>
