@@ -34,6 +34,11 @@ export interface IdlOptions<S extends DatabaseSchema> {
   readonly uuid: () => string;
   /** What to replicate. Empty at first is fine: see `Idl.watch`. */
   readonly watch: Watch<S>;
+  /**
+   * Take our schema for the server's as long as the server accepts a request made from it: saves a short-lived client
+   * the server's schema. Default false.
+   */
+  readonly trustSchema?: boolean;
   /** Name of the lock to ask for as soon as connected. */
   readonly lock?: string;
   /** Only ever talk to a cluster's leader (default true). */

@@ -55,9 +55,12 @@ export class Idl<S extends DatabaseSchema = DatabaseSchema> implements IdlReader
   #waiters: (() => void)[] = [];
   #watch: Watch<S>;
   #held = false;
+  /** `trustSchema`, until the server has refused a request. */
+  #trusting: boolean;
 
   constructor(options: IdlOptions<S>) {
     this.#options = options;
+    this.#trusting = options.trustSchema === true;
     this.#lock = options.lock;
     this.#watch = options.watch;
     this.#link = new IdlLink(options, {
@@ -238,6 +241,14 @@ export class Idl<S extends DatabaseSchema = DatabaseSchema> implements IdlReader
   #connected(): void {
     this.#lastError = undefined;
     this.#setState("syncing");
+    if (this.#trusting && !this.#held) {
+      this.#server = this.#options.schema.tables as unknown as JsonObject;
+      this.#watchServer();
+      this.#monitor();
+    } else this.#askSchema();
+  }
+
+  #askSchema(): void {
     let toCome = 2;
     let leader = false;
     let ours: JsonObject | undefined;
@@ -265,6 +276,8 @@ export class Idl<S extends DatabaseSchema = DatabaseSchema> implements IdlReader
 
   #refuse(why: string): void {
     log.warn(`${this.remote}: ${why}`);
+    // What the peer still says on this connection is not for us.
+    this.#waiting.clear();
     this.#link.reconnect();
   }
 
@@ -337,6 +350,12 @@ export class Idl<S extends DatabaseSchema = DatabaseSchema> implements IdlReader
     const plain = this.#method === "monitor" ? withoutWhere(request) : request;
     this.#request(this.#method, [this.database, id, plain, ...since], (result, error) => {
       if (error !== undefined) {
+        if (this.#trusting) {
+          this.#trusting = false;
+          this.#server = undefined;
+          this.#askSchema();
+          return;
+        }
         if (this.#method === "monitor") {
           this.#refuse(`monitor failed: ${sortedText(error)}`);
           return;

@@ -67,6 +67,7 @@ export async function runCtl(program: CtlProgram, calls: readonly CtlCall[]): Pr
     watch,
     retry: program.retry,
     leaderOnly: program.leaderOnly,
+    trustSchema: true,
   });
   if (unknown !== undefined) idl.hold();
   idl.open();
@@ -90,8 +91,9 @@ export async function runCtl(program: CtlProgram, calls: readonly CtlCall[]): Pr
         try {
           status = await attempt(program, calls, schema, idl);
         } catch (error) {
-          if (!(error instanceof UnknownName) || schema !== ours) throw error;
-          schema = ours.extended(idl.serverTables!);
+          if (!(error instanceof UnknownName) || schema !== ours || idl.serverTables === undefined)
+            throw error;
+          schema = ours.extended(idl.serverTables);
           seqno = 0;
           continue;
         }
