@@ -5,7 +5,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Maker, type Side, startSide } from "./side.ts";
+import { havePeer, type Maker, type Side, startSide } from "./side.ts";
 
 export function sh(command: string, ...args: string[]): string {
   const r = spawnSync(command, args, { encoding: "utf8" });
@@ -87,7 +87,7 @@ export function linuxBridge(hosts: Hosts): Subject {
 /** A bridge with `datapath_type=netdev` in a switch of its own. */
 export function ovsSwitch(maker: Maker, hosts: Hosts): Subject {
   const side: Side = startSide(maker);
-  const name = `obs${process.pid % 100000}`;
+  const name = `ob${maker[0]}${process.pid % 100000}`;
   try {
     side.run("ovs-vsctl", "-t", "20", "add-br", name, "--", "set", "bridge", name, "datapath_type=netdev");
     for (const port of hosts.ports) side.run("ovs-vsctl", "-t", "20", "add-port", name, port);
@@ -136,4 +136,39 @@ export async function reach(hosts: Hosts): Promise<void> {
     await sleep(100);
   }
   throw new Error("the hosts do not reach each other");
+}
+
+/** A subject between two hosts of its own. */
+export interface Lane {
+  readonly who: string;
+  readonly hosts: Hosts;
+  readonly subject: Subject;
+}
+
+/**
+ * Sets up ours (`bare`: without the switch), the peer where there is one, and the Linux bridge beside each other, so that
+ * rounds can take turns and a noisy machine disturbs all alike; takes all down again.
+ */
+export async function withLanes(bare: boolean, measure: (lanes: Lane[]) => Promise<void>): Promise<void> {
+  const makers: [string, (hosts: Hosts) => Subject][] = [
+    ["ours", (hosts) => (bare ? bareDatapath(hosts) : ovsSwitch("ours", hosts))],
+    ["peer", (hosts) => ovsSwitch("peer", hosts)],
+    ["bridge", linuxBridge],
+  ];
+  const closers: (() => void)[] = [];
+  try {
+    const lanes: Lane[] = [];
+    for (const [who, start] of makers) {
+      if (who === "peer" && !havePeer()) continue;
+      const hosts = makeHosts();
+      closers.unshift(hosts.close);
+      const subject = start(hosts);
+      closers.unshift(() => subject.stop());
+      await reach(hosts);
+      lanes.push({ who, hosts, subject });
+    }
+    await measure(lanes);
+  } finally {
+    for (const close of closers) close();
+  }
 }

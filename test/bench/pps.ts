@@ -1,34 +1,16 @@
 /**
  * Packets a second side by side, in one run, on veth pairs of the same kind: 64-byte UDP with 1 and with 1000 flows
- * through ours, the peer's userspace datapath and the Linux bridge. Medians of three; prints ratios.
+ * through ours, the peer's userspace datapath and the Linux bridge. Rounds take turns; medians of three; prints ratios.
  * `pps.ts --bare` measures our datapath without the switch.
  */
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import {
-  bareDatapath,
-  type Hosts,
-  linuxBridge,
-  macOf,
-  makeHosts,
-  ovsSwitch,
-  reach,
-  received,
-  type Subject,
-  sleep,
-} from "./net.ts";
-import { havePeer, median } from "./side.ts";
+import { type Hosts, macOf, received, type Subject, sleep, withLanes } from "./net.ts";
+import { median } from "./side.ts";
 
 const SECONDS = 3;
 const ROUNDS = 3;
 const bare = process.argv.includes("--bare");
-const subjects: [string, (hosts: Hosts) => Subject][] = [
-  ["ours", (hosts) => (bare ? bareDatapath(hosts) : ovsSwitch("ours", hosts))],
-  ...(havePeer()
-    ? ([["peer", (hosts) => ovsSwitch("peer", hosts)]] as [string, (hosts: Hosts) => Subject][])
-    : []),
-  ["bridge", linuxBridge],
-];
 const traffic = fileURLToPath(new URL("./traffic.ts", import.meta.url));
 
 interface Result {
@@ -62,30 +44,29 @@ async function once(hosts: Hosts, subject: Subject, flows: number): Promise<Resu
 }
 
 const results = new Map<string, Result>();
-for (const [who, start] of subjects) {
-  const hosts = makeHosts();
-  try {
-    const subject = start(hosts);
-    try {
-      await reach(hosts);
-      for (const flows of [1, 1000]) {
-        const rounds: Result[] = [];
-        await once(hosts, subject, flows);
-        for (let i = 0; i < ROUNDS; i++) rounds.push(await once(hosts, subject, flows));
-        const result = { kpps: median(rounds.map((r) => r.kpps)), cpu: median(rounds.map((r) => r.cpu)) };
-        results.set(`${who} ${flows}`, result);
-        const cpu = Number.isNaN(result.cpu) ? "in the kernel" : `${result.cpu.toFixed(2)} µs CPU a packet`;
-        console.log(
-          `${subject.name.padEnd(26)} ${`${flows} flow${flows > 1 ? "s" : ""}`.padEnd(10)} ${result.kpps.toFixed(0).padStart(5)} kpps (${rounds.map((r) => r.kpps.toFixed(0)).join(" ")}), ${cpu}`,
-        );
+await withLanes(bare, async (lanes) => {
+  for (const flows of [1, 1000]) {
+    const rounds = new Map<string, Result[]>(lanes.map(({ who }) => [who, []]));
+    for (let round = 0; round <= ROUNDS; round++) {
+      for (const { who, hosts, subject } of lanes) {
+        const result = await once(hosts, subject, flows);
+        // The first is for warming up.
+        if (round > 0) rounds.get(who)!.push(result);
       }
-    } finally {
-      subject.stop();
     }
-  } finally {
-    hosts.close();
+    for (const { who, subject } of lanes) {
+      const all = rounds.get(who)!;
+      const result = { kpps: median(all.map((r) => r.kpps)), cpu: median(all.map((r) => r.cpu)) };
+      results.set(`${who} ${flows}`, result);
+      const cpu = Number.isNaN(result.cpu) ? "in the kernel" : `${result.cpu.toFixed(2)} µs CPU a packet`;
+      const what = `${flows} flow${flows > 1 ? "s" : ""}`.padEnd(10);
+      const each = all.map((r) => r.kpps.toFixed(0)).join(" ");
+      console.log(
+        `${subject.name.padEnd(26)} ${what} ${result.kpps.toFixed(0).padStart(5)} kpps (${each}), ${cpu}`,
+      );
+    }
   }
-}
+});
 for (const flows of [1, 1000]) {
   const ours = results.get(`ours ${flows}`)!.kpps;
   for (const who of ["peer", "bridge"]) {

@@ -1,33 +1,15 @@
 /**
  * TCP throughput side by side, in one run, with iperf3 over veth pairs of the same kind: with offloads as the kernel
  * sets them and with checksum and segmentation offload off, through ours, the peer's userspace datapath and the Linux bridge.
- * Medians of three; prints ratios. `tcp.ts --bare` measures our datapath without the switch.
+ * Rounds take turns; medians of three; prints ratios. `tcp.ts --bare` measures our datapath without the switch.
  */
 import { spawn, spawnSync } from "node:child_process";
-import {
-  bareDatapath,
-  type Hosts,
-  inside,
-  linuxBridge,
-  makeHosts,
-  ovsSwitch,
-  reach,
-  type Subject,
-  sleep,
-} from "./net.ts";
-import { havePeer, median } from "./side.ts";
+import { type Hosts, inside, type Subject, sleep, withLanes } from "./net.ts";
+import { median } from "./side.ts";
 
 const SECONDS = 4;
 const ROUNDS = 3;
 const bare = process.argv.includes("--bare");
-const subjects: [string, (hosts: Hosts) => Subject][] = [
-  ["ours", (hosts) => (bare ? bareDatapath(hosts) : ovsSwitch("ours", hosts))],
-  ...(havePeer()
-    ? ([["peer", (hosts) => ovsSwitch("peer", hosts)]] as [string, (hosts: Hosts) => Subject][])
-    : []),
-  ["bridge", linuxBridge],
-];
-
 interface Result {
   gbits: number;
   /** CPU seconds of the switch a gigabyte. */
@@ -68,38 +50,33 @@ async function once(hosts: Hosts, subject: Subject): Promise<Result> {
 }
 
 const results = new Map<string, Result>();
-for (const [who, start] of subjects) {
-  const hosts = makeHosts();
-  try {
-    const subject = start(hosts);
-    try {
-      await reach(hosts);
-      for (const offloads of ["on", "off"]) {
-        if (offloads === "off") {
-          for (const namespace of hosts.namespaces)
-            inside(namespace, "ethtool", "-K", "eth0", "tx", "off", "rx", "off", "tso", "off", "gso", "off");
-        }
-        const rounds: Result[] = [];
-        for (let i = 0; i < ROUNDS; i++) rounds.push(await once(hosts, subject));
-        const result = { gbits: median(rounds.map((r) => r.gbits)), cpu: median(rounds.map((r) => r.cpu)) };
-        results.set(`${who} ${offloads}`, result);
-        const cpu =
-          !Number.isFinite(result.cpu) && result.gbits === 0
-            ? "stalls"
-            : Number.isNaN(result.cpu)
-              ? "in the kernel"
-              : `${result.cpu.toFixed(2)} CPU s a GB`;
-        console.log(
-          `${subject.name.padEnd(26)} offloads ${offloads.padEnd(3)} ${result.gbits.toFixed(2).padStart(6)} Gbit/s (${rounds.map((r) => r.gbits.toFixed(2)).join(" ")}), ${cpu}`,
-        );
-      }
-    } finally {
-      subject.stop();
+await withLanes(bare, async (lanes) => {
+  for (const offloads of ["on", "off"]) {
+    const rounds = new Map<string, Result[]>(lanes.map(({ who }) => [who, []]));
+    if (offloads === "off") {
+      const off = ["tx", "rx", "tso", "gso"].flatMap((feature) => [feature, "off"]);
+      for (const { hosts } of lanes)
+        for (const ns of hosts.namespaces) inside(ns, "ethtool", "-K", "eth0", ...off);
     }
-  } finally {
-    hosts.close();
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const { who, hosts, subject } of lanes) rounds.get(who)!.push(await once(hosts, subject));
+    }
+    for (const { who, subject } of lanes) {
+      const all = rounds.get(who)!;
+      const result = { gbits: median(all.map((r) => r.gbits)), cpu: median(all.map((r) => r.cpu)) };
+      results.set(`${who} ${offloads}`, result);
+      const cpu = Number.isFinite(result.cpu)
+        ? `${result.cpu.toFixed(2)} CPU s a GB`
+        : result.gbits === 0
+          ? "stalls"
+          : "in the kernel";
+      const each = all.map((r) => r.gbits.toFixed(2)).join(" ");
+      console.log(
+        `${subject.name.padEnd(26)} offloads ${offloads.padEnd(3)} ${result.gbits.toFixed(2).padStart(6)} Gbit/s (${each}), ${cpu}`,
+      );
+    }
   }
-}
+});
 for (const offloads of ["on", "off"]) {
   const ours = results.get(`ours ${offloads}`)!.gbits;
   for (const who of ["peer", "bridge"]) {
