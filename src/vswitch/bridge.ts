@@ -31,6 +31,8 @@ interface Iface {
   /** The device that was attached: another of the same name later is not it. */
   ifindex: number | undefined;
   unwatch: () => void;
+  /** Its counters have not been written yet. */
+  fresh: boolean;
 }
 
 /** What became of an interface: its columns wait for the next transaction. */
@@ -41,6 +43,7 @@ export interface IfaceOutcome {
 
 export interface BridgeContext {
   registry: NetdevRegistry;
+  rundir: string | undefined;
   /** A device of this bridge has changed: its row is out of date, `gone` when it must be attached anew. */
   deviceChanged: (bridge: Bridge, name: string, gone: boolean) => void;
 }
@@ -223,7 +226,7 @@ export class Bridge {
     }
     let ofport = OFPP_NONE;
     const ifindex = netdev.ifindex();
-    const iface: Iface = { config, netdev, ofport: 0, ifindex, unwatch: () => {} };
+    const iface: Iface = { config, netdev, ofport: 0, ifindex, unwatch: () => {}, fresh: true };
     this.#setMtu(iface);
     try {
       if (netdev.isLoopback()) {
@@ -314,7 +317,41 @@ export class Bridge {
     for (const name of this.#bundles) if (!bundles.has(name)) ofproto.removeBundle(name);
     this.#bundles = bundles;
 
-    ofproto.setControllers(config.controllers);
+    ofproto.setControllers(this.#safeControllers());
+  }
+
+  /**
+   * Who may write the database must not get files overwritten by it, nor sockets spoken to: socket controllers stay in the
+   * run folder, listening ones under the bridge's name.
+   */
+  #safeControllers(): BridgeConfig["controllers"] {
+    const rundir = this.#context.rundir ?? "";
+    const own = `${rundir}/${this.name}.`;
+    const management = `"unix:${own}mgmt" (which is always available without special configuration)`;
+    const seen = new Set<string>([`punix:${own}mgmt`]);
+    return this.config.controllers.filter(({ target }) => {
+      if (target.startsWith("punix:")) {
+        const path = target.slice(6);
+        if (!path.startsWith(own) || path.slice(own.length).includes("/")) {
+          log.err(
+            `bridge ${this.name}: Not adding Unix domain socket controller "${target}" due to possibility of ` +
+              `overwriting local files. Instead, specify path in permitted format "punix:${own}*" or connect to ${management}.`,
+          );
+          return false;
+        }
+      } else if (target.startsWith("unix:")) {
+        const path = target.slice(5);
+        if (!path.startsWith(`${rundir}/`) || path.includes("/../")) {
+          log.err(
+            `bridge ${this.name}: Not connecting to socket controller "${target}" due to possibility for remote ` +
+              `exploit.  Instead, specify socket in permitted directory "unix:${rundir}/" or connect to ${management}.`,
+          );
+          return false;
+        }
+      }
+      if (seen.has(target)) log.warn(`bridge ${this.name}: Duplicate controllers "${target}".`);
+      return !seen.has(target) && seen.add(target) !== undefined;
+    });
   }
 
   /**
@@ -377,12 +414,10 @@ export class Bridge {
       const failed = this.#failed.get(name) ?? { ofport: -1, error: undefined };
       return { ...NO_STATE, ofport: failed.ofport, error: failed.error };
     }
-    return {
-      ...interfaceState(iface.netdev),
-      statistics: interfaceStatistics(iface.netdev),
-      ofport: iface.ofport,
-      error: undefined,
-    };
+    const columns = { ...interfaceState(iface.netdev), ofport: iface.ofport, error: undefined };
+    if (!iface.fresh) return columns;
+    iface.fresh = false;
+    return { ...columns, statistics: interfaceStatistics(iface.netdev) };
   }
 
   /** `remove`: also takes its ports out of the datapath and removes the devices that are ours. */

@@ -33,8 +33,8 @@ const limit = new RateLimit(5, 5);
 export interface DatapathOpener {
   /** For Open_vSwitch.datapath_types, sorted. */
   readonly types: readonly string[];
-  /** Throws an errno error: EAFNOSUPPORT for a type that there is not, ENOENT for one that this system lacks. */
-  open(type: string): OpenedDpif;
+  /** `name` is "ovs-TYPE" unless given. Throws an errno error: EAFNOSUPPORT for a type that there is not. */
+  open(type: string, name?: string): OpenedDpif;
 }
 
 export interface OpenerOptions {
@@ -55,39 +55,39 @@ export interface OpenerOptions {
  */
 export function datapathOpener(options: OpenerOptions): DatapathOpener {
   const { clock, dummy, disableSystem, spawn, random } = options;
-  const local = (type: string): OpenedDpif => ({
-    dpif: openLocalDpif({ type, name: `ovs-${type}`, clock, random }),
+  const local = (type: string, name: string): OpenedDpif => ({
+    dpif: openLocalDpif({ type, name, clock, random }),
     class: "dummy",
   });
-  const worker = (type: string): OpenedDpif => ({
+  const worker = (type: string, name: string): OpenedDpif => ({
     dpif: openWorkerDpif({
       type,
-      name: `ovs-${type}`,
+      name,
       clock,
       spawn,
-      died: (reason) => logDpif.emer(`${type}@ovs-${type}: datapath thread died (${reason})`),
+      died: (reason) => logDpif.emer(`${type}@${name}: datapath thread died (${reason})`),
       fault: (text) => logDpif.err(`${type}@ovs-${type}: defect in the datapath thread: ${text}`),
     }),
     class: type === "system" ? "system" : "netdev",
   });
-  const open = new Map<string, () => OpenedDpif>();
-  open.set("netdev", () => (dummy === "override" ? local("netdev") : worker("netdev")));
-  if (dummy !== undefined) open.set("dummy", () => local("dummy"));
-  if (dummy === "override" || dummy === "system") open.set("system", () => local("system"));
+  const open = new Map<string, (type: string, name: string) => OpenedDpif>();
+  open.set("netdev", dummy === "override" ? local : worker);
+  if (dummy !== undefined) open.set("dummy", local);
+  if (dummy === "override" || dummy === "system") open.set("system", local);
   else if (!disableSystem) {
     let told = false;
-    open.set("system", () => {
+    open.set("system", (type, name) => {
       if (!told)
         logDpif.info("the kernel has no Open vSwitch module, system@ovs-system forwards in userspace");
       told = true;
-      return worker("system");
+      return worker(type, name);
     });
   }
   return {
     types: [...open.keys()].sort(),
-    open(type) {
+    open(type, name = `ovs-${type}`) {
       const opener = open.get(type);
-      if (opener !== undefined) return opener();
+      if (opener !== undefined) return opener(type, name);
       logOfproto.warnRl(limit, `unknown datapath type ${type}`);
       throw osError("EAFNOSUPPORT");
     },
@@ -99,12 +99,17 @@ export interface Datapath extends OpenedDpif {
   readonly backer: Backer;
 }
 
+/** A datapath made by dpctl/add-dp: it has no bridge, and drops what its flows do not take. */
+export type PlainDatapath = OpenedDpif & { readonly type: string; readonly backer: undefined };
+
 export class Datapaths {
   readonly #opener: DatapathOpener;
   readonly #registry: NetdevRegistry;
   readonly #clock: Clock;
   readonly #realNow: () => number;
   readonly #open = new Map<string, Datapath & { bridges: number }>();
+  readonly #plain: PlainDatapath[] = [];
+  /** By the datapath's name. */
   readonly #locals = new Map<string, Netdev>();
 
   constructor(
@@ -149,12 +154,47 @@ export class Datapaths {
   }
 
   /** A datapath of dummies has, as the original's, a port 0 of its own name that belongs to no bridge. */
-  async #addLocal(datapath: Datapath): Promise<void> {
+  async #addLocal(datapath: OpenedDpif): Promise<void> {
     if (datapath.class !== "dummy") return;
     const { dpif } = datapath;
-    const type = this.#registry.openType(datapath.class, "internal");
-    this.#locals.set(datapath.type, this.#registry.open(dpif.name, type));
-    await dpif.portAdd(this.#locals.get(datapath.type)!, 0);
+    const local = this.#registry.open(dpif.name, this.#registry.openType(datapath.class, "internal"));
+    this.#locals.set(dpif.name, local);
+    await dpif.portAdd(local, 0);
+  }
+
+  async #close(dpif: Dpif): Promise<void> {
+    await dpif.close();
+    const local = this.#locals.get(dpif.name);
+    if (local !== undefined) this.#registry.close(local, true);
+    this.#locals.delete(dpif.name);
+  }
+
+  /** For dpctl/add-dp. Rejects with EEXIST, or what the opener throws. */
+  async addPlain(type: string, name: string): Promise<void> {
+    for (const other of this.all())
+      if (other.type === type && other.dpif.name === name) throw osError("EEXIST");
+    const datapath = { ...this.#opener.open(type, name), type, backer: undefined };
+    this.#plain.push(datapath);
+    await this.#addLocal(datapath);
+  }
+
+  /** EBUSY for one that bridges use. */
+  async removePlain(datapath: Datapath | PlainDatapath): Promise<void> {
+    const at = this.#plain.indexOf(datapath as PlainDatapath);
+    if (at < 0) throw osError("EBUSY");
+    const [plain] = this.#plain.splice(at, 1);
+    for (const port of [...plain!.dpif.ports()]) {
+      const netdev = this.#registry.get(port.name);
+      await plain!.dpif.portDel(port.odpPort);
+      if (netdev !== undefined && port.odpPort !== 0) this.#registry.close(netdev, true);
+    }
+    await this.#close(plain!.dpif);
+  }
+
+  /** Those of bridges and those of dpctl/add-dp, by type and name. */
+  all(): (Datapath | PlainDatapath)[] {
+    const key = (d: Datapath | PlainDatapath): string => `${d.type}@${d.dpif.name}`;
+    return [...this, ...this.#plain].sort((a, b) => (key(a) < key(b) ? -1 : 1));
   }
 
   async release(type: string): Promise<void> {
@@ -162,10 +202,7 @@ export class Datapaths {
     if (datapath === undefined || --datapath.bridges > 0) return;
     this.#open.delete(type);
     await datapath.backer.close();
-    await datapath.dpif.close();
-    const local = this.#locals.get(type);
-    if (local !== undefined) this.#registry.close(local, true);
-    this.#locals.delete(type);
+    await this.#close(datapath.dpif);
   }
 
   /** In the order of their types. */

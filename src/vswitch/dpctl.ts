@@ -2,11 +2,11 @@
  * `ovs-appctl dpctl/*` that look at datapaths and their ports, whatever bridges they serve (upstream: lib/dpctl). The commands
  * about flows come with the translation, in ofproto/commands.ts.
  */
-import { describeError, Fatal } from "../lib/errors.ts";
+import { describeError, Fatal, osError } from "../lib/errors.ts";
 import type { UnixctlCommands } from "../lib/unixctl.ts";
 import type { Netdev, NetdevStats } from "../netdev/netdev.ts";
 import type { NetdevRegistry } from "../netdev/registry.ts";
-import type { Datapath } from "./datapaths.ts";
+import type { Datapath, PlainDatapath } from "./datapaths.ts";
 import type { Vswitch } from "./vswitch.ts";
 
 export interface DpctlContext {
@@ -17,20 +17,48 @@ export interface DpctlContext {
 
 const PROGRAM = "ovs-vswitchd";
 
-/** "[TYPE@]NAME": a datapath by its name; undefined: the only one there is. */
-function findDatapath(context: DpctlContext, name: string | undefined): Datapath {
-  const all = [...context.vswitch.datapaths];
-  if (name === undefined) {
-    if (all.length === 1) return all[0]!;
-    throw new Fatal(
-      `${PROGRAM}: ${all.length === 0 ? "no datapaths exist" : "multiple datapaths, specify one"}`,
-    );
-  }
+type Any = Datapath | PlainDatapath;
+
+function parseName(name: string): { type: string; name: string } {
   const at = name.indexOf("@");
-  const type = at < 0 ? "system" : name.slice(0, at);
-  const found = all.find((datapath) => datapath.type === type && datapath.dpif.name === name.slice(at + 1));
-  if (found === undefined) throw new Fatal(`${PROGRAM}: opening datapath (No such device)`);
+  return { type: at < 0 ? "system" : name.slice(0, at), name: name.slice(at + 1) };
+}
+
+/** "[TYPE@]NAME". `message` is the error's, when there is none of that name. */
+function findDatapath(context: DpctlContext, text: string, message = "opening datapath"): Any {
+  const wanted = parseName(text);
+  const found = context.vswitch.datapaths
+    .all()
+    .find((datapath) => datapath.type === wanted.type && datapath.dpif.name === wanted.name);
+  if (found === undefined) throw new Fatal(`${PROGRAM}: ${message} (No such device)`);
   return found;
+}
+
+interface PortWords {
+  name: string;
+  type: string | undefined;
+  number: number | undefined;
+  options: Map<string, string>;
+}
+
+/** "NAME[,type=TYPE][,port_no=N][,KEY=VALUE...]" */
+function parsePort(text: string): PortWords {
+  const [name, ...rest] = text.split(",");
+  const options = new Map(
+    rest.map((word) => {
+      const at = word.indexOf("=");
+      return at < 0 ? ([word, ""] as const) : ([word.slice(0, at), word.slice(at + 1)] as const);
+    }),
+  );
+  const type = options.get("type");
+  const number = options.get("port_no");
+  options.delete("type");
+  options.delete("port_no");
+  return { name: name!, type, number: number === undefined ? undefined : Number(number), options };
+}
+
+function label(datapath: Any): string {
+  return `${datapath.dpif.type}@${datapath.dpif.name}`;
 }
 
 function describePort(netdev: Netdev | undefined, type: string): string {
@@ -49,7 +77,8 @@ function describeStats(stats: NetdevStats): string {
     `    RX packets:${c("rxPackets")} errors:${c("rxErrors")} dropped:${c("rxDropped")} overruns:${c("rxOverErrors")} frame:${c("rxFrameErrors")}\n` +
     `    TX packets:${c("txPackets")} errors:${c("txErrors")} dropped:${c("txDropped")} aborted:? carrier:?\n` +
     `    collisions:${c("collisions")}\n` +
-    `    RX bytes:${c("rxBytes")}${scaled(stats.rxBytes)}  TX bytes:${c("txBytes")}${scaled(stats.txBytes)}\n`
+    `    RX bytes:${c("rxBytes")}${scaled(stats.rxBytes)}  TX bytes:${c("txBytes")}${scaled(stats.txBytes)}\n` +
+    "    UPCALL packets:? errors:?\n"
   );
 }
 
@@ -65,10 +94,10 @@ function scaled(bytes: number): string {
   return "";
 }
 
-async function show(context: DpctlContext, datapath: Datapath, statistics: boolean): Promise<string> {
+async function show(context: DpctlContext, datapath: Any, statistics: boolean): Promise<string> {
   const { dpif } = datapath;
   const stats = await dpif.stats();
-  let text = `${dpif.type}@${dpif.name}:\n`;
+  let text = `${label(datapath)}:\n`;
   text += `  lookups: hit:${stats.hits} missed:${stats.misses} lost:${stats.lost}\n`;
   text += `  flows: ${stats.flows}\n`;
   const ports = [...dpif.ports()].sort((a, b) => a.odpPort - b.odpPort);
@@ -92,50 +121,124 @@ export function registerDpctlCommands(commands: UnixctlCommands, context: DpctlC
     commands.register(name, usage, min, max, async (args, reply) => reply.ok(await run(args)));
   };
 
+  const { datapaths } = context.vswitch;
+
   add("dpctl/dump-dps", "", 0, 0, () =>
-    [...context.vswitch.datapaths].map((d) => `${d.dpif.type}@${d.dpif.name}\n`).join(""),
+    datapaths
+      .all()
+      .map((datapath) => `${label(datapath)}\n`)
+      .join(""),
   );
 
   add("dpctl/show", "[-s] [dp...]", 0, -1, async (args) => {
     const names = args.filter((word) => word !== "-s" && word !== "--statistics");
     const statistics = names.length < args.length;
     const chosen =
-      names.length > 0 ? names.map((name) => findDatapath(context, name)) : [...context.vswitch.datapaths];
+      names.length > 0
+        ? names.map((name) => findDatapath(context, name, `opening datapath ${name} failed`))
+        : datapaths.all();
     let text = "";
     for (const datapath of chosen) text += await show(context, datapath, statistics);
     return text;
   });
 
-  // A port that no bridge claims is taken out again at once, so adding comes to trying whether it can be opened.
+  add("dpctl/add-dp", "dp [iface...]", 1, -1, async ([dp, ...ifaces]) => {
+    const { type, name } = parseName(dp!);
+    try {
+      await datapaths.addPlain(type, name);
+    } catch (error) {
+      throw new Fatal(`${PROGRAM}: add_dp (${describeError(error)})`);
+    }
+    for (const iface of ifaces) await addPort(context, findDatapath(context, dp!), iface);
+    return "";
+  });
+
+  add("dpctl/del-dp", "dp", 1, 1, async ([dp]) => {
+    const datapath = findDatapath(context, dp!);
+    try {
+      await datapaths.removePlain(datapath);
+    } catch (error) {
+      throw new Fatal(`${PROGRAM}: del_dp (${describeError(error)})`);
+    }
+    return "";
+  });
+
   add("dpctl/add-if", "dp iface...", 2, -1, async ([dp, ...ifaces]) => {
-    const datapath = findDatapath(context, dp);
+    const datapath = findDatapath(context, dp!);
+    for (const iface of ifaces) await addPort(context, datapath, iface);
+    return "";
+  });
+
+  add("dpctl/set-if", "dp iface...", 2, -1, ([dp, ...ifaces]) => {
+    const datapath = findDatapath(context, dp!);
     for (const iface of ifaces) {
-      const [name, ...options] = iface.split(",");
-      const type = options.find((option) => option.startsWith("type="))?.slice(5) ?? "system";
-      try {
-        context.registry.close(
-          context.registry.open(name!, context.registry.openType(datapath.class, type)),
-          true,
+      const words = parsePort(iface);
+      const port = [...datapath.dpif.ports()].find((p) => p.name === words.name);
+      if (port === undefined)
+        throw new Fatal(
+          `${PROGRAM}: ${words.name}: failed to query port in ${label(datapath)} (No such device)`,
         );
-      } catch (error) {
-        throw new Fatal(`${PROGRAM}: ${name}: failed to open network device (${describeError(error)})`);
-      }
+      if (words.type !== undefined && words.type !== port.type)
+        throw new Fatal(`${PROGRAM}: ${words.name}: can't change type from ${port.type} to ${words.type}`);
+      if (words.number !== undefined && words.number !== port.odpPort)
+        throw new Fatal(
+          `${PROGRAM}: ${words.name}: can't change port number from ${port.odpPort} to ${words.number}`,
+        );
+      const error = context.registry.get(words.name)?.setConfig(words.options);
+      if (error !== undefined) throw new Fatal(`${PROGRAM}: ${words.name}: failed to configure (${error})`);
     }
     return "";
   });
 
   add("dpctl/del-if", "dp iface...", 2, -1, async ([dp, ...ifaces]) => {
-    const datapath = findDatapath(context, dp);
+    const datapath = findDatapath(context, dp!);
     for (const name of ifaces) {
       const port = [...datapath.dpif.ports()].find(
         (p) => p.name === name || (/^\d+$/.test(name) && p.odpPort === Number(name)),
       );
       if (port === undefined) throw new Fatal(`${PROGRAM}: no port named ${name}`);
-      const owner = datapath.backer.portOf(port.odpPort);
+      if (port.odpPort === 0)
+        throw new Fatal(
+          `${PROGRAM}: deleting port ${name} from ${label(datapath)} failed (Invalid argument)`,
+        );
+      const owner = datapath.backer?.portOf(port.odpPort);
+      const netdev = datapath.backer === undefined ? context.registry.get(port.name) : undefined;
       if (owner !== undefined) await owner.ofproto.portDel(owner.ofPort);
       else await datapath.dpif.portDel(port.odpPort);
+      if (netdev !== undefined) context.registry.close(netdev, true);
     }
     await context.settled();
     return "";
   });
+}
+
+/** A bridge's datapath loses a port that no bridge claims at once, so there adding comes to trying whether it can be opened. */
+async function addPort(context: DpctlContext, datapath: Any, iface: string): Promise<void> {
+  const words = parsePort(iface);
+  const failed = (error: unknown): Fatal =>
+    new Fatal(`${PROGRAM}: adding ${words.name} to ${label(datapath)} failed (${describeError(error)})`);
+  const ports = [...datapath.dpif.ports()];
+  if (
+    datapath.backer === undefined &&
+    ports.some((port) => port.name === words.name || port.odpPort === words.number)
+  )
+    throw failed(osError("EBUSY"));
+  let netdev: Netdev;
+  try {
+    const type = context.registry.openType(datapath.class, words.type ?? "system");
+    netdev = context.registry.open(words.name, type);
+  } catch (error) {
+    throw new Fatal(`${PROGRAM}: ${words.name}: failed to open network device (${describeError(error)})`);
+  }
+  netdev.setConfig(words.options);
+  if (datapath.backer !== undefined) {
+    context.registry.close(netdev, true);
+    return;
+  }
+  try {
+    await datapath.dpif.portAdd(netdev, words.number);
+  } catch (error) {
+    context.registry.close(netdev, true);
+    throw failed(error);
+  }
 }

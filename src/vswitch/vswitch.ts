@@ -160,6 +160,7 @@ export class Vswitch {
   #lastStateMs = Number.NEGATIVE_INFINITY;
   #writing: Promise<void> | undefined;
   #statsTimer: Timer | undefined;
+  #statsInterval = DEFAULT_STATS_INTERVAL_MS;
   #seqno = -1;
   #wasLocked = false;
 
@@ -174,6 +175,7 @@ export class Vswitch {
     );
     this.#bridgeContext = {
       registry: options.registry,
+      rundir: options.rundir,
       deviceChanged: (_bridge, name, gone) => {
         if (gone) this.reconfigure();
         else this.#markStale(name);
@@ -272,7 +274,12 @@ export class Vswitch {
     const config = readConfig(idl);
     this.#config = config;
     this.#applyGlobal(config);
-    const bridges = config?.bridges ?? [];
+    const bridges = (config?.bridges ?? []).filter((bridge) => {
+      // It would name sockets outside of the run folder.
+      const valid = !bridge.name.includes("/");
+      if (!valid) log.warn(`ignoring bridge with invalid name "${bridge.name}"`);
+      return valid;
+    });
 
     // What goes goes first, so that its ports are free for others.
     const wanted = new Map(bridges.map((bridge) => [bridge.name, bridge]));
@@ -291,12 +298,12 @@ export class Vswitch {
 
     // What promises an effect waits for it.
     for (const datapath of this.datapaths) await datapath.backer.settled();
-    const first = !this.#startedOnce;
-    if (first) log.info(`ovs-vswitchd (Open vSwitch) ${VERSION}`);
     if (config !== undefined) await this.#writeAll(config);
-    if (first) {
+    if (!this.#startedOnce) {
       this.#startedOnce = true;
       this.#options.started();
+      // The log's alone: a detached daemon has closed its console by now.
+      log.info(`ovs-vswitchd (Open vSwitch) ${VERSION}`);
     }
     this.#scheduleStats();
   }
@@ -458,13 +465,15 @@ export class Vswitch {
   }
 
   #scheduleStats(): void {
-    if (this.#statsTimer !== undefined || this.#closed) return;
-    const interval = intOption(
-      this.#config?.otherConfig ?? new Map(),
-      "stats-update-interval",
+    if (this.#closed) return;
+    const interval = Math.max(
+      intOption(this.#config?.otherConfig ?? new Map(), "stats-update-interval", DEFAULT_STATS_INTERVAL_MS),
       DEFAULT_STATS_INTERVAL_MS,
     );
-    this.#statsTimer = this.#options.clock.background(Math.max(interval, DEFAULT_STATS_INTERVAL_MS), () => {
+    if (this.#statsTimer !== undefined && interval === this.#statsInterval) return;
+    this.#statsTimer?.cancel();
+    this.#statsInterval = interval;
+    this.#statsTimer = this.#options.clock.background(interval, () => {
       this.#statsTimer = undefined;
       void this.#write((txn) => this.#fillStatistics(txn)).then(() => this.#scheduleStats());
     });
