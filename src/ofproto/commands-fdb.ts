@@ -12,7 +12,7 @@ function show(ofproto: Ofproto): string {
     const number = port === undefined ? "?" : port.ofPort === OFPP_LOCAL ? "LOCAL" : String(port.ofPort);
     const mac = formatMacWords(Math.floor(entry.mac / 0x1_0000_0000), (entry.mac % 0x1_0000_0000) | 0);
     const age = entry.isStatic
-      ? " static"
+      ? "  static"
       : `  ${String(Math.floor((now - entry.seenMs) / 1000)).padStart(3)}`;
     lines.push(`${number.padStart(5)}  ${String(entry.vlan).padStart(4)}  ${mac}${age}`);
   }
