@@ -5,6 +5,7 @@
  */
 import { applyDiff, type Datum, datumFromJson, defaultDatum, equalDatums } from "./datum.ts";
 import type { Change, WireCondition } from "./idl-api.ts";
+import { ownColumn } from "./idl-schema.ts";
 import type { DynamicRow } from "./idl-types.ts";
 import { valueOfDatum } from "./idl-value.ts";
 import type { Json, JsonObject } from "./json-text.ts";
@@ -82,7 +83,11 @@ export class IdlTable {
     const known = (ours?.columns ?? {}) as JsonObject;
     const { isRoot = false } = (server ?? ours ?? {}) as { isRoot?: boolean };
     const columns = { ...known, ...theirs };
-    this.schema = watch.exact ? someColumns(name, columns, watch) : tableFromJson(name, { isRoot, columns });
+    // The server's schema is our own where it is not known better.
+    const makeColumn = server === ours ? (ownColumn as unknown as typeof columnFromJson) : columnFromJson;
+    this.schema = watch.exact
+      ? someColumns(name, columns, watch, makeColumn)
+      : tableFromJson(name, { isRoot, columns });
     this.isRoot = allRoot || isRoot;
     this.missing = new Set(Object.keys(known).filter((column) => !Object.hasOwn(theirs, column)));
     this.modes = this.schema.columns.map((column) => modeOf(column.name, watch));
@@ -216,13 +221,18 @@ interface TableWatchLike {
 }
 
 /** The table as if it had only the columns that `watch` names. */
-function someColumns(name: string, all: JsonObject, watch: TableWatchLike): TableSchema {
+function someColumns(
+  name: string,
+  all: JsonObject,
+  watch: TableWatchLike,
+  makeColumn: typeof columnFromJson,
+): TableSchema {
   const named = watch.columns === "all" ? Object.keys(all) : (watch.columns ?? []);
   const wanted = new Set([...named, ...(watch.quiet ?? []), ...(watch.writeOnly ?? [])]);
   const columns = [...wanted]
     .filter((column) => Object.hasOwn(all, column))
     .sort()
-    .map((column, index) => columnFromJson(column, all[column]!, index));
+    .map((column, index) => makeColumn(column, all[column]!, index));
   const byName = new Map(columns.map((column) => [column.name, column]));
   const rest = { mutable: true, isRoot: false, maxRows: Number.POSITIVE_INFINITY, indexes: [] };
   return { name, columns, byName, ...rest };

@@ -4,6 +4,7 @@
  * that is not used.
  */
 import { Fatal } from "../../lib/errors.ts";
+import { ownColumn } from "../idl-schema.ts";
 import type { Json, JsonObject } from "../json-text.ts";
 import type { Column } from "../schema.ts";
 import { columnFromJson, UUID_COLUMN } from "../schema.ts";
@@ -27,10 +28,13 @@ function candidates(names: readonly string[], typed: string): string[] {
 export class CtlSchema {
   /** `tables` of a database schema. */
   readonly #json: JsonObject;
+  readonly #make: typeof columnFromJson;
   readonly #columns = new Map<string, Column>();
 
-  constructor(tables: JsonObject) {
+  /** `server`: part of it is not from this program. */
+  constructor(tables: JsonObject, server = false) {
     this.#json = tables;
+    this.#make = server ? columnFromJson : (ownColumn as unknown as typeof columnFromJson);
   }
 
   /** The same with all that `server` has beyond it. */
@@ -42,7 +46,7 @@ export class CtlSchema {
       const columns = { ...((ours?.columns ?? {}) as JsonObject), ...(theirs.columns as JsonObject) };
       tables[name] = { ...theirs, columns };
     }
-    return new CtlSchema(tables);
+    return new CtlSchema(tables, true);
   }
 
   get tableNames(): readonly string[] {
@@ -59,7 +63,7 @@ export class CtlSchema {
     let column = this.#columns.get(path);
     if (column === undefined) {
       const columns = (this.#json[table] as JsonObject).columns as JsonObject;
-      column = columnFromJson(name, columns[name]!, 0);
+      column = this.#make(name, columns[name]!, 0);
       this.#columns.set(path, column);
     }
     return column;
