@@ -71,6 +71,12 @@ export class Scratch {
     return undefined;
   }
 
+  /** All that was queued has been sent: the first buffers, warm in the processor's cache, are taken next. */
+  rewind(): void {
+    this.small.next = 0;
+    this.large.next = 0;
+  }
+
   release(packet: Packet): void {
     const pool = packet.data === this.small.packets[0]!.data ? this.small : this.large;
     const bytes = pool === this.small ? SMALL_BYTES : LARGE_BYTES;

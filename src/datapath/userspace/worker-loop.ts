@@ -225,6 +225,7 @@ export class WorkerLoop implements PacketIo, PortHost {
     }
     this.toFlushCount = 0;
     this.shared = false;
+    this.scratch.rewind();
   }
 
   output(port: number, packet: Packet): void {
