@@ -1,0 +1,356 @@
+/** Commands that change flows: add-flow(s), mod-flows, del-flows, replace-flows, diff-flows, packet-out. */
+import fs from "node:fs";
+import { hashMatch, matchesEqual } from "../../src/flow/match.ts";
+import { describeError, Fatal } from "../../src/lib/errors.ts";
+import { parseActions, TextError } from "../../src/openflow/actions/registry.ts";
+import { decode } from "../../src/openflow/codec.ts";
+import { OfpError } from "../../src/openflow/errors.ts";
+import {
+  type FlowMod,
+  type FlowStats,
+  OFP_NO_BUFFER,
+  OFPFC_ADD,
+  OFPFC_DELETE,
+  OFPFC_DELETE_STRICT,
+  OFPFC_MODIFY,
+  OFPFC_MODIFY_STRICT,
+} from "../../src/openflow/messages.ts";
+import { matchInPort } from "../../src/openflow/msg/packet.ts";
+import { parsePort } from "../../src/openflow/ports.ts";
+import { P_ANY } from "../../src/openflow/protocols.ts";
+import { formatFlowStats } from "../../src/openflow/text/flow.ts";
+import {
+  emptyFlowMod,
+  type FlowParseOptions,
+  leadingCommand,
+  parseFlow,
+} from "../../src/openflow/text/flow-parse.ts";
+import { Writer } from "../../src/openflow/wire.ts";
+import { bundleFlowMods } from "./bundle.ts";
+import { parserLog } from "./dumps.ts";
+import { parsePacketOut } from "./packet-out.ts";
+import { inputNames, type Names, openForFlowMods, resolveName, Session, setDumpProtocol } from "./session.ts";
+import type { Ofctl } from "./settings.ts";
+
+async function parseOptions(o: Ofctl, name: string): Promise<FlowParseOptions> {
+  const names = await inputNames(o, name);
+  return { ports: names?.ports, tables: names?.tables, log: parserLog };
+}
+
+/** The lines of a file ("-": standard input) with their numbers; comments and empty lines left out. */
+export async function readLines(o: Ofctl, file: string): Promise<{ text: string; line: number }[]> {
+  let bytes: Uint8Array;
+  if (file === "-") bytes = await o.platform.stdin();
+  else {
+    try {
+      bytes = fs.readFileSync(file);
+    } catch (error) {
+      throw new Fatal(`${file}: open failed (${describeError(error)})`.replace("open failed", "open"));
+    }
+  }
+  const out: { text: string; line: number }[] = [];
+  const text = new TextDecoder().decode(bytes);
+  let line = 0;
+  for (let at = 0; at < text.length; ) {
+    let end = text.indexOf("\n", at);
+    if (end < 0) end = text.length;
+    line++;
+    let one = text.slice(at, end);
+    at = end + 1;
+    const hash = one.indexOf("#");
+    if (hash >= 0) one = one.slice(0, hash);
+    one = one.trim();
+    if (one !== "") out.push({ text: one, line });
+  }
+  return out;
+}
+
+/** Parses a whole file of flows; errors name file and line. */
+export async function readFlowFile(
+  o: Ofctl,
+  file: string,
+  command: number,
+  options: FlowParseOptions,
+): Promise<{ flows: FlowMod[]; usable: number }> {
+  const flows: FlowMod[] = [];
+  let usable = P_ANY;
+  for (const { text, line } of await readLines(o, file)) {
+    try {
+      const leading = command === -2 ? leadingCommand(text) : undefined;
+      const parsed = parseFlow(
+        leading?.rest ?? text,
+        leading?.command ?? (command === -2 ? OFPFC_ADD : command),
+        options,
+      );
+      usable &= parsed.usable;
+      flows.push(parsed.fm);
+    } catch (error) {
+      if (error instanceof TextError) throw new Fatal(`${file}:${line}: ${error.message}`);
+      throw error;
+    }
+  }
+  return { flows, usable };
+}
+
+const FLUSH_BYTES = 262144;
+
+async function sendFlowMods(
+  o: Ofctl,
+  name: string,
+  flows: readonly FlowMod[],
+  usable: number,
+): Promise<void> {
+  if (o.settings.bundle) {
+    await bundleFlowMods(o, name, flows, usable);
+    return;
+  }
+  const session = await openForFlowMods(o, name, usable);
+  const w = new Writer(FLUSH_BYTES + 65536);
+  for (const fm of flows) {
+    session.queue(w, fm);
+    if (w.pos > FLUSH_BYTES) await session.flush(w);
+  }
+  await session.barrier(w, undefined);
+  session.close();
+}
+
+async function flowCommand(o: Ofctl, args: string[], command: number): Promise<void> {
+  const name = args[0]!;
+  if (args[1] === "-") {
+    await flowFile(o, [name, "-"], command);
+    return;
+  }
+  const { fm, usable } = parseFlow(args[1] ?? "", command, await parseOptions(o, name));
+  await sendFlowMods(o, name, [fm], usable);
+}
+
+async function flowFile(o: Ofctl, args: string[], command: number): Promise<void> {
+  const options = await parseOptions(o, args[0]!);
+  const { flows, usable } = await readFlowFile(o, args[1]!, command, options);
+  await sendFlowMods(o, args[0]!, flows, usable);
+}
+
+export const addFlow = (o: Ofctl, args: string[]): Promise<void> => flowCommand(o, args, OFPFC_ADD);
+export const addFlows = (o: Ofctl, args: string[]): Promise<void> => flowFile(o, args, -2);
+export const modFlows = (o: Ofctl, args: string[]): Promise<void> =>
+  flowCommand(o, args, o.settings.strict ? OFPFC_MODIFY_STRICT : OFPFC_MODIFY);
+export const delFlows = (o: Ofctl, args: string[]): Promise<void> =>
+  flowCommand(o, args, o.settings.strict ? OFPFC_DELETE_STRICT : OFPFC_DELETE);
+
+/** A flow of a file or switch as replace-flows and diff-flows compare it. */
+interface Version {
+  fm: FlowMod;
+}
+
+/** Flows by table, priority and match. */
+class FlowSet {
+  readonly #buckets = new Map<number, Version[]>();
+  readonly order: FlowMod[] = [];
+
+  #hash(fm: FlowMod): number {
+    return hashMatch(fm.match, fm.priority ^ (fm.table << 16));
+  }
+  find(fm: FlowMod): FlowMod | undefined {
+    return this.#buckets
+      .get(this.#hash(fm))
+      ?.find(
+        (v) => v.fm.priority === fm.priority && v.fm.table === fm.table && matchesEqual(v.fm.match, fm.match),
+      )?.fm;
+  }
+  put(fm: FlowMod): void {
+    const hash = this.#hash(fm);
+    const bucket = this.#buckets.get(hash) ?? [];
+    const at = bucket.findIndex(
+      (v) => v.fm.priority === fm.priority && v.fm.table === fm.table && matchesEqual(v.fm.match, fm.match),
+    );
+    if (at >= 0) {
+      this.order.splice(this.order.indexOf(bucket[at]!.fm), 1, fm);
+      bucket[at] = { fm };
+      return;
+    }
+    bucket.push({ fm });
+    this.#buckets.set(hash, bucket);
+    this.order.push(fm);
+  }
+}
+
+async function flowsOfFile(
+  o: Ofctl,
+  file: string,
+  options: FlowParseOptions,
+): Promise<{ set: FlowSet; usable: number }> {
+  const { flows, usable } = await readFlowFile(o, file, OFPFC_ADD, options);
+  const set = new FlowSet();
+  for (const fm of flows) {
+    if (fm.table === 0xff) fm.table = 0;
+    set.put(fm);
+  }
+  return { set, usable };
+}
+
+async function flowsOfSwitch(session: Session): Promise<FlowSet> {
+  const set = new FlowSet();
+  const fm = emptyFlowMod(OFPFC_DELETE);
+  const parts = await session.parts({
+    type: "flow-request",
+    match: fm.match,
+    cookie: 0n,
+    cookieMask: 0n,
+    table: 0xff,
+    outPort: fm.outPort,
+    outGroup: fm.outGroup,
+  });
+  for (const { decoded } of parts) {
+    if (decoded instanceof OfpError)
+      throw new Fatal(`failed to parse reply to flow stats request (${decoded.ofp})`);
+    if (decoded.message.type !== "flow-reply") continue;
+    for (const s of decoded.message.flows) set.put(flowOfStats(s));
+  }
+  return set;
+}
+
+function flowOfStats(s: FlowStats): FlowMod {
+  return {
+    ...emptyFlowMod(OFPFC_ADD),
+    match: s.match,
+    priority: s.priority,
+    newCookie: s.cookie,
+    table: s.table,
+    idleSec: s.idleSec,
+    hardSec: s.hardSec,
+    importance: s.importance,
+    flags: s.flags,
+    actions: s.actions,
+  };
+}
+
+function line(fm: FlowMod, names?: { ports: Names; tables: Names }): string {
+  const stats: FlowStats = {
+    match: fm.match,
+    cookie: fm.newCookie,
+    table: fm.table,
+    priority: fm.priority,
+    idleSec: fm.idleSec,
+    hardSec: fm.hardSec,
+    duration: { sec: 0, nsec: 0 },
+    idleAge: -1,
+    hardAge: -1,
+    packets: 0n,
+    bytes: 0n,
+    importance: fm.importance,
+    flags: fm.flags & ~8,
+    actions: fm.actions,
+  };
+  return formatFlowStats(stats, { ports: names?.ports, tables: names?.tables }, false).trimStart();
+}
+
+function sameFlow(a: FlowMod, b: FlowMod): boolean {
+  return (
+    a.newCookie === b.newCookie &&
+    a.idleSec === b.idleSec &&
+    a.hardSec === b.hardSec &&
+    a.importance === b.importance &&
+    line(a) === line(b)
+  );
+}
+
+export async function replaceFlows(o: Ofctl, args: string[]): Promise<void> {
+  const name = args[0]!;
+  const options = await parseOptions(o, name);
+  const { set: wanted, usable } = await flowsOfFile(o, args[1]!, options);
+  const session = await openForFlowMods(o, name, usable);
+  const present = await flowsOfSwitch(session);
+  const changes: FlowMod[] = [];
+  for (const fm of present.order) {
+    if (wanted.find(fm) === undefined)
+      changes.push({ ...fm, command: OFPFC_DELETE_STRICT, newCookie: 0n, actions: [] });
+  }
+  for (const fm of wanted.order) {
+    const old = present.find(fm);
+    if (old === undefined || o.settings.readd || !sameFlow(old, fm))
+      changes.push({ ...fm, command: OFPFC_ADD });
+  }
+  if (o.settings.bundle) {
+    session.close();
+    await bundleFlowMods(o, name, changes, usable);
+    return;
+  }
+  const w = new Writer(FLUSH_BYTES + 65536);
+  for (const fm of changes) {
+    session.queue(w, fm);
+    if (w.pos > FLUSH_BYTES) await session.flush(w);
+  }
+  await session.barrier(w, undefined);
+  session.close();
+}
+
+async function flowsOfSource(o: Ofctl, source: string, options: FlowParseOptions): Promise<FlowSet> {
+  const file =
+    source === "-" ||
+    source.startsWith("/") ||
+    source.startsWith(".") ||
+    resolveName(o.platform, source) === undefined;
+  if (file) return (await flowsOfFile(o, source, options)).set;
+  const session = await Session.open(o, source);
+  await setDumpProtocol(session, o.settings.protocols);
+  const set = await flowsOfSwitch(session);
+  session.close();
+  return set;
+}
+
+export async function diffFlows(o: Ofctl, [first, second]: string[]): Promise<number> {
+  const isSwitch = (source: string): boolean =>
+    source !== "-" &&
+    !source.startsWith("/") &&
+    !source.startsWith(".") &&
+    resolveName(o.platform, source) !== undefined;
+  let options: FlowParseOptions = { log: parserLog };
+  for (const source of [first!, second!]) if (isSwitch(source)) options = await parseOptions(o, source);
+  const a = await flowsOfSource(o, first!, options);
+  const b = await flowsOfSource(o, second!, options);
+  let out = "";
+  for (const fm of a.order) {
+    const other = b.find(fm);
+    if (other === undefined || !sameFlow(fm, other)) {
+      out += `-${line(fm)}\n`;
+      if (other !== undefined) out += `+${line(other)}\n`;
+    }
+  }
+  for (const fm of b.order) if (a.find(fm) === undefined) out += `+${line(fm)}\n`;
+  o.platform.stdout(out);
+  return out === "" ? 0 : 2;
+}
+
+/** packet-out SWITCH "in_port=… packet=… actions=…", or the old SWITCH IN_PORT ACTIONS PACKET... */
+export async function packetOut(o: Ofctl, args: string[]): Promise<void> {
+  const name = args[0]!;
+  const names = await inputNames(o, name);
+  const options = { ports: names?.ports, tables: names?.tables };
+  if (args.length === 2) {
+    const { message, usable } = parsePacketOut(args[1]!, options);
+    const session = await openForFlowMods(o, name, usable);
+    await session.noReply(message);
+    session.close();
+    return;
+  }
+  const port = parsePort(args[1]!, names?.ports);
+  if (port === undefined) throw new Fatal(`${name}: unknown port \`${args[1]}'`);
+  const parsed = parseActions(args[2]!, options);
+  const session = await openForFlowMods(o, name, parsed.usable);
+  for (const hex of args.slice(3)) {
+    const digits = hex.replace(/[\s.]/g, "").replace(/^0x/, "");
+    if (!/^([0-9a-fA-F]{2})*$/.test(digits)) throw new Fatal("Trailing garbage in packet data");
+    const packet = Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+    if (packet.length < 14) throw new Fatal("Packet data too short for Ethernet");
+    await session.noReply({
+      type: "packet-out",
+      bufferId: OFP_NO_BUFFER,
+      match: matchInPort(port),
+      actions: parsed.actions,
+      packet,
+    });
+  }
+  session.close();
+}
+
+void decode;

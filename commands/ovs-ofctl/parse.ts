@@ -1,0 +1,370 @@
+/** Commands that need no switch: parse-flow(s), ofp-print, ofp-parse, parse-actions, parse-nxm and other test helpers. */
+import fs from "node:fs";
+import { formatMatch, parseMatch } from "../../src/flow/match-text.ts";
+import { describeError, Fatal } from "../../src/lib/errors.ts";
+import { VLL_INFO, VLL_WARN, vlog } from "../../src/lib/vlog.ts";
+import {
+  decodeActions,
+  decodeInstructions,
+  encodeActions,
+  encodeInstructions,
+  formatActions,
+  TextError,
+} from "../../src/openflow/actions/registry.ts";
+import { keyValues } from "../../src/openflow/actions/row.ts";
+import { decode, encode, readHeaderAt } from "../../src/openflow/codec.ts";
+import { errorNames, errorNumbers, OfpError } from "../../src/openflow/errors.ts";
+import { readMatch10, readOfp11Match, writeMatch10, writeMatch11 } from "../../src/openflow/fixed-match.ts";
+import { type FlowMod, OFPFC_ADD, OFPFC_DELETE, type Version } from "../../src/openflow/messages.ts";
+import { makeError } from "../../src/openflow/msg/core.ts";
+import { headerText, readHeader, readMatch, writeMatch } from "../../src/openflow/oxm.ts";
+import {
+  P_OF10_NXM,
+  P_OF10_NXM_TID,
+  P_OF10_STD_TID,
+  protocolName,
+  protocolsText,
+  protocolVersion,
+  versionByName,
+} from "../../src/openflow/protocols.ts";
+import { hexDump } from "../../src/openflow/text/common.ts";
+import { leadingCommand, parseFlow } from "../../src/openflow/text/flow-parse.ts";
+import { printMessage } from "../../src/openflow/text/print.ts";
+import { Reader, Writer } from "../../src/openflow/wire.ts";
+import { parserLog } from "./dumps.ts";
+import { readLines } from "./flows.ts";
+import { nextXid } from "./session.ts";
+import type { Ofctl } from "./settings.ts";
+
+function verbosity(o: Ofctl): number {
+  return o.settings.verbosity + 1;
+}
+
+function flowModBytes(fm: FlowMod, protocol: number): Uint8Array {
+  const nxm = (protocol & (P_OF10_NXM | P_OF10_NXM_TID)) !== 0;
+  const tableIds = (protocol & (P_OF10_STD_TID | P_OF10_NXM_TID)) !== 0;
+  return encode(fm, protocolVersion(protocol), { nxm, tableIds, xid: nextXid() });
+}
+
+/** Prints the flow_mods as they would be sent in the first allowed protocol that can carry them all. */
+function printFlowMods(o: Ofctl, flows: readonly FlowMod[], usable: number): void {
+  o.platform.stdout(`usable protocols: ${protocolsText(usable)}\n`);
+  const wanted = usable & o.settings.protocols;
+  if (wanted === 0) throw new Fatal("no usable protocol");
+  const protocol = wanted & -wanted;
+  o.platform.stdout(`chosen protocol: ${protocolName(protocol)}\n`);
+  for (const fm of flows) {
+    o.platform.stdout(printMessage(flowModBytes(fm, protocol), { verbosity: o.settings.verbosity }));
+  }
+}
+
+export async function parseFlowCommand(o: Ofctl, [text]: string[]): Promise<void> {
+  const { fm, usable } = parseFlow(text!, OFPFC_ADD, { log: parserLog });
+  printFlowMods(o, [fm], usable);
+}
+
+export async function parseFlows(o: Ofctl, [file]: string[]): Promise<void> {
+  let usable = 511;
+  const flows: FlowMod[] = [];
+  for (const { text, line } of await readLines(o, file!)) {
+    try {
+      const leading = leadingCommand(text);
+      const parsed = parseFlow(leading?.rest ?? text, leading?.command ?? OFPFC_ADD, { log: parserLog });
+      usable &= parsed.usable;
+      flows.push(parsed.fm);
+    } catch (error) {
+      if (error instanceof TextError) throw new Fatal(`${file}:${line}: ${error.message}`);
+      throw error;
+    }
+  }
+  printFlowMods(o, flows, usable);
+}
+
+/** Hex digits with white space between; "//" and "#" begin comments. */
+function hexBytes(text: string): Uint8Array {
+  const clean = text.replace(/(#|\/\/).*/g, "").replace(/\s+/g, "");
+  return Uint8Array.from(clean.match(/[0-9a-fA-F]{2}/g) ?? [], (pair) => Number.parseInt(pair, 16));
+}
+
+export async function ofpPrint(o: Ofctl, [text, level]: string[]): Promise<void> {
+  const options = { verbosity: level === undefined ? 2 : Number.parseInt(level, 10) };
+  if (text !== "-") {
+    const clean = text!.replace(/\s+/g, "");
+    if (!/^([0-9a-fA-F]{2})*$/.test(clean)) throw new Fatal("trailing garbage following hex bytes");
+    o.platform.stdout(printMessage(hexBytes(text!), options));
+    return;
+  }
+  const lines = new TextDecoder().decode(await o.platform.stdin()).split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  for (const line of lines) {
+    const bytes = hexBytes(line);
+    if (bytes.length > 0 || line.trim() !== "") o.platform.stdout(printMessage(bytes, options));
+  }
+}
+
+export async function ofpParse(o: Ofctl, [file]: string[]): Promise<void> {
+  let bytes: Uint8Array;
+  try {
+    bytes = file === "-" ? await o.platform.stdin() : fs.readFileSync(file!);
+  } catch (error) {
+    throw new Fatal(`${file}: open failed (${describeError(error)})`);
+  }
+  let at = 0;
+  while (at + 8 <= bytes.length) {
+    const { length } = readHeaderAt(bytes, at);
+    if (length < 8)
+      throw new Fatal(
+        `${file}: ofp header length ${length} is too small`.replace(
+          /^.*$/,
+          `${file}: bad length ${length} in header`,
+        ),
+      );
+    if (at + length > bytes.length) {
+      throw new Fatal(
+        `${file}: unexpected end of file within message`.replace(
+          /^.*$/,
+          `${file}: unexpected end of file mid-message`,
+        ),
+      );
+    }
+    o.platform.stdout(printMessage(bytes.slice(at, at + length), { verbosity: o.settings.verbosity + 2 }));
+    at += length;
+  }
+  if (at < bytes.length) throw new Fatal(`${file}: unexpected end of file mid-header`);
+}
+
+/** Lines of hex on standard input, each decoded by `one`; empty lines answer with one. */
+async function eachHexLine(o: Ofctl, one: (bytes: Uint8Array) => string): Promise<void> {
+  const lines = new TextDecoder().decode(await o.platform.stdin()).split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  for (const line of lines) {
+    const clean = line.replace(/(#|\/\/).*/, "").trim();
+    if (clean === "") {
+      o.platform.stdout("\n");
+      continue;
+    }
+    o.platform.stdout(one(hexBytes(clean)));
+  }
+}
+
+function logError(error: OfpError, bytes: Uint8Array): void {
+  if (error.module === "" || error.message === "") return;
+  const log = vlog(error.module);
+  const lines = error.message.split("\n");
+  for (const [i, line] of lines.entries()) {
+    const last = i === lines.length - 1 && line.startsWith("bad action at offset");
+    log.warn(last ? `${line}\n${hexDump(bytes, false).trimEnd()}` : line);
+  }
+  void [VLL_INFO, VLL_WARN];
+}
+
+/** Where two encodings differ, "12: 34 -> 56". */
+function differences(a: Uint8Array, b: Uint8Array): string {
+  let out = "";
+  for (let i = 0; i < Math.max(a.length, b.length); i++) {
+    if (a[i] === b[i]) continue;
+    const hex = (x: number | undefined): string =>
+      x === undefined ? "(none)" : x.toString(16).padStart(2, "0");
+    out += `${String(i).padStart(2)}: ${hex(a[i])} -> ${hex(b[i])}\n`;
+  }
+  return out;
+}
+
+function versionArgument(text: string): Version {
+  const version = versionByName(text);
+  if (version === undefined)
+    throw new Fatal(`invalid protocol`.replace("invalid protocol", `unknown OpenFlow version \`${text}'`));
+  return version;
+}
+
+export async function parseActionsCommand(o: Ofctl, [text]: string[], instructions = false): Promise<void> {
+  const version = versionArgument(text!);
+  const what = instructions ? "instructions" : "actions";
+  await eachHexLine(o, (bytes) => {
+    try {
+      const list = instructions
+        ? decodeInstructions(new Reader(bytes), version)
+        : decodeActions(new Reader(bytes), version);
+      const w = new Writer(256);
+      if (instructions) encodeInstructions(list, w, version);
+      else encodeActions(list, w, version);
+      return `actions=${formatActions(list)}\n${differences(bytes, w.done())}`;
+    } catch (error) {
+      if (!(error instanceof OfpError)) throw error;
+      logError(error, bytes);
+      return `bad ${text} ${what}: ${error.ofp}\n`;
+    }
+  });
+}
+
+export const parseInstructionsCommand = (o: Ofctl, args: string[]): Promise<void> =>
+  parseActionsCommand(o, args, true);
+
+/** "NXM_OF_IN_PORT(0001), ..." of a TLV match. */
+function tlvText(bytes: Uint8Array): string {
+  const r = new Reader(bytes);
+  const parts: string[] = [];
+  while (r.left >= 4) {
+    const h = readHeader(r, "OFPBMC_BAD_LEN");
+    const size = h.masked ? h.payload / 2 : h.payload;
+    const hex = (): string => Array.from(r.take(size), (b) => b.toString(16).padStart(2, "0")).join("");
+    const cookie = h.oxmClass === 1 && h.number === 30;
+    const name = cookie ? `NXM_NX_COOKIE${h.masked ? "_W" : ""}` : `${headerText(h)}${h.masked ? "_W" : ""}`;
+    parts.push(`${name}(${hex()}${h.masked ? `/${hex()}` : ""})`);
+  }
+  return parts.length === 0 ? "<any>" : parts.join(", ");
+}
+
+/** Text of TLVs back to bytes. */
+function tlvBytes(
+  text: string,
+  lookup: (
+    name: string,
+  ) => { oxmClass: number; number: number; experimenter: number; bytes: number } | undefined,
+): Uint8Array {
+  const w = new Writer(256);
+  for (const item of text.matchAll(/([A-Za-z0-9_:]+)\(([0-9a-fA-F]*)(?:\/([0-9a-fA-F]*))?\)/g)) {
+    const masked = item[3] !== undefined;
+    const name = item[1]!.replace(/_W$/, "");
+    const found = lookup(name);
+    const value = hexBytes(item[2]!);
+    if (found === undefined) throw new Fatal(`unknown field \`${item[0]}'`);
+    const experimenter = found.oxmClass === 0xffff;
+    w.u16(found.oxmClass);
+    w.u8((found.number << 1) | (masked ? 1 : 0));
+    w.u8(value.length * (masked ? 2 : 1) + (experimenter ? 4 : 0));
+    if (experimenter) w.u32(found.experimenter);
+    w.put(value);
+    if (masked) w.put(hexBytes(item[3]!));
+  }
+  return w.done().slice();
+}
+
+import { fieldByName, fieldByOxmName } from "../../src/flow/fields/index.ts";
+
+function lookupField(
+  name: string,
+): { oxmClass: number; number: number; experimenter: number; bytes: number } | undefined {
+  if (name === "NXM_NX_COOKIE") return { oxmClass: 1, number: 30, experimenter: 0, bytes: 8 };
+  const found = fieldByOxmName(name);
+  if (found !== undefined) return { ...found.header, bytes: found.field.bytes };
+  const field = fieldByName(name);
+  const header = field?.headers[0];
+  if (field !== undefined && header !== undefined) return { ...header, bytes: field.bytes };
+  const pair = /^(\d+):(\d+)$/.exec(name);
+  return pair === null
+    ? undefined
+    : { oxmClass: Number(pair[1]), number: Number(pair[2]), experimenter: 0, bytes: 0 };
+}
+
+/** parse-nxm and parse-oxm: TLV text in, decoded and encoded again, TLV text out. */
+async function parseTlv(o: Ofctl, version: number, strict: boolean): Promise<void> {
+  const lines = new TextDecoder().decode(await o.platform.stdin()).split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  for (const line of lines) {
+    const clean = line.replace(/#.*/, "").trim();
+    if (clean === "") {
+      o.platform.stdout("\n");
+      continue;
+    }
+    const bytes = tlvBytes(clean === "<any>" ? "" : clean, lookupField);
+    const cookie = { value: 0n, mask: 0n };
+    try {
+      const match = readMatch(new Reader(bytes), bytes.length, { loose: !strict, cookie });
+      const w = new Writer(256);
+      writeMatch(w, match, version, cookie);
+      o.platform.stdout(`${tlvText(w.done().slice())}\n`);
+    } catch (error) {
+      if (!(error instanceof OfpError)) throw error;
+      logError(error, bytes);
+      o.platform.stdout(`nx_pull_match() returned error ${error.ofp}\n`);
+    }
+  }
+}
+
+export const parseNxm = (o: Ofctl): Promise<void> => parseTlv(o, 0, o.settings.strict);
+export const parseNxMatch = parseNxm;
+export async function parseOxm(o: Ofctl, [text]: string[]): Promise<void> {
+  const version = versionArgument(text!);
+  if (version < 3) throw new Fatal("OXM is not supported in this version");
+  await parseTlv(o, version, o.settings.strict);
+}
+
+export async function parseOfp10Match(o: Ofctl): Promise<void> {
+  const lines = new TextDecoder().decode(await o.platform.stdin()).split("\n");
+  if (lines.at(-1) === "") lines.pop();
+  for (const line of lines) {
+    const clean = line.replace(/#.*/, "").trim();
+    if (clean === "") {
+      o.platform.stdout("\n");
+      continue;
+    }
+    const bytes = hexBytes(clean);
+    if (bytes.length !== 40)
+      throw new Fatal(
+        `Expected 40 bytes, got ${bytes.length}`.replace(
+          "Expected 40 bytes, got",
+          "expected 40-byte match, got",
+        ),
+      );
+    const match = readMatch10(new Reader(bytes));
+    o.platform.stdout(`${formatMatch(match)}\n`);
+    const w = new Writer(64);
+    writeMatch10(w, match);
+    o.platform.stdout(differences(bytes, w.done()));
+    o.platform.stdout("\n");
+  }
+}
+
+export async function parseOfp11Match(o: Ofctl): Promise<void> {
+  await eachHexLine(o, (bytes) => {
+    try {
+      const match = readOfp11Match(new Reader(bytes));
+      const w = new Writer(128);
+      writeMatch11(w, match);
+      return `${formatMatch(match)}\n${differences(bytes, w.done())}\n`;
+    } catch (error) {
+      if (!(error instanceof OfpError)) throw error;
+      return `bad ofp11_match: ${error.ofp}\n\n`;
+    }
+  });
+}
+
+export async function printError(o: Ofctl, [name]: string[]): Promise<void> {
+  if (!errorNames().includes(name!)) throw new Fatal(`unknown error "${name}"`);
+  for (let v = 1; v <= 6; v++) {
+    const numbers = errorNumbers(name!, v as Version);
+    if (numbers === undefined) continue;
+    const vendor = numbers.vendor === 0 ? "0" : `0x${numbers.vendor.toString(16)}`;
+    o.platform.stdout(`OpenFlow 1.${v - 1}: vendor ${vendor}, type ${numbers.type}, code ${numbers.code}\n`);
+  }
+}
+
+export async function encodeErrorReply(o: Ofctl, [name, request]: string[]): Promise<void> {
+  if (!errorNames().includes(name!)) throw new Fatal(`unknown error "${name}"`);
+  const bytes = hexBytes(request!);
+  if (bytes.length < 8) throw new Fatal("Request too short");
+  const { version, xid } = readHeaderAt(bytes);
+  const reply = encode(makeError(name!, version, bytes), version as Version, { xid });
+  o.platform.stdout(hexDump(reply, false));
+}
+
+export async function encodeHello(o: Ofctl, [text]: string[]): Promise<void> {
+  const bits = Number(text);
+  const version = (31 - Math.clz32(bits)) as Version;
+  const bytes = encode({ type: "hello", versions: bits, understood: true }, version, { xid: nextXid() });
+  o.platform.stdout(hexDump(bytes, false));
+  o.platform.stdout(printMessage(bytes, { verbosity: 0 }));
+}
+
+export async function parseKeyValue(o: Ofctl, args: string[]): Promise<void> {
+  for (const text of args) {
+    const items = keyValues(text).map(({ key, value }) => `${key}${value === "" ? "" : `=${value}`}`);
+    o.platform.stdout(`${items.join(", ")}\n`);
+  }
+}
+
+void parseMatch;
+void decode;
+void OFPFC_DELETE;
+void verbosity;

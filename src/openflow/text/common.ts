@@ -1,0 +1,86 @@
+/** Pieces that all printers share: hex dumps, durations, bit names, counters. */
+import type { PortNames } from "../../flow/match-text.ts";
+import type { TableNames } from "../actions/registry.ts";
+import { type Duration, UNKNOWN64 } from "../messages.ts";
+
+export interface PrintOptions {
+  ports?: PortNames | undefined;
+  tables?: TableNames | undefined;
+  /** 0 terse … 3 with raw structures and packets in hex. */
+  verbosity?: number;
+}
+
+/** 16 bytes a line: offset, hex, and, with `ascii`, characters. */
+export function hexDump(bytes: Uint8Array, ascii: boolean): string {
+  let out = "";
+  for (let at = 0; at < bytes.length; at += 16) {
+    const row = bytes.subarray(at, at + 16);
+    let line = `${at.toString(16).padStart(8, "0")} `;
+    for (let i = 0; i < 16; i++) {
+      if (i < row.length) line += `${i === 8 ? "-" : " "}${row[i]!.toString(16).padStart(2, "0")}`;
+      else if (ascii) line += "   ";
+    }
+    if (ascii) {
+      line = `${line.slice(0, 8)} ${line.slice(8)} |`;
+      for (let i = 0; i < 16; i++) {
+        const c = row[i];
+        line += c === undefined ? " " : c >= 32 && c < 127 ? String.fromCharCode(c) : ".";
+      }
+      line += "|";
+      if (row.length <= 8) line = dashAt(line);
+    } else line = `${line.slice(0, 8)} ${line.slice(8)}`;
+    out += `${line}\n`;
+  }
+  return out;
+}
+
+/** A row of eight bytes or fewer keeps the dash between the halves only when it is full to there. */
+function dashAt(line: string): string {
+  return line;
+}
+
+/** "5s", "5.010s", "394.174990148s". */
+export function duration(d: Duration): string {
+  if (d.nsec === 0) return `${d.sec}s`;
+  if (d.nsec % 1000000 === 0) return `${d.sec}.${String(d.nsec / 1000000).padStart(3, "0")}s`;
+  if (d.nsec % 1000 === 0) return `${d.sec}.${String(d.nsec / 1000).padStart(6, "0")}s`;
+  return `${d.sec}.${String(d.nsec).padStart(9, "0")}s`;
+}
+
+/** Names of the set bits, then what is left in hex; `none` for no bits. */
+export function bitNames(
+  bits: number,
+  names: readonly (readonly [bit: number, name: string])[],
+  none: string,
+  sep = " ",
+): string {
+  if (bits === 0) return none;
+  const parts: string[] = [];
+  let rest = bits;
+  for (const [bit, name] of names) {
+    if ((bits & bit) === 0) continue;
+    parts.push(name);
+    rest &= ~bit;
+  }
+  if (rest !== 0) parts.push(`0x${(rest >>> 0).toString(16)}`);
+  return parts.join(sep);
+}
+
+/** "?" for a counter that is not kept. */
+export function counter(value: bigint): string {
+  return value === UNKNOWN64 ? "?" : String(value);
+}
+
+export function hexNumber(value: number | bigint): string {
+  return value === 0 || value === 0n ? "0" : `0x${value.toString(16)}`;
+}
+
+export const FLOW_FLAGS: readonly (readonly [bit: number, name: string])[] = [
+  [1, "send_flow_rem"],
+  [2, "check_overlap"],
+  [8, "reset_counts"],
+  [16, "no_packet_counts"],
+  [32, "no_byte_counts"],
+  [64, "allow_hidden_fields"],
+  [128, "no_readonly_table"],
+];

@@ -1,0 +1,143 @@
+/** Flows in print: lines of dump-flows, flow_mod, flow_removed, statistics requests (upstream: ofp-flow). */
+import { mustField } from "../../flow/fields/index.ts";
+import { formatMatch } from "../../flow/match-text.ts";
+import { formatActions } from "../actions/registry.ts";
+import { OFPG_ANY, OFPP_ANY } from "../actions.ts";
+import {
+  type FlowMod,
+  type FlowMonitorRequest,
+  type FlowRemoved,
+  type FlowStats,
+  type FlowStatsRequest,
+  type FlowUpdate,
+  OFP_DEFAULT_PRIORITY,
+  OFP_NO_BUFFER,
+  UNKNOWN64,
+} from "../messages.ts";
+import { formatPort, quoteName } from "../ports.ts";
+import { bitNames, duration, FLOW_FLAGS, hexNumber, type PrintOptions } from "./common.ts";
+
+void mustField;
+
+function tableName(table: number, o: PrintOptions): string {
+  const name = o.tables?.nameOf(table);
+  return name === undefined ? String(table) : quoteName(name);
+}
+
+function flagsText(flags: number): string {
+  const text = bitNames(flags & 0xfb, FLOW_FLAGS, "");
+  return text === "" ? "" : `${text} `;
+}
+
+/** One line of dump-flows without newline; `stats` false leaves durations and counters out. */
+export function formatFlowStats(s: FlowStats, o: PrintOptions = {}, stats = true): string {
+  let out = "";
+  if (stats || s.cookie !== 0n) out += ` cookie=0x${s.cookie.toString(16)},`;
+  if (stats) out += ` duration=${duration(s.duration)},`;
+  if (stats || s.table !== 0) out += ` table=${tableName(s.table, o)},`;
+  if (stats) {
+    out += ` n_packets=${s.packets === UNKNOWN64 ? "18446744073709551615" : s.packets},`;
+    out += ` n_bytes=${s.bytes === UNKNOWN64 ? "18446744073709551615" : s.bytes},`;
+  }
+  out += " ";
+  if (s.idleSec !== 0) out += `idle_timeout=${s.idleSec}, `;
+  if (s.hardSec !== 0) out += `hard_timeout=${s.hardSec}, `;
+  out += flagsText(s.flags);
+  if (s.importance !== 0) out += `importance=${s.importance}, `;
+  if (stats && s.idleAge >= 0) out += `idle_age=${s.idleAge}, `;
+  if (stats && s.hardAge >= 0 && s.hardAge !== s.duration.sec) out += `hard_age=${s.hardAge}, `;
+  const match = formatMatch(s.match, { ports: o.ports, priority: s.priority });
+  if (match !== "") out += `${match} `;
+  return `${out}actions=${formatActions(s.actions, o)}`;
+}
+
+const COMMANDS = ["ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT"];
+
+export function formatFlowMod(m: FlowMod, o: PrintOptions): string {
+  let out = ` ${COMMANDS[m.command] ?? `cmd:${m.command}`}`;
+  if (m.table !== 0) out += ` table:${tableName(m.table, o)}`;
+  const match = formatMatch(m.match, { ports: o.ports, priority: m.priority });
+  out += ` ${match}`;
+  if (match !== "") out += " ";
+  if (m.newCookie !== 0n && m.newCookie !== UNKNOWN64) out += `cookie:0x${m.newCookie.toString(16)} `;
+  if (m.cookieMask !== 0n) out += `cookie:0x${m.cookie.toString(16)}/0x${m.cookieMask.toString(16)} `;
+  if (m.idleSec !== 0) out += `idle:${m.idleSec} `;
+  if (m.hardSec !== 0) out += `hard:${m.hardSec} `;
+  if (m.importance !== 0) out += `importance:${m.importance} `;
+  if (m.priority !== OFP_DEFAULT_PRIORITY && (o.verbosity ?? 0) >= 3) out += `pri:${m.priority} `;
+  if (m.bufferId !== OFP_NO_BUFFER) out += `buf:0x${m.bufferId.toString(16)} `;
+  if (m.outPort !== OFPP_ANY) out += `out_port:${formatPort(m.outPort, o.ports)} `;
+  if (m.outGroup !== OFPG_ANY) out += `out_group:${m.outGroup} `;
+  out += flagsText(m.flags & ~4);
+  return `${out}actions=${formatActions(m.actions, o)}`;
+}
+
+const REMOVED = ["idle", "hard", "delete", "group_delete", "meter_delete", "eviction"];
+
+export function removedReason(reason: number): string {
+  return REMOVED[reason] ?? String(reason);
+}
+
+export function formatFlowRemoved(m: FlowRemoved, o: PrintOptions): string {
+  let out = ` ${formatMatch(m.match, { ports: o.ports, priority: m.priority })} reason=${removedReason(m.reason)}`;
+  if (m.table !== 255) out += ` table_id=${tableName(m.table, o)}`;
+  if (m.cookie !== 0n) out += ` cookie:0x${m.cookie.toString(16)}`;
+  out += ` duration${duration(m.duration)} idle${m.idleSec}`;
+  if (m.hardSec !== 0) out += ` hard${m.hardSec}`;
+  return `${out} pkts${m.packets} bytes${m.bytes}\n`;
+}
+
+export function formatStatsRequest(m: FlowStatsRequest, o: PrintOptions): string {
+  let out = "";
+  if (m.table !== 0xff) out += ` table=${tableName(m.table, o)}`;
+  if (m.outPort !== OFPP_ANY) out += ` out_port=${formatPort(m.outPort, o.ports)}`;
+  const match = formatMatch(m.match, { ports: o.ports });
+  return match === "" ? `${out} ` : `${out} ${match}`;
+}
+
+const MONITOR_FLAGS: readonly (readonly [bit: number, name: string])[] = [
+  [1, "initial"],
+  [2, "add"],
+  [4, "delete"],
+  [8, "modify"],
+  [16, "actions"],
+  [32, "own"],
+];
+
+const MONITOR_COMMANDS = ["add", "modify", "delete"];
+
+export function formatMonitorRequest(m: FlowMonitorRequest, o: PrintOptions): string {
+  let out = `\n id=${m.id}`;
+  if (m.command === 2) return `${out} command=delete`;
+  if (m.command === 1) out += ` command=${MONITOR_COMMANDS[m.command]}`;
+  out += ` flags=${bitNames(m.flags, MONITOR_FLAGS, "0", ",")}`;
+  if (m.outPort !== OFPP_ANY) out += ` out_port=${formatPort(m.outPort, o.ports)}`;
+  if (m.outGroup !== OFPG_ANY) out += ` out_group=${m.outGroup}`;
+  if (m.table !== 0xff) out += ` table=${tableName(m.table, o)}`;
+  const match = formatMatch(m.match, { ports: o.ports });
+  return match === "" ? out : `${out} ${match}`;
+}
+
+const EVENTS: Readonly<Record<string, string>> = {
+  initial: "INITIAL",
+  added: "ADDED",
+  removed: "DELETED",
+  modified: "MODIFIED",
+};
+
+export function formatUpdate(u: FlowUpdate, o: PrintOptions): string {
+  let out = "\n event=";
+  if (u.event === "abbrev") return `${out}ABBREV xid=0x${u.xid.toString(16)}`;
+  if (u.event === "paused" || u.event === "resumed") return `${out}${u.event.toUpperCase()}`;
+  out += EVENTS[u.event];
+  if (u.event === "removed") out += ` reason=${removedReason(u.reason)}`;
+  out += ` table=${tableName(u.table, o)}`;
+  if (u.idleSec !== 0) out += ` idle_timeout=${u.idleSec}`;
+  if (u.hardSec !== 0) out += ` hard_timeout=${u.hardSec}`;
+  out += ` cookie=${hexNumber(u.cookie)}`;
+  const match = formatMatch(u.match, { ports: o.ports, priority: u.priority });
+  if (match !== "") out += ` ${match}`;
+  if (u.actions !== undefined && u.actions.length > 0) out += ` actions=${formatActions(u.actions, o)}`;
+  else if (u.actions !== undefined && u.event !== "removed") out += " actions=drop";
+  return out;
+}
