@@ -9,6 +9,8 @@ export interface Background {
   /** Call after the first output. */
   ready(): void;
   print(text: string): void;
+  /** `PROGRAM: text` on standard error, and the end. */
+  fail(text: string): never;
   exit(status: number): never;
 }
 
@@ -22,6 +24,7 @@ export async function goBackground(client: Client, socket?: string): Promise<Bac
   const isDetached = client.daemon.detach;
   // Detaching takes standard output away, but this command's is its purpose.
   const output = isDetached ? fs.openSync("/proc/self/fd/1", "a") : 1;
+  const errors = isDetached ? fs.openSync("/proc/self/fd/2", "a") : 2;
   const unixctl = isDetached ? await UnixctlServer.listen(platform, program, commands, socket) : undefined;
   const exit = (status: number): never => {
     unixctl?.close();
@@ -35,6 +38,10 @@ export async function goBackground(client: Client, socket?: string): Promise<Bac
   return {
     commands,
     exit,
+    fail: (text) => {
+      fs.writeSync(errors, `${program}: ${text}\n`);
+      return exit(1);
+    },
     ready: () => daemon.ready(),
     print: (text) => {
       if (isDetached) fs.writeSync(output, text);

@@ -1,10 +1,12 @@
 /** Commands that read or change data: transact, query, dump. */
+
 import { Fatal } from "../../src/lib/errors.ts";
 import { formatJson, type Json, type JsonObject } from "../../src/lib/json.ts";
 import { TablePrinter } from "../../src/lib/table.ts";
 import { compareDatums } from "../../src/ovsdb/datum.ts";
 import { isArray } from "../../src/ovsdb/json-text.ts";
 import type { Column, TableSchema } from "../../src/ovsdb/schema.ts";
+import { goBackground } from "./background.ts";
 import { type Client, call, datumCell, fetchSchema, parseArgument, print, wireDatum } from "./client.ts";
 
 function parseTransaction(client: Client): readonly Json[] {
@@ -15,8 +17,25 @@ function parseTransaction(client: Client): readonly Json[] {
 }
 
 export async function transact(client: Client): Promise<number> {
+  if (client.daemon.detach) return transactInBackground(client);
   print(client, `${formatJson(await call(client, "transact", parseTransaction(client)), { sort: true })}\n`);
   return 0;
+}
+
+/** The reply is printed when it comes; the caller goes on at once. */
+async function transactInBackground(client: Client): Promise<number> {
+  const params = parseTransaction(client);
+  const background = await goBackground(client);
+  if (typeof background === "number") return background;
+  if (client.changeAware) client.rpc.request("set_db_change_aware", [true]);
+  const reply = call(client, "transact", params);
+  background.ready();
+  try {
+    background.print(`${formatJson(await reply, { sort: true })}\n`);
+  } catch (error) {
+    background.fail((error as Error).message);
+  }
+  return background.exit(0);
 }
 
 /** As transact, undone by an abort at its end that the reply does not show. */

@@ -1,5 +1,5 @@
 /** lock, steal, unlock: one request, then whatever the server tells about locks. */
-import { describeError, Fatal } from "../../src/lib/errors.ts";
+import { describeError } from "../../src/lib/errors.ts";
 import { formatJson, type Json } from "../../src/lib/json.ts";
 import type { JsonRpcMessage } from "../../src/lib/jsonrpc.ts";
 import { goBackground } from "./background.ts";
@@ -38,11 +38,11 @@ async function run(client: Client, method: Method): Promise<number> {
       reply.ok();
     });
   }
-  return new Promise((_resolve, reject) => {
+  return new Promise(() => {
     rpc.handler = {
       message,
       close: (error) =>
-        reject(new Fatal(`${client.server}: receive failed (${describeError(error ?? eof())})`)),
+        background.fail(`${client.server}: receive failed (${describeError(error ?? eof())})`),
     };
     rpc.request(method, [client.args[0]!]);
   });

@@ -179,10 +179,8 @@ class View {
       rpc.handler = {
         message,
         close: (error) =>
-          reject(
-            new Fatal(
-              `${this.#client.server}: receive failed (${error === undefined ? "End of file" : describeError(error)})`,
-            ),
+          this.#background.fail(
+            `${this.#client.server}: receive failed (${error === undefined ? "End of file" : describeError(error)})`,
           ),
       };
       if (this.#client.changeAware) rpc.request("set_db_change_aware", [true]);

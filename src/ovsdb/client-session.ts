@@ -100,8 +100,15 @@ export class ClientSession implements LockClient, Requester {
     this.rpc.notify(method, [name]);
   }
 
+  /** What was sent before still goes out; nothing more is. */
   close(): void {
+    this.#dropMonitors();
     this.rpc.close();
+  }
+
+  #dropMonitors(): void {
+    for (const { subscriber, database } of this.#monitors.values()) database.subscribers.delete(subscriber);
+    this.#monitors.clear();
   }
 
   #armProbe(ms: number): void {
@@ -303,8 +310,7 @@ export class ClientSession implements LockClient, Requester {
     this.#probe?.cancel();
     for (const { request } of this.#pending.values()) request?.cancel();
     this.#pending.clear();
-    for (const { subscriber, database } of this.#monitors.values()) database.subscribers.delete(subscriber);
-    this.#monitors.clear();
+    this.#dropMonitors();
     this.host.locks.forget(this);
     this.host.sessionClosed(this);
   }

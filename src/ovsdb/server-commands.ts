@@ -81,6 +81,10 @@ export function serverCommands(server: OvsdbServer, commands: UnixctlCommands, e
       0,
       1,
       ([name], reply) => {
+        if (name?.startsWith("_") === true) {
+          reply.error("cannot compact built-in databases");
+          return;
+        }
         if (name !== undefined && !server.databases.has(name)) {
           reply.error("no database by that name");
           return;

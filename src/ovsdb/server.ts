@@ -115,9 +115,9 @@ export class OvsdbServer implements SessionHost, RemoteHost {
 
   /** Serves a database, with or without a file. */
   addDatabase(served: ServedDatabase): void {
+    this.#disconnectUnaware();
     this.databases.set(served.name, served);
     this.#addSystemRow(served);
-    this.#disconnectUnaware();
     let nextCompaction = this.clock.now() + COMPACT_INTERVAL_MS;
     this.#unwatch.set(
       served.name,
@@ -138,6 +138,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
   removeDatabase(name: string): boolean {
     const served = this.databases.get(name);
     if (served === undefined || served === this.#system) return false;
+    this.#disconnectUnaware();
     for (const session of this.sessions) session.databaseGone(served);
     this.databases.delete(name);
     this.#unwatch.get(name)?.();
@@ -148,7 +149,6 @@ export class OvsdbServer implements SessionHost, RemoteHost {
       transaction.remove(this.#system.database.tables.get("Database")!.rows.get(row)!);
     });
     served.close();
-    this.#disconnectUnaware();
     this.onConfigChange();
     return true;
   }
@@ -201,6 +201,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
       );
     }
     const converted = convertDatabase(served.database, schema, this.#options.uuid);
+    for (const session of [...this.sessions]) if (session !== asker && !session.changeAware) session.close();
     for (const session of this.sessions) session.databaseGone(served);
     served.file?.replace(converted, this.#options.compactionComment ?? "compacting database online");
     served.replace(converted);
@@ -209,7 +210,6 @@ export class OvsdbServer implements SessionHost, RemoteHost {
       const row = table.rows.get(this.#systemRows.get(served.name)!)!;
       transaction.set(row, table.schema.byName.get("schema")!, this.#systemValues(served).schema!);
     });
-    for (const session of [...this.sessions]) if (session !== asker && !session.changeAware) session.close();
     // The asker gets its reply first.
     if (!asker.changeAware) this.clock.soon(() => asker.close());
     this.#reconfigureSoon(served);
