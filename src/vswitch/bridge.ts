@@ -3,6 +3,7 @@
  * (upstream: vswitchd/bridge.c). `vswitch.ts` calls the steps below for all bridges together, in this order:
  * `deletePorts`, `addPorts`, `configure`.
  */
+import { absolute } from "../lib/dirs.ts";
 import { describeError, osError } from "../lib/errors.ts";
 import { vlog } from "../lib/vlog.ts";
 import type { Netdev } from "../netdev/netdev.ts";
@@ -331,7 +332,7 @@ export class Bridge {
     const seen = new Set<string>([`punix:${own}mgmt`]);
     return this.config.controllers.filter(({ target }) => {
       if (target.startsWith("punix:")) {
-        const path = target.slice(6);
+        const path = absolute(rundir, target.slice(6));
         if (!path.startsWith(own) || path.slice(own.length).includes("/")) {
           log.err(
             `bridge ${this.name}: Not adding Unix domain socket controller "${target}" due to possibility of ` +
@@ -340,7 +341,7 @@ export class Bridge {
           return false;
         }
       } else if (target.startsWith("unix:")) {
-        const path = target.slice(5);
+        const path = absolute(rundir, target.slice(5));
         if (!path.startsWith(`${rundir}/`) || path.includes("/../")) {
           log.err(
             `bridge ${this.name}: Not connecting to socket controller "${target}" due to possibility for remote ` +
