@@ -37,7 +37,7 @@ async function run(): Promise<number> {
   if (Object.hasOwn(APPLETS, invoked)) {
     return (await APPLETS[invoked]!.load()).main(process.argv.slice(2), invoked);
   }
-  const word = process.argv[2] ?? "--help";
+  const word = process.argv[2] ?? "";
   if (word === "--applets") {
     // For scripts/build and packages, which make the links.
     console.log(Object.keys(APPLETS).join("\n"));
@@ -45,7 +45,7 @@ async function run(): Promise<number> {
   }
   const name = appletName(word);
   if (name !== undefined) return (await APPLETS[name]!.load()).main(process.argv.slice(3), name);
-  return (await import("./ovsbox.ts")).main(process.argv.slice(2), "ovsbox");
+  return (await import("./ovsbox.ts")).main(process.argv.slice(2));
 }
 
 process.exitCode = await run();
