@@ -23,6 +23,11 @@ export function realPlatform(): Platform {
 
 function create(): Platform {
   const exitHooks: (() => void)[] = [];
+  // The engine alone would print it and go on waiting where main is not done.
+  process.on("uncaughtException", (error) => {
+    writeAll(2, `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.exit(1);
+  });
   const atExit = (run: () => void): void => {
     if (exitHooks.length === 0) process.on("exit", () => runAll(exitHooks));
     exitHooks.push(run);

@@ -259,6 +259,11 @@ export class Daemon {
         this.#die(signal);
       });
     }
+    // A broken invariant: die as assert() would, so that a monitor starts the daemon again.
+    process.onCrash((error) => {
+      vlog("util").emer(error instanceof Error ? (error.stack ?? error.message) : String(error));
+      process.dieOf("SIGABRT");
+    });
     process.onSignal("SIGSEGV", () => {
       const text = `SIGSEGV detected, backtrace:\n${new Error("SIGSEGV").stack ?? ""}\n`;
       // The monitor logs it; without one it goes to the log as it is, as a handler of the original would write it.

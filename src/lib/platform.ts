@@ -81,6 +81,8 @@ export interface ProcessOps {
   kill(pid: number, signal: string | number): void;
   /** Calls back for each arrival of the signal; returns a function that restores the default disposition. */
   onSignal(signal: string, handler: () => void): () => void;
+  /** Called with an exception that nobody caught, before the program would end with status 1. */
+  onCrash(handler: (error: unknown) => void): void;
   /** Restores the default disposition and sends the signal to ourselves: does not return. */
   dieOf(signal: string): never;
 }

@@ -339,6 +339,10 @@ function onSignal(signal: string, handler: () => void): () => void {
   return () => void process.off(signal as NodeJS.Signals, handler);
 }
 
+function onCrash(handler: (error: unknown) => void): void {
+  process.prependListener("uncaughtException", handler);
+}
+
 function dieOf(signal: string): never {
   const number = os().constants.signals[signal as NodeJS.Signals];
   libc().signal(number, 0n);
@@ -363,5 +367,6 @@ export const realProcess: ProcessOps = {
   alive,
   kill: (pid, signal) => void process.kill(pid, signal as NodeJS.Signals),
   onSignal,
+  onCrash,
   dieOf,
 };
