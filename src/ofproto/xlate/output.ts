@@ -163,8 +163,8 @@ export function xlateController(
   const index = ctx.ofproto.backer.userdata.controller({
     ofproto: ctx.ofproto,
     reason,
-    tableId: ctx.rule?.table ?? ctx.tableId,
-    cookie: ctx.rule?.hidden === true ? 0xffff_ffff_ffff_ffffn : (ctx.rule?.cookie ?? 0n),
+    tableId: ctx.tableId,
+    cookie: ctx.rule?.cookie ?? 0n,
     controllerId,
     maxLen,
     userdata,
