@@ -124,6 +124,12 @@ export class Vswitchd {
           reply.ok(text);
         },
       );
+    commands.register("bridge/reconnect", "[bridge]", 0, 1, ([name], reply) => {
+      if (name !== undefined && this.vswitch.bridge(name) === undefined) return reply.error("Unknown bridge");
+      for (const bridge of this.vswitch.bridges())
+        if (name === undefined || bridge.name === name) bridge.ofproto.connections.reconnect();
+      reply.ok();
+    });
     registerDpctlCommands(commands, { vswitch: this.vswitch, registry, settled });
     if (clock instanceof SimClock) {
       timeCommands(commands, clock);
