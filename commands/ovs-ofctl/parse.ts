@@ -2,7 +2,7 @@
 import fs from "node:fs";
 import { formatMatch, parseMatch } from "../../src/flow/match-text.ts";
 import { describeError, Fatal } from "../../src/lib/errors.ts";
-import { VLL_INFO, VLL_WARN, vlog } from "../../src/lib/vlog.ts";
+import { logDecodeError } from "../../src/openflow/log.ts";
 import {
   decodeActions,
   decodeInstructions,
@@ -147,17 +147,6 @@ async function eachHexLine(o: Ofctl, one: (bytes: Uint8Array) => string): Promis
   }
 }
 
-function logError(error: OfpError, bytes: Uint8Array): void {
-  if (error.module === "" || error.message === "") return;
-  const log = vlog(error.module);
-  const lines = error.message.split("\n");
-  for (const [i, line] of lines.entries()) {
-    const last = i === lines.length - 1 && line.startsWith("bad action at offset");
-    log.warn(last ? `${line}\n${hexDump(bytes, false).trimEnd()}` : line);
-  }
-  void [VLL_INFO, VLL_WARN];
-}
-
 /** Where two encodings differ, "12: 34 -> 56". */
 function differences(a: Uint8Array, b: Uint8Array): string {
   let out = "";
@@ -191,7 +180,7 @@ export async function parseActionsCommand(o: Ofctl, [text]: string[], instructio
       return `actions=${formatActions(list)}\n${differences(bytes, w.done())}`;
     } catch (error) {
       if (!(error instanceof OfpError)) throw error;
-      logError(error, bytes);
+      logDecodeError(error);
       return `bad ${text} ${what}: ${error.ofp}\n`;
     }
   });
@@ -276,7 +265,7 @@ async function parseTlv(o: Ofctl, version: number, strict: boolean): Promise<voi
       o.platform.stdout(`${tlvText(w.done().slice())}\n`);
     } catch (error) {
       if (!(error instanceof OfpError)) throw error;
-      logError(error, bytes);
+      logDecodeError(error);
       o.platform.stdout(`nx_pull_match() returned error ${error.ofp}\n`);
     }
   }

@@ -4,6 +4,7 @@
  * anything else and never allocates more than a small multiple of its input. {@link encode} writes one.
  */
 import { NX_VENDOR, OfpError, ONF_VENDOR } from "./errors.ts";
+import { logDecodeError } from "./log.ts";
 import type { Decoded, Message, MessageType, Version } from "./messages.ts";
 import { BUNDLE_ROWS } from "./msg/bundle.ts";
 import { CORE_ROWS } from "./msg/core.ts";
@@ -196,7 +197,10 @@ export function decode(bytes: Uint8Array, options: DecodeOptions = {}): Decoded 
     const xid = readHeaderAt(bytes).xid;
     return { version, xid, name: found.row.name, more: found.more, message };
   } catch (error) {
-    if (error instanceof OfpError) return error;
+    if (error instanceof OfpError) {
+      logDecodeError(error);
+      return error;
+    }
     if (error instanceof RangeError) return new OfpError("OFPBRC_BAD_LEN");
     throw error;
   }

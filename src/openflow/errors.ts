@@ -267,6 +267,8 @@ export function errorByNumbers(
 export class OfpError extends Error {
   readonly ofp: string;
   readonly module: string;
+  /** Further log lines: what was being decoded when it happened, with its bytes. */
+  readonly context: { module: string; line: string; bytes: Uint8Array | undefined }[] = [];
   constructor(ofp: string, log = "", module = "") {
     super(log);
     this.ofp = ofp;

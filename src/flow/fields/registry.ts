@@ -81,7 +81,9 @@ function registerRow(prefix: string, words: number, n: number): FieldRow {
       ? wordRegisterHeader(n)
       : words === 2
         ? `OXM_OF_PKT_REG${n} ${n} 1.3 ${n < 4 ? "2.4" : n < 8 ? "2.6" : "3.7"}`
-        : `NXM_NX_XXREG${n} ${111 + n} - ${n < 4 ? "2.6" : "3.7"}`,
+        : n < 4
+          ? `NXM_NX_XXREG${n} ${111 + n} - 2.6`
+          : `NXOXM_ET_XXREG${n} ${29 + n} - 3.7`,
   ];
   return {
     name: `${prefix}${n}`,

@@ -76,6 +76,7 @@ function setWhole(w: Writer, name: string, version: number, value: bigint): void
 }
 
 function fullMask(field: Field, bytes: number): bigint {
+  if (field.name === "vlan_vid") return 0x1fffn;
   return field.isTunMetadata ? ones(bytes * 8) : ones(field.bits);
 }
 
@@ -94,6 +95,13 @@ export function maskRange(mask: bigint): { offset: number; bits: number } | unde
 }
 
 const VLAN_CFI_BIG = 0x1000n;
+/** A VLAN id is set with the bit that says that there is a tag. */
+const VLAN_VID_CFI = 0x1fffn;
+
+function invalidValue(field: Field, value: bigint, mask: bigint): OfpError {
+  const text = formatFieldValue(field, value, mask);
+  return new OfpError("OFPBAC_BAD_SET_ARGUMENT", `Invalid value for set field ${field.name}: ${text}`, "ofp_actions");
+}
 
 function readSetField(r: Reader, version: number): Ofpact {
   const h = readActionHeader(r);
@@ -123,9 +131,9 @@ function readSetBody(r: Reader, field: Field, bytes: number, masked: boolean, lo
   if (field.format === "port" && field.bytes === 4) {
     value = BigInt(portFromWire(Number(value), "OFPBAC_BAD_SET_ARGUMENT"));
   }
-  if (field.name === "vlan_vid" && !masked) {
-    if ((value & VLAN_CFI_BIG) === 0n) throw new OfpError("OFPBAC_BAD_SET_ARGUMENT");
-    value &= ~VLAN_CFI_BIG;
+  if (field.name === "vlan_vid") {
+    if (!masked || mask === fullMask(field, bytes)) mask = VLAN_VID_CFI;
+    if ((value & VLAN_CFI_BIG) === 0n) throw invalidValue(field, value, mask);
   }
   if ((value & ~mask) !== 0n) {
     throw new OfpError(masked ? "OFPBAC_BAD_SET_MASK" : "OFPBAC_BAD_SET_ARGUMENT");
@@ -166,7 +174,7 @@ const setField: ActionRow<SetField> = {
   format(a, c) {
     if (a.load) {
       const range = maskRange(a.mask) ?? { offset: 0, bits: a.field.bits };
-      const value = a.value >> BigInt(range.offset);
+      const value = (a.value & a.mask) >> BigInt(range.offset);
       return `load:${hex(value)}->${formatSubfield({ field: a.field, ...range })}`;
     }
     return `set_field:${formatFieldValue(a.field, a.value, a.mask, c.ports)}->${a.field.name}`;
@@ -177,8 +185,7 @@ const setField: ActionRow<SetField> = {
 function encodeSetField(a: SetField, w: Writer, version: number): void {
   if (version >= 6 || (version >= 3 && !a.load && isWhole(a) && a.field.headers.length > 0)) {
     const start = begin(w, 25);
-    let value = a.value;
-    if (a.field.name === "vlan_vid" && isWhole(a)) value |= VLAN_CFI_BIG;
+    const value = a.value;
     if (a.field.name === "in_port") writeField(w, a.field, version, value, a.mask, 2);
     else writeField(w, a.field, version, value, wireMask(a), a.bytes);
     end(w, start);
@@ -195,7 +202,7 @@ function wireMask(a: SetField): bigint {
 /** NXAST_REG_LOAD of each run of bits (64 at most), or NXAST_REG_LOAD2 where the field or mask needs it. */
 function encodeLoad(a: SetField, w: Writer, version: number): void {
   void version;
-  if (nxHeaderBytes(a.field) > 4 || a.field.isTunMetadata || (!a.load && !isWhole(a) && version >= 3)) {
+  if (nxHeaderBytes(a.field) > 4 || a.field.isTunMetadata) {
     const start = beginNx(w, 33);
     w.zeros(6);
     writeField(w, a.field, 0, a.value, wireMask(a), a.bytes);
@@ -225,7 +232,6 @@ function encodeLoad(a: SetField, w: Writer, version: number): void {
 
 /** OpenFlow 1.0 and 1.1 have actions of their own for some fields. False: none for this one. */
 function encodeLegacySet(a: SetField, w: Writer, version: number): boolean {
-  if (!isWhole(a)) return false;
   const number = Number(a.value);
   const legacy = (action: Ofpact): boolean => {
     legacyEncode?.(action, w, version);
@@ -317,12 +323,8 @@ function parseSetField(arg: string, c: ParseContext): void {
     ? Math.max(4, Math.ceil(parsed.value.toString(16).length / 8) * 4)
     : field.bytes;
   const full = fullMask(field, bytes);
-  let mask = parsed.mask & (field.name === "vlan_vid" ? ones(13) : full);
-  let value = parsed.value;
-  if (field.name === "vlan_vid" && (mask & 0xfffn) === 0xfffn) {
-    mask = full;
-    value &= 0xfffn;
-  }
+  const mask = parsed.mask & full;
+  const value = parsed.value;
   if (field.name === "packet_type" || (value & ~full) !== 0n) {
     throw new TextError(`value ${text} is not valid for field ${name}`);
   }

@@ -57,13 +57,13 @@ const output: ActionRow<Output> = {
     of("OUTPUT", 0, 1, 1, 8, (r) => {
       const p = r.u16();
       checkOutputPort(p);
-      return { type: "output", port: p, maxLen: p === OFPP_CONTROLLER ? r.u16() : 0 };
+      return { type: "output", port: p, maxLen: r.u16() };
     }),
     of("OUTPUT", 0, 2, 6, 16, (r) => {
       const p = portFromWire(r.u32());
       const maxLen = r.u16();
       checkOutputPort(p);
-      return { type: "output", port: p, maxLen: p === OFPP_CONTROLLER ? maxLen : 0 };
+      return { type: "output", port: p, maxLen };
     }),
   ],
   encode(a, w, version) {

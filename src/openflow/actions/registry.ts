@@ -48,8 +48,8 @@ const MAX_DEPTH = 64;
 
 // Decoding.
 
-/** Decodes actions up to the reader's end. Throws OfpError. */
-export function decodeActions(r: Reader, version: number, depth = 0): Ofpact[] {
+/** Decodes actions up to the reader's end; with `instructions`, Nicira's write_metadata too. Throws OfpError. */
+export function decodeActions(r: Reader, version: number, depth = 0, instructions = false): Ofpact[] {
   if (depth > MAX_DEPTH) throw new OfpError("OFPBAC_TOO_MANY");
   const out: Ofpact[] = [];
   const context: DecodeContext = {
@@ -64,9 +64,13 @@ export function decodeActions(r: Reader, version: number, depth = 0): Ofpact[] {
   while (r.left > 0) {
     const at = r.pos - start;
     try {
-      out.push(decodeAction(r, version, context));
+      const a = decodeAction(r, version, context);
+      if (a.type === "write_metadata" && !instructions) {
+        throw bad("OFPBIC_UNSUP_INST", "write_metadata instruction not allowed here");
+      }
+      out.push(a);
     } catch (error) {
-      if (error instanceof OfpError) throw logBadAction(error, r, start, at);
+      if (error instanceof OfpError && depth === 0) throw logBadAction(error, r, start, at);
       throw error;
     }
   }
@@ -74,14 +78,17 @@ export function decodeActions(r: Reader, version: number, depth = 0): Ofpact[] {
 }
 
 function logBadAction(error: OfpError, r: Reader, start: number, at: number): OfpError {
-  void r;
-  void start;
   const line = `bad action at offset ${at} (${error.ofp}):`;
-  return new OfpError(error.ofp, error.message === "" ? line : `${error.message}\n${line}`, "ofp_actions");
+  error.context.push({ module: "ofp_actions", line, bytes: r.bytes.slice(start, r.end) });
+  return error;
+}
+
+function bad(ofp: string, line: string): OfpError {
+  return new OfpError(ofp, line, "ofp_actions");
 }
 
 function decodeAction(r: Reader, version: number, context: DecodeContext): Ofpact {
-  if (r.left < 8) throw new OfpError("OFPBAC_BAD_LEN", `OpenFlow action is only ${r.left} bytes long`);
+  if (r.left < 8) throw bad("OFPBAC_BAD_LEN", `OpenFlow action is only ${r.left} bytes long`);
   const begin = r.pos;
   let number = r.u16();
   const length = r.u16();
@@ -98,22 +105,13 @@ function decodeAction(r: Reader, version: number, context: DecodeContext): Ofpac
     throw new OfpError(vendor === 0 ? "OFPBAC_BAD_TYPE" : "OFPBAC_BAD_VENDOR_TYPE");
   }
   if (length === 0 || begin + length > r.end) {
-    throw new OfpError(
-      "OFPBAC_BAD_LEN",
-      `OpenFlow action ${form.name} length ${length} exceeds action buffer length ${r.end - begin}`,
-    );
+    throw bad("OFPBAC_BAD_LEN", `OpenFlow action ${form.name} length ${length} exceeds action buffer length ${r.end - begin}`);
   }
   if (length < form.min || (form.exact && length > form.min)) {
-    throw new OfpError(
-      "OFPBAC_BAD_LEN",
-      `OpenFlow action ${form.name} length ${length} not in valid range [${form.min},${form.exact ? form.min : 65528}]`,
-    );
+    throw bad("OFPBAC_BAD_LEN", `OpenFlow action ${form.name} length ${length} not in valid range [${form.min},${form.exact ? form.min : 65528}]`);
   }
   if (length % 8 !== 0) {
-    throw new OfpError(
-      "OFPBAC_BAD_LEN",
-      `OpenFlow action ${form.name} length ${length} is not a multiple of 8`,
-    );
+    throw bad("OFPBAC_BAD_LEN", `OpenFlow action ${form.name} length ${length} is not a multiple of 8`);
   }
   const body = r.sub(begin + length - r.pos);
   return form.decode(body, context);
@@ -127,9 +125,9 @@ function checkNested(list: readonly Ofpact[], outer: OfpactType): void {
       if (a.type === "set_field" || a.type === "reg_move") {
         const name = a.type === "set_field" ? a.field.name : a.dst.field.name;
         if (name === "ct_mark" || name === "ct_label") continue;
-        throw new OfpError("OFPBAC_BAD_ARGUMENT", `ct action doesn't support nested modification of ${name}`);
+        throw bad("OFPBAC_BAD_ARGUMENT", `ct action doesn't support nested modification of ${name}`);
       }
-      throw new OfpError("OFPBAC_BAD_ARGUMENT", `ct action doesn't support nested action ${a.type}`);
+      throw bad("OFPBAC_BAD_ARGUMENT", `ct action doesn't support nested action ${a.type}`);
     }
   }
 }

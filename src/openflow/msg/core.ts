@@ -11,6 +11,7 @@ import {
   type SwitchConfig,
   UNKNOWN64,
 } from "../messages.ts";
+import { logDecode } from "../log.ts";
 import type { Reader, Writer } from "../wire.ts";
 import { readPort10, readPort11, writePort10, writePort11 } from "./port.ts";
 import { empty, type MessageRow, message, rows } from "./row.ts";
@@ -45,11 +46,11 @@ const helloShape: MessageRow<Hello> = {
           let map = r.u32();
           if (map & 1) {
             understood = false;
-            helloWarnings.push("peer claims to support invalid OpenFlow version 0x00");
+            logDecode("ofp_util", "warn", "peer claims to support invalid OpenFlow version 0x00");
             map = (map & ~1) >>> 0;
           }
           if (map === 0) {
-            helloWarnings.push("peer does not support any OpenFlow version (between 0x01 and 0x1f)");
+            logDecode("ofp_util", "warn", "peer does not support any OpenFlow version (between 0x01 and 0x1f)");
             understood = false;
           } else versions |= map;
         }
@@ -72,9 +73,6 @@ const helloShape: MessageRow<Hello> = {
     w.u32(m.versions >>> 0);
   },
 };
-
-/** Warnings of the last hello decoded, for the log (module ofp_util). */
-export const helloWarnings: string[] = [];
 
 /** Bits 1 … version. */
 export function upTo(version: number): number {

@@ -20,13 +20,11 @@ import {
   UNKNOWN64,
   type Version,
 } from "../messages.ts";
+import { logNormalization } from "../log.ts";
 import { readMatch, writeMatch } from "../oxm.ts";
 import { portFromWire, portToWire } from "../ports.ts";
 import { Reader, type Writer } from "../wire.ts";
 import { type DecodeOptions, type MessageRow, message, rows } from "./row.ts";
-
-/** Lines about matches that decoding normalized, for the log (module ofp_match, level info). */
-export const normalizations: { pre: string; post: string }[] = [];
 
 function protocolOf(match: Match): number {
   return (match.mask[W_NW]! & 0xff) === 0xff ? match.flow[W_NW]! & 0xff : 6;
@@ -71,10 +69,10 @@ function decodeFlowMod10(r: Reader, options: DecodeOptions, nx: boolean): FlowMo
     command &= 0xff;
   }
   if (command > 4) throw new OfpError("OFPFMFC_BAD_COMMAND");
-  const actions = decodeActions(r, 1);
+  const actions = decodeActions(r, 1, 0, true);
   if (!nx) {
     const done = normalizeMatch(match!);
-    if (done !== undefined) normalizations.push(done);
+    if (done !== undefined) logNormalization(done);
   }
   if (nx && command === OFPFC_ADD && cookieMatch.mask !== 0n) throw new OfpError("NXBRC_NXM_INVALID");
   return {
@@ -178,7 +176,7 @@ function encodeFlowMod11(m: FlowMod, w: Writer, version: Version): void {
   w.room(48);
   w.u64(m.command === OFPFC_ADD || m.cookieMask === 0n ? m.newCookie : m.cookie);
   w.u64(m.command === OFPFC_ADD ? 0n : m.cookieMask);
-  w.u8(m.table);
+  w.u8(m.table === 0xff && m.command < OFPFC_DELETE ? 0 : m.table);
   w.u8(m.command);
   w.u16(m.idleSec);
   w.u16(m.hardSec);
@@ -574,7 +572,7 @@ function readFlowStats(r: Reader, version: Version, nx: boolean, options: Decode
   const packets = body.u64();
   const bytes = body.u64();
   const match = match10 ?? (nx ? readNxMatch(body, matchLength) : readOfp11Match(body, options));
-  const actions = version === 1 ? decodeActions(body, 1) : decodeInstructions(body, version);
+  const actions = version === 1 ? decodeActions(body, 1, 0, true) : decodeInstructions(body, version);
   return {
     match,
     cookie,

@@ -348,7 +348,7 @@ export function emptyAsync(type: AsyncConfig["type"]): AsyncConfig {
 
 function readAsync13(r: Reader, type: AsyncConfig["type"]): AsyncConfig {
   const m = emptyAsync(type);
-  for (const kind of ["packetIn", "portStatus", "flowRemoved"] as const) m[kind] = [r.u32(), r.u32()];
+  for (const kind of ["packetIn", "portStatus", "flowRemoved"] as const) m[kind] = [r.u32() & ALLOWED[kind][1], r.u32() & ALLOWED[kind][1]];
   return m;
 }
 

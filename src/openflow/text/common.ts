@@ -10,33 +10,24 @@ export interface PrintOptions {
   verbosity?: number;
 }
 
-/** 16 bytes a line: offset, hex, and, with `ascii`, characters. */
+/** 16 bytes a line: offset, hex with a dash in the middle, and, with `ascii`, characters. */
 export function hexDump(bytes: Uint8Array, ascii: boolean): string {
   let out = "";
   for (let at = 0; at < bytes.length; at += 16) {
     const row = bytes.subarray(at, at + 16);
-    let line = `${at.toString(16).padStart(8, "0")} `;
-    for (let i = 0; i < 16; i++) {
-      if (i < row.length) line += `${i === 8 ? "-" : " "}${row[i]!.toString(16).padStart(2, "0")}`;
-      else if (ascii) line += "   ";
-    }
+    let line = `${at.toString(16).padStart(8, "0")}  `;
+    for (let i = 0; i < row.length; i++) line += row[i]!.toString(16).padStart(2, "0") + (i === 7 ? "-" : " ");
     if (ascii) {
-      line = `${line.slice(0, 8)} ${line.slice(8)} |`;
+      line = `${line.padEnd(58)}|`;
       for (let i = 0; i < 16; i++) {
         const c = row[i];
         line += c === undefined ? " " : c >= 32 && c < 127 ? String.fromCharCode(c) : ".";
       }
       line += "|";
-      if (row.length <= 8) line = dashAt(line);
-    } else line = `${line.slice(0, 8)} ${line.slice(8)}`;
+    } else line = line.trimEnd();
     out += `${line}\n`;
   }
   return out;
-}
-
-/** A row of eight bytes or fewer keeps the dash between the halves only when it is full to there. */
-function dashAt(line: string): string {
-  return line;
 }
 
 /** "5s", "5.010s", "394.174990148s". */

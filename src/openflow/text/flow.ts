@@ -92,7 +92,7 @@ export function formatStatsRequest(m: FlowStatsRequest, o: PrintOptions): string
   if (m.table !== 0xff) out += ` table=${tableName(m.table, o)}`;
   if (m.outPort !== OFPP_ANY) out += ` out_port=${formatPort(m.outPort, o.ports)}`;
   const match = formatMatch(m.match, { ports: o.ports });
-  return match === "" ? `${out} ` : `${out} ${match}`;
+  return match === "" ? out : `${out} ${match}`;
 }
 
 const MONITOR_FLAGS: readonly (readonly [bit: number, name: string])[] = [
@@ -102,6 +102,7 @@ const MONITOR_FLAGS: readonly (readonly [bit: number, name: string])[] = [
   [8, "modify"],
   [16, "actions"],
   [32, "own"],
+  [64, "only_own"],
 ];
 
 const MONITOR_COMMANDS = ["add", "modify", "delete"];

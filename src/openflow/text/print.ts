@@ -7,6 +7,7 @@ import { formatActions } from "../actions/registry.ts";
 import { dottedHex } from "../actions/row.ts";
 import { decode, identify, readHeaderAt } from "../codec.ts";
 import { OfpError } from "../errors.ts";
+import { logDecodeError } from "../log.ts";
 import {
   type AsyncConfig,
   type BundleAdd,
@@ -86,19 +87,17 @@ export function printMessage(bytes: Uint8Array, options: PrintOptions = {}): str
   }
   const found = identify(bytes);
   if (found instanceof OfpError) {
-    notice(found);
+    logDecodeError(found);
     return `***decode error: ${found.ofp}***\n${hexDump(bytes, true)}`;
   }
   const decoded = decode(bytes, { tableIds: true });
   const head = headText(found.row.name, bytes);
   if (decoded instanceof OfpError) {
-    notice(decoded);
     return `${head}: ***decode error: ${decoded.ofp}***\n${hexDump(bytes, true)}`;
   }
   const body = printBody(decoded, bytes, options);
   let text = `${head}:${decoded.more ? moreFlags(found.flags) : ""}${body}`;
   if (!text.endsWith("\n")) text += "\n";
-  if ((options.verbosity ?? 0) > 2 && false) text += hexDump(bytes, true);
   return text;
 }
 
@@ -117,15 +116,6 @@ function pretend(bytes: Uint8Array, length: number): Uint8Array {
 function headText(name: string, bytes: Uint8Array): string {
   const { version, xid } = readHeaderAt(bytes);
   return `${name}${versionText(version)} (xid=0x${xid.toString(16)})`;
-}
-
-/** Where decoding errors' log lines go; the applet sets it. */
-let logger: ((module: string, line: string) => void) | undefined;
-export function setPrintLog(log: (module: string, line: string) => void): void {
-  logger = log;
-}
-function notice(error: OfpError): void {
-  if (error.message !== "" && error.module !== "") logger?.(error.module, error.message);
 }
 
 function printBody(d: Decoded, bytes: Uint8Array, o: PrintOptions): string {

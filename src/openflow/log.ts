@@ -1,0 +1,37 @@
+/** Log lines of decoding, under the original's module names, rate-limited as there. */
+import { type Logger, RateLimit, vlog } from "../lib/vlog.ts";
+import type { OfpError } from "./errors.ts";
+import { hexDump } from "./text/common.ts";
+
+const limit = new RateLimit(60, 60);
+const loggers = new Map<string, Logger>();
+
+function logger(module: string): Logger {
+  let found = loggers.get(module);
+  if (found === undefined) {
+    found = vlog(module);
+    loggers.set(module, found);
+  }
+  return found;
+}
+
+/** What went wrong, and in what. */
+export function logDecodeError(error: OfpError): void {
+  if (error.message !== "" && error.module !== "") logger(error.module).warnRl(limit, error.message);
+  for (const { module, line, bytes } of error.context) {
+    const dump = bytes === undefined ? "" : `\n${hexDump(bytes, false).trimEnd()}`;
+    logger(module).warnRl(limit, line + dump);
+  }
+}
+
+export function logDecode(module: string, level: "info" | "warn", line: string): void {
+  if (level === "info") logger(module).infoRl(limit, line);
+  else logger(module).warnRl(limit, line);
+}
+
+/** Bits of a match whose prerequisite is missing were dropped. */
+export function logNormalization(changed: { pre: string; post: string }): void {
+  logDecode("ofp_match", "info", "normalization changed ofp_match, details:");
+  logDecode("ofp_match", "info", ` pre: ${changed.pre}`);
+  logDecode("ofp_match", "info", `post: ${changed.post}`);
+}
