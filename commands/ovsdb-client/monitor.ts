@@ -207,7 +207,7 @@ class View {
       this.#print(params[2]!, false);
     } else if (method === "monitor_canceled") {
       this.#client.rpc.handler = undefined;
-      this.#background.exit(0);
+      this.#background.fail(`${this.#client.database} database was removed`);
     }
   }
 
