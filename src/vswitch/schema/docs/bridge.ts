@@ -1,6 +1,6 @@
 /** Documentation of tables Bridge, Flow_Table and AutoAttach. */
 import type { autoAttach, bridge, flowTable } from "../bridge.ts";
-import { type DocOf, EXTERNAL_IDS } from "./types.ts";
+import { type DocOf, EXTERNAL_IDS } from "./doc.ts";
 
 export const bridgeDoc: DocOf<typeof bridge> = {
   about: "A virtual switch: ports among which packets are forwarded, by learning or by OpenFlow rules.",

@@ -1,6 +1,6 @@
 /** Documentation of tables Controller, Manager and SSL. */
 import type { controller, manager, ssl } from "../connection.ts";
-import { type DocOf, EXTERNAL_IDS } from "./types.ts";
+import { type DocOf, EXTERNAL_IDS } from "./doc.ts";
 
 const CONNECTION_STATUS = {
   last_error: "The last error, as errno text.",

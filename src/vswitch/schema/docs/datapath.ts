@@ -1,6 +1,6 @@
 /** Documentation of tables Datapath, CT_Zone and CT_Timeout_Policy. */
 import type { ctTimeoutPolicy, ctZone, datapath } from "../datapath.ts";
-import { type DocOf, EXTERNAL_IDS } from "./types.ts";
+import { type DocOf, EXTERNAL_IDS } from "./doc.ts";
 
 export const datapathDoc: DocOf<typeof datapath> = {
   about: "What is set and known about the datapath of one type.",

@@ -1,6 +1,6 @@
 /** Documentation of tables NetFlow, sFlow, IPFIX and Flow_Sample_Collector_Set. */
 import type { flowSampleCollectorSet, ipfix, netflow, sflow } from "../export.ts";
-import { type DocOf, EXTERNAL_IDS } from "./types.ts";
+import { type DocOf, EXTERNAL_IDS } from "./doc.ts";
 
 export const netflowDoc: DocOf<typeof netflow> = {
   about: "NetFlow version 5 export of a bridge's flows.",

@@ -9,7 +9,7 @@ import { mirrorDoc } from "./mirror.ts";
 import { openVswitchDoc } from "./open-vswitch.ts";
 import { portDoc } from "./port.ts";
 import { qosDoc, queueDoc } from "./qos.ts";
-import type { TableDoc } from "./types.ts";
+import type { TableDoc } from "./doc.ts";
 
 export const openVswitchDocs: { readonly [T in keyof (typeof openVswitchSchema)["tables"]]: TableDoc } = {
   Open_vSwitch: openVswitchDoc,

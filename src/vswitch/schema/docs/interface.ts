@@ -1,6 +1,6 @@
 /** Documentation of table Interface. */
 import type { interfaceTable } from "../interface.ts";
-import { type DocOf, EXTERNAL_IDS } from "./types.ts";
+import { type DocOf, EXTERNAL_IDS } from "./doc.ts";
 
 export const interfaceDoc: DocOf<typeof interfaceTable> = {
   about: "A network device in a port: physical, virtual, or one end of a tunnel.",

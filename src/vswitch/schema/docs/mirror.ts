@@ -1,6 +1,6 @@
 /** Documentation of table Mirror. */
 import type { mirror } from "../mirror.ts";
-import { type DocOf, EXTERNAL_IDS } from "./types.ts";
+import { type DocOf, EXTERNAL_IDS } from "./doc.ts";
 
 export const mirrorDoc: DocOf<typeof mirror> = {
   about: "Copies packets of a bridge to a port (SPAN) or a VLAN (RSPAN).",

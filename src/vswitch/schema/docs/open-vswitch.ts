@@ -1,6 +1,6 @@
 /** Documentation of table Open_vSwitch. */
 import type { openVswitch } from "../open-vswitch.ts";
-import type { DocOf } from "./types.ts";
+import type { DocOf } from "./doc.ts";
 
 export const openVswitchDoc: DocOf<typeof openVswitch> = {
   about:

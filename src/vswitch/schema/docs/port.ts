@@ -1,6 +1,6 @@
 /** Documentation of table Port. */
 import type { port } from "../port.ts";
-import { type DocOf, EXTERNAL_IDS } from "./types.ts";
+import { type DocOf, EXTERNAL_IDS } from "./doc.ts";
 
 export const portDoc: DocOf<typeof port> = {
   about: "A port of a bridge: one interface, or several bonded into one.",

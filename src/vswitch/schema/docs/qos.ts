@@ -1,6 +1,6 @@
 /** Documentation of tables QoS and Queue. */
 import type { qos, queue } from "../qos.ts";
-import { type DocOf, EXTERNAL_IDS } from "./types.ts";
+import { type DocOf, EXTERNAL_IDS } from "./doc.ts";
 
 export const qosDoc: DocOf<typeof qos> = {
   about: "Quality of service for a port. Rows stay when nothing refers to them.",
