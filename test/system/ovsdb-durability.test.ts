@@ -8,9 +8,9 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
-import { BIN, FULL } from "./bin.ts";
+import { BIN } from "./bin.ts";
 
-const ROUNDS = FULL ? 50 : 12;
+const ROUNDS = 50;
 const folder = mkdtempSync(join(tmpdir(), `ovsbox-durability-${process.pid}-`));
 const env = {
   ...process.env,
