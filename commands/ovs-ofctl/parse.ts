@@ -2,7 +2,6 @@
 import fs from "node:fs";
 import { formatMatch, parseMatch } from "../../src/flow/match-text.ts";
 import { describeError, Fatal } from "../../src/lib/errors.ts";
-import { logDecodeError } from "../../src/openflow/log.ts";
 import {
   decodeActions,
   decodeInstructions,
@@ -15,9 +14,10 @@ import { keyValues } from "../../src/openflow/actions/row.ts";
 import { decode, encode, readHeaderAt } from "../../src/openflow/codec.ts";
 import { errorNames, errorNumbers, OfpError } from "../../src/openflow/errors.ts";
 import { readMatch10, readOfp11Match, writeMatch10, writeMatch11 } from "../../src/openflow/fixed-match.ts";
+import { logDecodeError } from "../../src/openflow/log.ts";
 import { type FlowMod, OFPFC_ADD, OFPFC_DELETE, type Version } from "../../src/openflow/messages.ts";
 import { makeError } from "../../src/openflow/msg/core.ts";
-import { headerText, readHeader, readMatch, writeMatch } from "../../src/openflow/oxm.ts";
+import { readMatch, writeMatch } from "../../src/openflow/oxm.ts";
 import {
   P_OF10_NXM,
   P_OF10_NXM_TID,
@@ -30,6 +30,7 @@ import {
 import { hexDump } from "../../src/openflow/text/common.ts";
 import { leadingCommand, parseFlow } from "../../src/openflow/text/flow-parse.ts";
 import { printMessage } from "../../src/openflow/text/print.ts";
+import { tlvText } from "../../src/openflow/text/raw-match.ts";
 import { Reader, Writer } from "../../src/openflow/wire.ts";
 import { parserLog } from "./dumps.ts";
 import { readLines } from "./flows.ts";
@@ -188,21 +189,6 @@ export async function parseActionsCommand(o: Ofctl, [text]: string[], instructio
 
 export const parseInstructionsCommand = (o: Ofctl, args: string[]): Promise<void> =>
   parseActionsCommand(o, args, true);
-
-/** "NXM_OF_IN_PORT(0001), ..." of a TLV match. */
-function tlvText(bytes: Uint8Array): string {
-  const r = new Reader(bytes);
-  const parts: string[] = [];
-  while (r.left >= 4) {
-    const h = readHeader(r, "OFPBMC_BAD_LEN");
-    const size = h.masked ? h.payload / 2 : h.payload;
-    const hex = (): string => Array.from(r.take(size), (b) => b.toString(16).padStart(2, "0")).join("");
-    const cookie = h.oxmClass === 1 && h.number === 30;
-    const name = cookie ? `NXM_NX_COOKIE${h.masked ? "_W" : ""}` : `${headerText(h)}${h.masked ? "_W" : ""}`;
-    parts.push(`${name}(${hex()}${h.masked ? `/${hex()}` : ""})`);
-  }
-  return parts.length === 0 ? "<any>" : parts.join(", ");
-}
 
 /** Text of TLVs back to bytes. */
 function tlvBytes(

@@ -124,11 +124,14 @@ export interface SetVlanVid {
   vid: number;
   /** OpenFlow 1.0 semantics: add a tag to an untagged packet. */
   pushVlanIfNeeded: boolean;
+  /** The flow matches only tagged packets (set by checkActions): 1.1 and later need no push_vlan before it. */
+  flowHasVlan?: boolean;
 }
 export interface SetVlanPcp {
   type: "set_vlan_pcp";
   pcp: number;
   pushVlanIfNeeded: boolean;
+  flowHasVlan?: boolean;
 }
 export interface StripVlan {
   type: "strip_vlan";

@@ -6,7 +6,7 @@
 import { NX_VENDOR, OfpError, ONF_VENDOR } from "./errors.ts";
 import { logDecodeError } from "./log.ts";
 import type { Decoded, Message, MessageType, Version } from "./messages.ts";
-import { BUNDLE_ROWS } from "./msg/bundle.ts";
+import { BUNDLE_ROWS, setInnerCodec } from "./msg/bundle.ts";
 import { CORE_ROWS } from "./msg/core.ts";
 import { FLOW_ROWS } from "./msg/flow.ts";
 import { GROUP_ROWS } from "./msg/group.ts";
@@ -88,7 +88,16 @@ export function identify(bytes: Uint8Array): Found | OfpError {
   }
 }
 
-function find(bytes: Uint8Array): Found {
+/** The name of a message of which perhaps only the beginning is there; undefined: cannot be told. */
+export function messageName(bytes: Uint8Array): string | undefined {
+  try {
+    return find(bytes, false).row.name;
+  } catch {
+    return undefined;
+  }
+}
+
+function find(bytes: Uint8Array, whole = true): Found {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { version, type } = readHeaderAt(bytes);
   let kind: Kind = "msg";
@@ -127,7 +136,7 @@ function find(bytes: Uint8Array): Found {
   const row =
     byWire.get(`${version}.${kind}.${number}`) ?? (kind === "msg" && number === 0 ? CORE_ROWS[0] : undefined);
   if (row === undefined) throw unknown(version, kind, number, type);
-  checkLength(row, bytes.length, body);
+  if (whole) checkLength(row, bytes.length, body);
   return {
     row,
     body,
@@ -281,6 +290,14 @@ export function encode(message: Message, version: Version, options: EncodeMessag
   encodeTo(w, message, version, options);
   return w.done();
 }
+
+setInnerCodec({
+  decode(bytes) {
+    const decoded = decode(bytes);
+    return decoded instanceof OfpError ? decoded : decoded.message;
+  },
+  encode: (m, version, xid) => encode(m, version, { xid }),
+});
 
 /** The row of a message type in a version, for writers that fill in the body themselves (replies.ts). */
 export function messageRow(type: MessageType, version: Version, nx = false): MessageRow | undefined {

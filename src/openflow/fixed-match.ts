@@ -22,7 +22,7 @@ import {
 import { type Match, makeMatch, setMatchWord } from "../flow/match.ts";
 import { setDefaultPacketType } from "../flow/match-text.ts";
 import { OfpError } from "./errors.ts";
-import { readMatch, writeOxmMatch } from "./oxm.ts";
+import { type MatchOptions, readMatch, writeOxmMatch } from "./oxm.ts";
 import { portFromWire, portToWire } from "./ports.ts";
 import type { Reader, Writer } from "./wire.ts";
 
@@ -314,7 +314,7 @@ export function writeMatch11(w: Writer, match: Match): void {
  * `struct ofp11_match`: type 0 (fixed, 88 bytes) or 1 (OXM, padded to 8). Only 1.1 and later.
  * Throws OFPBMC_BAD_LEN, OFPBMC_BAD_TYPE and what its fields throw.
  */
-export function readOfp11Match(r: Reader, options: { loose?: boolean } = {}): Match {
+export function readOfp11Match(r: Reader, options: MatchOptions = {}): Match {
   r.need(4, "OFPBMC_BAD_LEN");
   const type = r.u16();
   const length = r.u16();

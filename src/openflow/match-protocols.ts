@@ -14,7 +14,9 @@ import {
   W_MPLS,
   W_NW,
   W_PACKET_TYPE,
+  W_SKB_PRIORITY,
   W_TP,
+  W_TUN_FLAGS_TOS_TTL,
   W_VLAN0,
 } from "../flow/layout.ts";
 import type { Match } from "../flow/match.ts";
@@ -44,6 +46,7 @@ for (const word of [W_MPLS, W_METADATA_HI, W_METADATA_LO]) FIXED[word] = 2;
 export function matchProtocols(match: Match): number {
   const { mask, flow } = match;
   let of10 = true;
+  if (mask[W_SKB_PRIORITY] !== 0 || mask[W_TUN_FLAGS_TOS_TTL]! >>> 16 !== 0) return 0;
   for (let i = 0; i < FLOW_WORDS; i++) {
     if (mask[i] === 0) continue;
     const fixed = FIXED[i]!;
@@ -54,7 +57,8 @@ export function matchProtocols(match: Match): number {
   const nw = mask[W_NW]!;
   const dscp = (nw >>> 8) & 0xfc;
   const proto = nw & 0xff;
-  if (nw & ~0xfcff || (dscp !== 0 && dscp !== 0xfc) || (proto !== 0 && proto !== 0xff)) return USABLE_NXM_OXM;
+  if (nw & ~0xffff || (dscp !== 0 && dscp !== 0xfc) || (proto !== 0 && proto !== 0xff)) return USABLE_NXM_OXM;
+  if ((nw & 0x300) !== 0) of10 = false;
   const src = mask[W_TP]! >>> 16;
   const dst = mask[W_TP]! & 0xffff;
   const type = flow[W_ETH_TYPE]! & 0xffff;

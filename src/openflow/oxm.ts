@@ -285,18 +285,28 @@ function putTunMetadata(
   writeField(w, slot.field, version, value, mask, slot.bytes);
 }
 
+export interface MatchOptions {
+  /** Skip unknown fields, ask for no prerequisites. */
+  loose?: boolean;
+  cookie?: { value: bigint; mask: bigint };
+  prerequisites?: boolean;
+  /** Only metadata, as packet_out of 1.5 has it: OFPBRC_PIPELINE_FIELDS_ONLY otherwise. Zero padding may end it. */
+  pipeline?: boolean;
+}
+
+/** Fields that are not read from a packet's headers. */
+const PIPELINE =
+  /^(tun_|metadata$|in_port|reg\d|xreg|xxreg|pkt_mark|ct_|actset_output|packet_type|skb_priority|dp_hash|recirc_id|conj_id)/;
+
 /**
  * Reads `length` bytes of TLVs. Throws OfpError: OFPBMC_* or NXBRC_NXM_INVALID. With `loose`, unknown fields are
  * skipped and prerequisites not asked for.
  */
-export function readMatch(
-  r: Reader,
-  length: number,
-  options: { loose?: boolean; cookie?: { value: bigint; mask: bigint }; prerequisites?: boolean } = {},
-): Match {
+export function readMatch(r: Reader, length: number, options: MatchOptions = {}): Match {
   const match = makeMatch();
   const body = r.sub(length);
   while (body.left > 0) {
+    if (options.pipeline && zeroPadding(body)) break;
     if (body.left < 4)
       throw new OfpError("OFPBMC_BAD_LEN", "encountered partial (%d-byte) OXM entry", "nx_match");
     const header = readHeader(body, "OFPBMC_BAD_LEN");
@@ -318,9 +328,9 @@ export function readMatch(
     if (
       options.cookie !== undefined &&
       header.oxmClass === NXM_COOKIE_CLASS &&
-      header.number === NXM_COOKIE_FIELD
+      header.number === NXM_COOKIE_FIELD &&
+      bytes === 8
     ) {
-      if (bytes !== 8) throw new OfpError("OFPBMC_BAD_LEN");
       options.cookie.value = body.u64();
       options.cookie.mask = header.masked ? body.u64() : 0xffff_ffff_ffff_ffffn;
       continue;
@@ -333,6 +343,7 @@ export function readMatch(
       }
       throw new OfpError("OFPBMC_BAD_FIELD");
     }
+    if (options.pipeline && !PIPELINE.test(field.name)) throw new OfpError("OFPBRC_PIPELINE_FIELDS_ONLY");
     if (field.isTunMetadata ? bytes === 0 || bytes > field.bytes : bytes !== field.bytes) {
       throw new OfpError("OFPBMC_BAD_LEN");
     }
@@ -340,6 +351,11 @@ export function readMatch(
   }
   setDefaultPacketType(match);
   return match;
+}
+
+/** Fewer than eight bytes, all zero, are left. */
+function zeroPadding(r: Reader): boolean {
+  return r.left < 8 && r.bytes.subarray(r.pos, r.end).every((b) => b === 0);
 }
 
 function takeField(
@@ -372,6 +388,10 @@ function takeField(
       "Rejecting NXM/OXM entry with 1-bits in value for bits wildcarded by the mask.",
       "nx_match",
     );
+  }
+  if (field === NW_TOS) {
+    if ((value & 3n) !== 0n) throw new OfpError("OFPBMC_BAD_VALUE");
+    mask &= 0xfcn;
   }
   mask &= full | ones(widthOf(field));
   if (!options.loose && options.prerequisites !== false && !prerequisitesMet(field, match.flow, match.mask)) {

@@ -22,7 +22,7 @@ export const TUNNEL_ROWS: readonly FieldRow[] = [
     bits: 32,
     format: "hex",
     masks: "any",
-    headers: ["NXM_NX_DP_HASH 35 - 2.2"],
+    headers: ["NXM_NX_DP_HASH 35 - 2.2", "NXOXM_ET_DP_HASH 0 - 2.4"],
     at: [[L.W_DP_HASH, 0, 32]],
   },
   {

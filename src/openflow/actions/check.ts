@@ -114,10 +114,12 @@ function checkOne(a: Ofpact, s: State): string | undefined {
     case "bundle":
       return a.dst === undefined ? undefined : subfieldOk(a.dst, s);
     case "set_vlan_vid":
-      narrow(s, hasVlan(s) || a.pushVlanIfNeeded);
+      a.flowHasVlan = hasVlan(s);
+      narrow(s, a.flowHasVlan || a.pushVlanIfNeeded);
       setMatchWord(own(s), W_VLAN0, VLAN_CFI, VLAN_CFI);
       return undefined;
     case "set_vlan_pcp":
+      a.flowHasVlan = hasVlan(s);
       narrow(s, hasVlan(s) || a.pushVlanIfNeeded);
       setMatchWord(own(s), W_VLAN0, VLAN_CFI, VLAN_CFI);
       return undefined;

@@ -35,6 +35,7 @@ import {
   keyValues,
   long,
   mustBeZero,
+  needPlainHeader,
   nx,
   of,
   offsetBits,
@@ -105,8 +106,8 @@ const resubmit: ActionRow<Resubmit> = {
       }
       const ctText = parts[2]?.trim() ?? "";
       if (ctText !== "" && ctText !== "ct") throw new TextError(`${ctText}: unknown parameter`);
-      if (port === OFPP_IN_PORT && t === 255 && tableText === "") {
-        throw new TextError('at least one "in_port" or "table" must be specified  on resubmit');
+      if (port === OFPP_IN_PORT && t === 255) {
+        throw new TextError('at least one "in_port" or "table" must be specified on resubmit');
       }
       c.out.push({ type: "resubmit", port, table: t, withCtOrig: ctText === "ct" });
     },
@@ -228,6 +229,7 @@ const multipath: ActionRow<Multipath> = {
       if (!(links >= 1 && links <= 65536))
         throw new TextError(`${arg}: n_links ${links} is not in valid range 1 to 65536`);
       const dst = parseSubfield(parts[5]!);
+      needPlainHeader(dst.field, arg);
       if (!dst.field.writable) throw new TextError(`${dst.field.name} is read-only`);
       if (dst.bits < 16 && links > 2 ** dst.bits) {
         throw new TextError(
@@ -279,7 +281,7 @@ const sample: ActionRow<Sample> = {
   encode(a, w) {
     const fields = typeof a.obsDomain !== "number" || typeof a.obsPoint !== "number";
     const ports = a.samplingPort !== OFPP_NONE || a.direction !== 0;
-    const start = beginNx(w, fields ? 51 : ports ? 41 : 29);
+    const start = beginNx(w, fields ? 51 : a.direction !== 0 ? 41 : ports ? 38 : 29);
     w.u16(a.probability);
     w.u32(a.collectorSetId);
     if (fields) {
@@ -360,13 +362,10 @@ function parseSample(arg: string, c: ParseContext): void {
     samplingPort: OFPP_NONE,
     direction: 0,
   };
-  const observation = (text: string): number | Subfield => {
+  const observation = (key: string, text: string): number | Subfield => {
     if (parseBig(text) !== undefined) return u32(text);
     const s = parseSubfield(text);
-    if (s.bits > 32)
-      throw new TextError(
-        `size of ${text.includes("x") ? text : text} field (${s.bits}) exceeds maximum (32)`,
-      );
+    if (s.bits > 32) throw new TextError(`size of ${key} field (${s.bits}) exceeds maximum (32)`);
     return s;
   };
   for (const { key, value } of keyValues(arg)) {
@@ -374,8 +373,8 @@ function parseSample(arg: string, c: ParseContext): void {
       a.probability = u16(value, "probability");
       if (a.probability === 0) throw new TextError(`invalid probability value "${value}"`);
     } else if (key === "collector_set_id") a.collectorSetId = u32(value);
-    else if (key === "obs_domain_id") a.obsDomain = observation(value);
-    else if (key === "obs_point_id") a.obsPoint = observation(value);
+    else if (key === "obs_domain_id") a.obsDomain = observation(key, value);
+    else if (key === "obs_point_id") a.obsPoint = observation(key, value);
     else if (key === "sampling_port") {
       const p = parsePort(value, c.ports);
       if (p === undefined) throw new TextError(`${value}: unknown port`);

@@ -260,47 +260,40 @@ function parseNat(arg: string): Nat {
   return a;
 }
 
+/** "ADDR[-ADDR][:PORT[-PORT]]", IPv6 in brackets when ports follow. */
 function parseNatRange(text: string, a: Nat): void {
-  const v4 = /^(\d+\.\d+\.\d+\.\d+)(?:-(\d+\.\d+\.\d+\.\d+))?(:.*)?$/.exec(text);
-  const bracketed = /^\[([^\]]*)\](?:-\[([^\]]*)\])?(:.*)?$/.exec(text);
-  const v6 = /^([0-9a-fA-F:.]+)(?:-([0-9a-fA-F:.]+))?$/.exec(text);
-  let ports = "";
-  const ip = (s: string | undefined): number | Uint8Array | undefined => {
-    if (s === undefined) return undefined;
-    const value = parseIpv4(s) ?? parseIpv6(s);
-    if (value === undefined) throw new TextError(`invalid IP address range "${text}"`.replace(" range", ""));
-    return value;
-  };
-  if (text.startsWith(":")) ports = text;
-  else {
-    const found = v4 ?? bracketed ?? v6;
-    if (found === null)
-      throw new TextError(
-        `garbage (${text}) after nat range "${text}" (pos: 0)`.replace(
-          /^garbage.*$/,
-          `invalid IP address range "${text}"`,
-        ),
-      );
-    a.addresses.min = ip(found[1]);
-    a.addresses.max = ip(found[2]);
-    ports = found === v6 ? "" : (found[3] ?? "");
-    const { min, max } = a.addresses;
+  const invalid = (): TextError => new TextError(`invalid nat range "${text}"`);
+  const found = text.startsWith(":")
+    ? undefined
+    : (/^(\d+\.\d+\.\d+\.\d+)(?:-(\d+\.\d+\.\d+\.\d+))?/.exec(text) ??
+      /^\[([^\]]*)\](?:-\[([^\]]*)\])?/.exec(text) ??
+      /^([0-9a-fA-F:.]+)(?:-([0-9a-fA-F:.]+))?/.exec(text));
+  if (found === null) throw invalid();
+  let at = 0;
+  if (found !== undefined) {
+    at = found[0].length;
+    const ip = (s: string | undefined): number | Uint8Array | undefined =>
+      s === undefined ? undefined : (parseIpv4(s) ?? parseIpv6(s));
+    const min = ip(found[1]);
+    let max = ip(found[2]);
+    if (min === undefined || (found[2] !== undefined && max === undefined)) throw invalid();
     if (max !== undefined) {
-      const order =
-        min instanceof Uint8Array ? compare(max as Uint8Array, min) : (max as number) - (min as number);
-      if (order < 0) throw new TextError(`invalid IP address range ${text}`);
-      if (order === 0) a.addresses.max = undefined;
+      const order = min instanceof Uint8Array ? compare(max as Uint8Array, min) : (max as number) - min;
+      if (order < 0) throw invalid();
+      if (order === 0) max = undefined;
     }
+    a.addresses = { min, max };
   }
-  if (ports !== "") {
-    const range = /^:(\d+)(?:-(\d+))?$/.exec(ports);
-    if (range === null || Number(range[1]) > 65535 || Number(range[2] ?? 0) > 65535) {
-      throw new TextError(`invalid port range ${ports.slice(1)}`);
-    }
-    a.protoMin = Number(range[1]);
-    const max = Number(range[2] ?? range[1]);
-    if (max < a.protoMin) throw new TextError(`invalid port range ${ports.slice(1)}`);
-    a.protoMax = range[2] === undefined ? 0 : max;
+  const ports = /^:(\d+)(?:-(\d+))?/.exec(text.slice(at));
+  if (ports !== null) {
+    at += ports[0].length;
+    a.protoMin = Number(ports[1]);
+    a.protoMax = ports[2] === undefined ? 0 : Number(ports[2]);
+    if (a.protoMin > 65535 || a.protoMax > 65535) throw invalid();
+    if (a.protoMax !== 0 && a.protoMax < a.protoMin) throw invalid();
+  }
+  if (at < text.length) {
+    throw new TextError(`garbage (${text.slice(at)}) after nat range "${text}" (pos: ${at})`);
   }
 }
 

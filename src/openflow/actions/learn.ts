@@ -1,5 +1,5 @@
 /** The learn action: NXAST_LEARN (16) and NXAST_LEARN2 (45), ovs-actions(7). Row of the action registry. */
-import { fieldByName, fieldByOxmName } from "../../flow/fields/index.ts";
+import { type Field, fieldByName, fieldByOxmName } from "../../flow/fields/index.ts";
 import { formatFieldValue, parseFieldValue } from "../../flow/match-text.ts";
 import type { Learn, LearnSpec, Subfield } from "../actions.ts";
 import { OfpError } from "../errors.ts";
@@ -15,6 +15,7 @@ import {
   keyValues,
   long,
   mustBeZero,
+  needPlainHeader,
   nx,
   type ParseContext,
   parseBig,
@@ -192,6 +193,7 @@ function parseLearn(arg: string, c: ParseContext): void {
   };
   for (const { key, value } of keyValues(arg)) {
     if (key === "table") {
+      if (value === "255") throw new TextError(`${arg}: table id 255 not valid for \`learn' action`);
       a.table = table(value, c);
     } else if (key === "priority") a.priority = u16(value, key);
     else if (key === "idle_timeout") a.idleSec = u16(value, key);
@@ -213,55 +215,64 @@ function parseLearn(arg: string, c: ParseContext): void {
 }
 
 function parseSpec(key: string, value: string, c: ParseContext, whole: string): LearnSpec {
-  void whole;
   if (key === "load") return parseLoadSpec(value);
   if (key === "output") {
     const src = parseSubfield(value);
     return { kind: "output", src, bits: src.bits, dst: undefined };
   }
+  const item = value === "" ? key : `${key}=${value}`;
   const plain = fieldByName(key) ?? fieldByOxmName(key)?.field;
-  if (plain !== undefined && value !== "") {
-    const parsed = parseFieldValue(plain, value, c.ports);
-    if (!("error" in parsed)) {
-      return { kind: "match", src: parsed.value, bits: plain.bits, dst: wholeField(plain) };
-    }
-    const dst = wholeField(plain);
-    let src: Subfield;
-    try {
-      src = parseSubfield(value);
-    } catch (error) {
-      throw new TextError(
-        `${key}=${value}: ${value.replace(/[[\]].*$/, "")} value ${value} cannot be parsed as a subfield (${(error as Error).message}) or an immediate value (${parsed.error})`,
-      );
-    }
-    return matchSpec(dst, src, `${key}=${value}`);
-  }
-  if (plain === undefined && !key.includes("[")) throw new TextError(`unknown keyword ${key}`);
-  const { subfield: dst, rest } = scanSubfield(key);
+  if (plain === undefined && !key.includes("[")) throw new TextError(`${whole}: unknown keyword ${key}`);
+  const { subfield: dst, rest } =
+    plain === undefined ? scanSubfield(key) : { subfield: wholeField(plain), rest: "" };
   if (rest !== "") throw new TextError(`${key}: trailing garbage \`${rest}'`);
+  needPlainHeader(dst.field, item);
   if (value === "") return { kind: "match", src: dst, bits: dst.bits, dst };
-  const number = parseBig(value);
-  if (number !== undefined) return { kind: "match", src: number, bits: dst.bits, dst };
-  return matchSpec(dst, parseSubfield(value), `${key}=${value}`);
-}
-
-function matchSpec(dst: Subfield, src: Subfield, text: string): LearnSpec {
-  if (src.bits !== dst.bits) {
+  const constant = parseConstant(plain, value, item, c);
+  if (typeof constant === "bigint") return { kind: "match", src: constant, bits: dst.bits, dst };
+  let src: Subfield;
+  try {
+    src = parseSubfield(value);
+  } catch (error) {
     throw new TextError(
-      `${text}: bit widths of ${src.field.name} (${src.bits}) and ${dst.field.name} (${dst.bits}) differ`,
+      `${item}: ${key} value ${value} cannot be parsed as a subfield (${(error as Error).message}) or an immediate value (${constant})`,
     );
+  }
+  if (src.bits !== dst.bits) {
+    throw new TextError(`${item}: bit widths of ${key} (${src.bits}) and ${value} (${dst.bits}) differ`);
   }
   return { kind: "match", src, bits: dst.bits, dst };
 }
 
+/** The value of a whole field in its own format, or of bits as an integer; a text says why it is neither. */
+function parseConstant(
+  plain: Field | undefined,
+  value: string,
+  item: string,
+  c: ParseContext,
+): bigint | string {
+  if (plain === undefined) return parseBig(value) ?? `${item}: cannot parse integer value`;
+  const parsed = parseFieldValue(plain, value, c.ports);
+  return "error" in parsed ? parsed.error : parsed.value;
+}
+
 function parseLoadSpec(value: string): LearnSpec {
   const arrow = value.indexOf("->");
-  if (arrow < 0) throw new TextError(`${value}: missing \`->'`);
+  if (arrow < 0) throw new TextError(`load: missing \`->' in \`${value}'`);
+  if (arrow === 0) throw new TextError(`load: missing source before \`->' in \`${value}'`);
+  const text = value.slice(0, arrow);
+  const number = parseBig(text);
+  if (number === undefined && /^\d/.test(text))
+    throw new TextError(`load: garbage before \`->' in \`${value}'`);
   const dst = parseSubfield(value.slice(arrow + 2));
+  needPlainHeader(dst.field, value);
   if (!dst.field.writable) throw new TextError(`${dst.field.name} is read-only`);
-  const number = parseBig(value.slice(0, arrow));
-  if (number !== undefined) return { kind: "load", src: number, bits: dst.bits, dst };
-  const src = parseSubfield(value.slice(0, arrow));
+  if (number !== undefined) {
+    if (number >> BigInt(dst.bits) !== 0n)
+      throw new TextError(`${value}: value does not fit into ${dst.bits} bits`);
+    return { kind: "load", src: number, bits: dst.bits, dst };
+  }
+  const src = parseSubfield(text);
   if (src.bits !== dst.bits) {
     throw new TextError(
       `${value}: source field is ${src.bits} bits wide but destination is ${dst.bits} bits wide`,

@@ -100,7 +100,11 @@ const VLAN_VID_CFI = 0x1fffn;
 
 function invalidValue(field: Field, value: bigint, mask: bigint): OfpError {
   const text = formatFieldValue(field, value, mask);
-  return new OfpError("OFPBAC_BAD_SET_ARGUMENT", `Invalid value for set field ${field.name}: ${text}`, "ofp_actions");
+  return new OfpError(
+    "OFPBAC_BAD_SET_ARGUMENT",
+    `Invalid value for set field ${field.name}: ${text}`,
+    "ofp_actions",
+  );
 }
 
 function readSetField(r: Reader, version: number): Ofpact {
@@ -295,7 +299,9 @@ function parseLoad(arg: string, c: ParseContext): void {
   const value = parseBig(text);
   if (value === undefined) throw new TextError(`${arg}: cannot parse integer value`);
   if (value >> BigInt(dst.bits) !== 0n)
-    throw new TextError(`${arg}: value ${text} does not fit into ${dst.bits} bits`);
+    throw new TextError(
+      `${arg}: value ${formatFieldValue(dst.field, value, ones(dst.field.bits))} does not fit into ${dst.bits} bits`,
+    );
   const shift = BigInt(dst.offset);
   c.out.push({
     type: "set_field",
@@ -326,7 +332,7 @@ function parseSetField(arg: string, c: ParseContext): void {
   const mask = parsed.mask & full;
   const value = parsed.value;
   if (field.name === "packet_type" || (value & ~full) !== 0n) {
-    throw new TextError(`value ${text} is not valid for field ${name}`);
+    throw new TextError(`${text} is not a valid value for field ${name}`);
   }
   c.out.push({ type: "set_field", field, value: value & mask, mask, bytes, load: false });
 }
@@ -344,7 +350,10 @@ const regMove: ActionRow<RegMove> = {
       last: 5,
       min: 24,
       exact: false,
-      decode: (r) => readCopyField(r, 2),
+      decode: (r) => {
+        mustBeZero(r, 2);
+        return readCopyField(r, 2);
+      },
     },
   ],
   encode(a, w, version) {
@@ -401,7 +410,6 @@ function readCopyField(r: Reader, pad: number): RegMove {
   const srcOffset = r.u16();
   const dstOffset = r.u16();
   mustBeZero(r, pad);
-  if (r.left > 12 && r.view.getUint16(r.pos) === 0 && r.view.getUint16(r.pos + 2) === 0) mustBeZero(r, 2);
   const srcField = readFieldHeader(r);
   const dstField = readFieldHeader(r);
   restZero(r);
@@ -427,15 +435,21 @@ const stack: ActionRow<StackAction> = {
   format: (a) => `${a.type === "stack_push" ? "push" : "pop"}:${formatSubfield(a.subfield)}`,
   words: {
     push(arg, c) {
-      c.out.push({ type: "stack_push", subfield: parseSubfield(arg) });
+      c.out.push({ type: "stack_push", subfield: stackSubfield(arg) });
     },
     pop(arg, c) {
-      const subfield = parseSubfield(arg);
+      const subfield = stackSubfield(arg);
       needWritable(subfield, arg);
       c.out.push({ type: "stack_pop", subfield });
     },
   },
 };
+
+function stackSubfield(text: string): StackAction["subfield"] {
+  const { subfield, rest } = scanSubfield(text);
+  if (rest !== "") throw new TextError(`${rest}: trailing garbage following push or pop`);
+  return subfield;
+}
 
 function readStack(r: Reader, type: StackAction["type"]): StackAction {
   const offset = r.u16();
@@ -458,7 +472,7 @@ const vlanVid: ActionRow<SetVlanVid> = {
     of("SET_VLAN_VID", 1, 2, 2, 8, (r) => readVid(r, false)),
   ],
   encode(a, w, version) {
-    if (version >= 2 && a.pushVlanIfNeeded) encodePushVlan(w, 0x8100);
+    if (version >= 2 && a.pushVlanIfNeeded && a.flowHasVlan !== true) encodePushVlan(w, 0x8100);
     if (version >= 3) {
       setWhole(w, "vlan_vid", version, BigInt(a.vid) | VLAN_CFI_BIG);
       return;
@@ -493,7 +507,7 @@ const vlanPcp: ActionRow<SetVlanPcp> = {
     of("SET_VLAN_PCP", 2, 2, 2, 8, (r) => readPcp(r, false)),
   ],
   encode(a, w, version) {
-    if (version >= 2 && a.pushVlanIfNeeded) encodePushVlan(w, 0x8100);
+    if (version >= 2 && a.pushVlanIfNeeded && a.flowHasVlan !== true) encodePushVlan(w, 0x8100);
     if (version >= 3) {
       setWhole(w, "vlan_pcp", version, BigInt(a.pcp));
       return;
@@ -705,7 +719,8 @@ const setByte: ActionRow<SetByte> = {
     w.u8(a.value);
     end(w, start);
   },
-  format: (a) => `${BYTES[a.type].word}:${a.value}`,
+  format: (a) =>
+    a.type.startsWith("set_mpls") ? `${a.type}(${a.value})` : `${BYTES[a.type].word}:${a.value}`,
   words: {
     mod_nw_tos(arg, c) {
       const value = u8(arg, "TOS");
@@ -721,12 +736,14 @@ const setByte: ActionRow<SetByte> = {
       c.out.push({ type: "set_ip_ttl", value: u8(arg, "TTL") });
     },
     set_mpls_tc(arg, c) {
+      if (arg === "") throw new TextError("set_mpls_tc: expected tc.");
       const value = u8(arg, "TC");
       if (value > 7) throw new TextError(`${arg}: not a valid MPLS TC`);
       c.out.push({ type: "set_mpls_tc", value });
     },
     set_mpls_ttl(arg, c) {
-      c.out.push({ type: "set_mpls_ttl", value: u8(arg, "TTL") });
+      if (arg === "") throw new TextError("set_mpls_ttl: expected ttl.");
+      c.out.push({ type: "set_mpls_ttl", value: u8(arg, "MPLS TTL") });
     },
   },
 };
@@ -830,11 +847,13 @@ const setMplsLabel: ActionRow<SetMplsLabel> = {
     w.u32(a.label);
     end(w, start);
   },
-  format: (a) => `set_mpls_label:${a.label}`,
+  format: (a) => `set_mpls_label(${a.label})`,
   words: {
     set_mpls_label(arg, c) {
       if (arg === "") throw new TextError("set_mpls_label: expected label.");
-      c.out.push({ type: "set_mpls_label", label: u32(arg) & 0xfffff });
+      const label = u32(arg);
+      if (label > 0xfffff) throw new TextError(`${arg}: not a valid MPLS label`);
+      c.out.push({ type: "set_mpls_label", label });
     },
   },
 };
@@ -964,31 +983,32 @@ const encap: ActionRow<Encap> = {
     encap(arg, c) {
       c.usable &= USABLE_NXM_OXM;
       const [item] = keyValues(arg);
-      const packetType = ENCAPS[item?.key ?? ""];
-      if (item === undefined) throw new TextError("Missing encap hdr: ");
-      if (packetType === undefined) throw new TextError(`Encap hdr not supported: ${item.key}`);
-      const properties: EncapProperty[] = [];
-      for (const { key, value } of keyValues(item.value)) {
-        if (key === "md_type") {
-          properties.push({ propClass: NSH_PROP_CLASS, propType: 1, data: Uint8Array.of(Number(value)) });
-        } else if (key === "tlv") {
-          const parts = value.split(",");
-          if (parts.length !== 3) throw new TextError(`Invalid NSH TLV header: ${value}`);
-          const bytes = (parts[2]!.replace(/^0x/, "").match(/../g) ?? []).map((pair) =>
-            Number.parseInt(pair, 16),
-          );
-          const klass = Number(parts[0]);
-          properties.push({
-            propClass: NSH_PROP_CLASS,
-            propType: 2,
-            data: Uint8Array.from([klass >> 8, klass & 255, Number(parts[1]), bytes.length, ...bytes]),
-          });
-        } else throw new TextError(`Invalid property: ${key}`);
+      if (item === undefined) throw new TextError(`Missing encap hdr: ${arg}`);
+      const packetType = ENCAPS[item.key];
+      if (packetType === undefined) {
+        throw new TextError(`Encap hdr not supported: ${item.value === "" ? item.key : item.value}`);
       }
+      const properties = keyValues(item.value).map(({ key, value }) => parseProperty(key, value));
       c.out.push({ type: "encap", packetType, hdrSize: 0, properties });
     },
   },
 };
+
+function parseProperty(key: string, value: string): EncapProperty {
+  if (key !== "md_type" && key !== "tlv") throw new TextError(`Invalid property: ${key}`);
+  if (value === "") throw new TextError("Value missing for encap property");
+  if (key === "md_type") {
+    const type = u8(value, "md_type");
+    if (type !== 1 && type !== 2) throw new TextError("invalid md_type");
+    return { propClass: NSH_PROP_CLASS, propType: 1, data: Uint8Array.of(type) };
+  }
+  const parts = /^(0x[0-9a-fA-F]{1,4}|\d+),(0x[0-9a-fA-F]{1,2}|\d+),0x((?:[0-9a-fA-F]{2})*)$/.exec(value);
+  if (parts === null) throw new TextError(`Invalid NSH TLV header: ${value}`);
+  const bytes = (parts[3]!.match(/../g) ?? []).map((pair) => Number.parseInt(pair, 16));
+  const klass = Number(parts[1]);
+  const data = Uint8Array.from([klass >> 8, klass & 255, Number(parts[2]), bytes.length, ...bytes]);
+  return { propClass: NSH_PROP_CLASS, propType: 2, data };
+}
 
 const decap: ActionRow<Decap> = {
   types: ["decap"],
@@ -1013,20 +1033,27 @@ const decap: ActionRow<Decap> = {
       c.usable &= USABLE_NXM_OXM;
       let packetType = PT_USE_NEXT_PROTO;
       for (const { key, value } of keyValues(arg)) {
-        if (key !== "packet_type") throw new TextError(`Missing packet_type value: ${value}`);
-        let ns = 0;
-        let type = 0;
-        for (const item of keyValues(value)) {
-          if (item.key === "ns") ns = u16(item.value, "namespace");
-          else if (item.key === "type") type = u16(item.value, "type");
-          else throw new TextError(`Unsupported packet_type parameter: ${item.key}`);
-        }
-        packetType = ((ns << 16) | type) >>> 0;
+        if (key !== "packet_type") throw new TextError(`Invalid decap argument: ${key}`);
+        packetType = parsePacketType(value);
       }
       c.out.push({ type: "decap", packetType });
     },
   },
 };
+
+function parsePacketType(text: string): number {
+  let ns: number | undefined;
+  let type: number | undefined;
+  for (const { key, value } of keyValues(text)) {
+    if (key === "ns") {
+      ns = u16(value, "namespace");
+      if (ns > 1) throw new TextError(`Unsupported ns value: ${ns}`);
+    } else if (key === "type") type = u16(value, "type");
+  }
+  if (ns === undefined) throw new TextError("Missing packet_type attribute ns");
+  if (type === undefined) throw new TextError("Missing packet_type attribute type");
+  return ((ns << 16) | type) >>> 0;
+}
 
 const checkPktLarger: ActionRow<CheckPktLarger> = {
   types: ["check_pkt_larger"],

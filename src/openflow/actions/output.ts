@@ -458,7 +458,7 @@ function parseBundle(arg: string, c: Parameters<ActionRow["words"][string]>[1], 
     throw new TextError(
       word === undefined
         ? `${arg}: not enough arguments to ${name} action`
-        : `${arg}: missing member delimiter, expected \`members', got \`${word}'`,
+        : `${arg}: missing member delimiter, expected \`members', got \`${word.split(":", 1)[0]}'`,
     );
   }
   const fields = head[0] as HashFields;

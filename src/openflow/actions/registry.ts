@@ -64,17 +64,32 @@ export function decodeActions(r: Reader, version: number, depth = 0, instruction
   while (r.left > 0) {
     const at = r.pos - start;
     try {
-      const a = decodeAction(r, version, context);
-      if (a.type === "write_metadata" && !instructions) {
-        throw bad("OFPBIC_UNSUP_INST", "write_metadata instruction not allowed here");
-      }
-      out.push(a);
+      out.push(decodeAction(r, version, context));
     } catch (error) {
       if (error instanceof OfpError && depth === 0) throw logBadAction(error, r, start, at);
       throw error;
     }
   }
+  if (depth === 0) checkPlain(out, instructions);
   return out;
+}
+
+/** What may stand in a list by itself. */
+function checkPlain(list: readonly Ofpact[], instructions: boolean): void {
+  for (const a of list) {
+    if (a.type === "write_metadata" && !instructions) {
+      throw bad("OFPBIC_UNSUP_INST", "write_metadata instruction not allowed here");
+    }
+    if (setsConnection(a)) throw bad("OFPBAC_BAD_SET_ARGUMENT", "cannot set CT fields outside of ct action");
+    if (a.type === "nat")
+      throw bad("OFPBAC_BAD_SET_ARGUMENT", 'Cannot have NAT action outside of "ct" action');
+  }
+}
+
+/** Writes ct_mark or ct_label, which only ct(exec(...)) may. */
+function setsConnection(a: Ofpact): boolean {
+  const field = a.type === "set_field" ? a.field : a.type === "reg_move" ? a.dst.field : undefined;
+  return field !== undefined && (field.name === "ct_mark" || field.name === "ct_label");
 }
 
 function logBadAction(error: OfpError, r: Reader, start: number, at: number): OfpError {
@@ -105,10 +120,16 @@ function decodeAction(r: Reader, version: number, context: DecodeContext): Ofpac
     throw new OfpError(vendor === 0 ? "OFPBAC_BAD_TYPE" : "OFPBAC_BAD_VENDOR_TYPE");
   }
   if (length === 0 || begin + length > r.end) {
-    throw bad("OFPBAC_BAD_LEN", `OpenFlow action ${form.name} length ${length} exceeds action buffer length ${r.end - begin}`);
+    throw bad(
+      "OFPBAC_BAD_LEN",
+      `OpenFlow action ${form.name} length ${length} exceeds action buffer length ${r.end - begin}`,
+    );
   }
   if (length < form.min || (form.exact && length > form.min)) {
-    throw bad("OFPBAC_BAD_LEN", `OpenFlow action ${form.name} length ${length} not in valid range [${form.min},${form.exact ? form.min : 65528}]`);
+    throw bad(
+      "OFPBAC_BAD_LEN",
+      `OpenFlow action ${form.name} length ${length} not in valid range [${form.min},${form.exact ? form.min : 65528}]`,
+    );
   }
   if (length % 8 !== 0) {
     throw bad("OFPBAC_BAD_LEN", `OpenFlow action ${form.name} length ${length} is not a multiple of 8`);
@@ -143,6 +164,10 @@ void INSTRUCTION_ORDER;
 
 /** OpenFlow 1.1+ instructions up to the reader's end, in the order of execution. */
 export function decodeInstructions(r: Reader, version: number): Ofpact[] {
+  if (version === 1) return decodeActions(r, 1, 0, true);
+  if (r.left % 8 !== 0) {
+    throw bad("OFPBIC_BAD_LEN", `OpenFlow message instructions length ${r.left} is not a multiple of 8`);
+  }
   let meter: Ofpact | undefined;
   let apply: Ofpact[] | undefined;
   let clear: Ofpact | undefined;
@@ -177,7 +202,7 @@ export function decodeInstructions(r: Reader, version: number): Ofpact[] {
     } else if (type === 4) {
       dup(apply);
       body.skip(4);
-      apply = decodeActions(body, version);
+      apply = decodeActions(body, version, 0, true);
     } else if (type === 5) {
       if (length !== 8) throw new OfpError("OFPBIC_BAD_LEN");
       dup(clear);
@@ -354,7 +379,9 @@ function parseList(
     count++;
     const parse = byWord.get(key) ?? byWord.get(key.toLowerCase());
     if (key.toLowerCase() === "drop") drop = true;
-    else if (key === "apply_actions") throw new TextError("apply_actions is the default instruction");
+    else if (key === "unroll_xlate") {
+      throw new TextError("UNROLL is an internal action that shouldn't be used via OpenFlow");
+    } else if (key === "apply_actions") throw new TextError("apply_actions is the default instruction");
     else if (parse !== undefined) parse(value, context);
     else {
       const port = parsePort(key, options.ports);
@@ -369,7 +396,24 @@ function parseList(
   }
   state.usable = context.usable;
   if (outer === "ct") checkExec(out);
+  else {
+    for (const a of out) {
+      if (setsConnection(a)) throw new TextError("cannot set CT fields outside of ct action");
+      if (a.type === "nat") throw new TextError('Cannot have NAT action outside of "ct" action');
+    }
+  }
+  checkConjunctions(out);
   return out;
+}
+
+function checkConjunctions(list: readonly Ofpact[]): void {
+  if (!list.some((a) => a.type === "conjunction")) return;
+  const other = list.find((a) => a.type !== "conjunction" && a.type !== "note");
+  if (other !== undefined) {
+    throw new TextError(
+      `"conjunction" actions may be used along with "note" but not any other kind of action (such as the "${other.type}" action used here)`,
+    );
+  }
 }
 
 function checkExec(list: readonly Ofpact[]): void {

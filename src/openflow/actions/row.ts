@@ -243,6 +243,13 @@ export function parseSubfield(text: string): Subfield {
   return subfield;
 }
 
+/** Some actions have room for 32-bit headers only: no experimenter fields. */
+export function needPlainHeader(field: Field, text: string): void {
+  if (nxHeaderBytes(field) > 4) {
+    throw new TextError(`${text}: experimenter OXM field '${field.name}' not supported`);
+  }
+}
+
 export function needWritable(s: Subfield, text: string): void {
   void text;
   if (!s.field.writable) throw new TextError(`${s.field.name} is read-only`);
@@ -379,7 +386,9 @@ export function table(text: string, c: ParseContext, max = 254): number {
 
 export function hexBytes(text: string): Uint8Array {
   const digits = text.replace(/\./g, "");
-  if (!/^([0-9a-fA-F]{2})*$/.test(digits)) throw new TextError("bad hex digit in `userdata' ");
+  if (!/^([0-9a-fA-F]{2})*$/.test(digits)) {
+    throw new TextError("bad hex digit in `controller' action `userdata'");
+  }
   return Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 

@@ -1,6 +1,6 @@
 /** Bundles (1.4, and ONF's extension for 1.3) and forwarded requests. Rows of the message registry. */
 import { OfpError } from "../errors.ts";
-import type { BundleAdd, BundleCtrl } from "../messages.ts";
+import type { BundleAdd, BundleCtrl, Message, RequestForward, Version } from "../messages.ts";
 import { type Kind, type MessageRow, message } from "./row.ts";
 
 function control(name: string, kind: Kind, number: number, first: number, last: number): MessageRow {
@@ -72,6 +72,43 @@ function add(name: string, kind: Kind, number: number, first: number, last: numb
   });
 }
 
+/** Decodes and encodes the request inside; the codec sets it, as it knows all messages. */
+let inner:
+  | {
+      decode(bytes: Uint8Array): Message | OfpError;
+      encode(m: Message, version: Version, xid: number): Uint8Array;
+    }
+  | undefined;
+export function setInnerCodec(codec: NonNullable<typeof inner>): void {
+  inner = codec;
+}
+
+function forward(name: string, kind: Kind, number: number, first: number, last: number): MessageRow {
+  return message<RequestForward>({
+    name,
+    type: "requestforward",
+    kind,
+    number,
+    first,
+    last,
+    min: 8,
+    unit: 1,
+    decode(r) {
+      const length = r.view.getUint16(r.pos + 2);
+      if (length < 8 || length > r.left) throw new OfpError("OFPBFC_MSG_BAD_LEN");
+      const requestXid = r.view.getUint32(r.pos + 4);
+      const request = inner!.decode(r.take(length));
+      if (request instanceof OfpError) throw request;
+      if (request.type !== "group-mod" && request.type !== "meter-mod")
+        throw new OfpError("OFPBFC_MSG_UNSUP");
+      return { type: "requestforward", reason: request.type === "group-mod" ? 0 : 1, request, requestXid };
+    },
+    encode(m, w, version) {
+      w.put(inner!.encode(m.request, version, m.requestXid));
+    },
+  });
+}
+
 const NAMES: Readonly<Record<number, string>> = {
   0: "OFPT_HELLO",
   1: "OFPT_ERROR",
@@ -94,6 +131,9 @@ const NAMES: Readonly<Record<number, string>> = {
 };
 
 export const BUNDLE_ROWS: readonly MessageRow[] = [
+  forward("OFPT_REQUESTFORWARD", "msg", 32, 5, 6),
+  forward("ONFT_REQUESTFORWARD", "onf", 2350, 4, 4),
+  forward("NXT_REQUESTFORWARD", "nx", 132, 1, 3),
   control("OFPT_BUNDLE_CONTROL", "msg", 33, 5, 6),
   control("ONFT_BUNDLE_CONTROL", "onf", 2300, 4, 4),
   add("OFPT_BUNDLE_ADD_MESSAGE", "msg", 34, 5, 6),

@@ -1,6 +1,7 @@
 /** Messages of every session: hello, error, echo, features, config, barrier, role. Rows of the message registry. */
 
 import { errorByNumbers, errorNumbers, NX_VENDOR, OfpError, ONF_VENDOR } from "../errors.ts";
+import { logDecode } from "../log.ts";
 import {
   type Echo,
   type FeaturesReply,
@@ -11,7 +12,6 @@ import {
   type SwitchConfig,
   UNKNOWN64,
 } from "../messages.ts";
-import { logDecode } from "../log.ts";
 import type { Reader, Writer } from "../wire.ts";
 import { readPort10, readPort11, writePort10, writePort11 } from "./port.ts";
 import { empty, type MessageRow, message, rows } from "./row.ts";
@@ -45,12 +45,15 @@ const helloShape: MessageRow<Hello> = {
         else {
           let map = r.u32();
           if (map & 1) {
-            understood = false;
             logDecode("ofp_util", "warn", "peer claims to support invalid OpenFlow version 0x00");
             map = (map & ~1) >>> 0;
           }
           if (map === 0) {
-            logDecode("ofp_util", "warn", "peer does not support any OpenFlow version (between 0x01 and 0x1f)");
+            logDecode(
+              "ofp_util",
+              "warn",
+              "peer does not support any OpenFlow version (between 0x01 and 0x1f)",
+            );
             understood = false;
           } else versions |= map;
         }

@@ -6,6 +6,7 @@ import { decodeActions, decodeInstructions, encodeInstructions } from "../action
 import { OFPG_ANY } from "../actions.ts";
 import { OfpError } from "../errors.ts";
 import { readMatch10, readOfp11Match, writeMatch10, writeOfp11Match } from "../fixed-match.ts";
+import { logNormalization } from "../log.ts";
 import {
   type AggregateReply,
   type FlowMod,
@@ -20,7 +21,6 @@ import {
   UNKNOWN64,
   type Version,
 } from "../messages.ts";
-import { logNormalization } from "../log.ts";
 import { readMatch, writeMatch } from "../oxm.ts";
 import { portFromWire, portToWire } from "../ports.ts";
 import { Reader, type Writer } from "../wire.ts";
@@ -46,15 +46,22 @@ function flagsToWire(flags: number, version: number): number {
   return out;
 }
 
+/** A flow without wildcards has the highest priority, whatever it says (OpenFlow 1.0 section 3.4). */
+function isExact10(r: Reader): boolean {
+  return (r.view.getUint32(r.pos) & 0x3fffff) === 0;
+}
+
 function decodeFlowMod10(r: Reader, options: DecodeOptions, nx: boolean): FlowMod {
   const cookieMatch = { value: 0n, mask: 0n };
   let match: Match | undefined;
+  const exact = !nx && isExact10(r);
   if (!nx) match = readMatch10(r);
   const newCookie = r.u64();
   let command = r.u16();
   const idleSec = r.u16();
   const hardSec = r.u16();
-  const priority = r.u16();
+  const wirePriority = r.u16();
+  const priority = exact ? 0xffff : wirePriority;
   const bufferId = r.u32();
   const outPort = r.u16();
   const wireFlags = r.u16();
@@ -301,6 +308,7 @@ const flowRemoved: MessageRow[] = rows<FlowRemoved>(
     type: "flow-removed",
     kind: "msg",
     decode(r, version, options) {
+      const exact = version === 1 && isExact10(r);
       if (version === 6) {
         const table = r.u8();
         const reason = r.u8();
@@ -338,7 +346,7 @@ const flowRemoved: MessageRow[] = rows<FlowRemoved>(
       return {
         type: "flow-removed",
         match: match10 ?? readOfp11Match(r, options),
-        priority,
+        priority: exact ? 0xffff : priority,
         cookie,
         reason,
         table,
@@ -546,9 +554,11 @@ function readFlowStats(r: Reader, version: Version, nx: boolean, options: Decode
   if (version === 6) return readFlowDesc15(body, options);
   const table = body.u8();
   body.skip(1);
+  const exact = version === 1 && !nx && isExact10(body);
   const match10 = version === 1 && !nx ? readMatch10(body) : undefined;
   const duration = { sec: body.u32(), nsec: body.u32() };
-  const priority = body.u16();
+  const wirePriority = body.u16();
+  const priority = exact ? 0xffff : wirePriority;
   const idleSec = body.u16();
   const hardSec = body.u16();
   let flags = 0;

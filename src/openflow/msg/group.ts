@@ -22,7 +22,7 @@ import { properties, property } from "./port.ts";
 import { empty, type Kind, type MessageRow, message } from "./row.ts";
 
 void mustField;
-const NTR_VENDOR = 0x0000154d;
+const NTR_VENDOR = 0x00001540;
 
 export function noGroupProps(): GroupProps {
   return { selectionMethod: "", selectionMethodParam: 0n, fields: [] };

@@ -70,6 +70,7 @@ const meterMod = message<MeterMod>({
       if (meterId === 0 || meterId > 0xffff0000) {
         if (meterId !== 0xfffffffd && meterId !== 0xfffffffe) throw new OfpError("OFPMMFC_INVALID_METER");
       }
+      if ((flags & 3) === 3) throw new OfpError("OFPMMFC_BAD_FLAGS");
       bands = readBands(r);
     }
     return { type: "meter-mod", command, flags, meterId, bands };

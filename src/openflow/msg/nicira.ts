@@ -227,7 +227,6 @@ function readTuple(data: Reader): CtTuple {
   if (!data.zeros(Math.min(4, data.left))) throw new OfpError("NXBRC_MUST_BE_ZERO");
   for (const { type, data: d } of properties(data)) {
     if (type === 0 || type === 1) {
-      if (d.left === 20) d.skip(4);
       if (d.left !== 16) throw new OfpError("OFPBPC_BAD_LEN");
       const address = d.take(16);
       if (type === 0) t.src = address;
@@ -250,21 +249,25 @@ function readTuple(data: Reader): CtTuple {
   return t;
 }
 
-/** Four bytes of padding, then the bytes: 16-byte values start at a multiple of 8. */
-function writePadded(w: Writer, bytes: Uint8Array): void {
-  w.u32(0);
-  w.put(bytes);
-}
-
 function writeTuple(t: CtTuple, w: Writer): void {
   w.u32(0);
-  if (t.src !== undefined) property(w, 0, () => writePadded(w, t.src!));
-  if (t.dst !== undefined) property(w, 1, () => writePadded(w, t.dst!));
+  if (t.src !== undefined) property(w, 0, () => w.put(t.src!));
+  if (t.dst !== undefined) property(w, 1, () => w.put(t.dst!));
   if (t.srcPort !== undefined) property(w, 2, () => w.u16(t.srcPort!));
   if (t.dstPort !== undefined) property(w, 3, () => w.u16(t.dstPort!));
   if (t.icmpId !== undefined) property(w, 4, () => w.u16(t.icmpId!));
   if (t.icmpType !== undefined) property(w, 5, () => w.u8(t.icmpType!));
   if (t.icmpCode !== undefined) property(w, 6, () => w.u8(t.icmpCode!));
+}
+
+/** An IPv4 address is written as an IPv4-mapped IPv6 one. */
+function isMapped(address: Uint8Array): boolean {
+  return address.subarray(0, 10).every((b) => b === 0) && address[10] === 0xff && address[11] === 0xff;
+}
+
+function checkFamilies(addresses: readonly (Uint8Array | undefined)[]): void {
+  const given = addresses.filter((a) => a !== undefined);
+  if (given.some(isMapped) && !given.every(isMapped)) throw new OfpError("OFPBPC_BAD_VALUE");
 }
 
 const ctFlush = one<NxtCtFlush>(
@@ -297,14 +300,14 @@ const ctFlush = one<NxtCtFlush>(
         if (type === 3) m.mark = data.u32();
         else m.markMask = data.u32();
       } else if (type === 5 || type === 6) {
-        if (data.left === 20) data.skip(4);
         if (data.left !== 16) throw new OfpError("OFPBPC_BAD_LEN");
         if (type === 5) m.label = data.take(16);
         else m.labelMask = data.take(16);
       } else {
-        throw new OfpError("OFPBPC_BAD_TYPE", `unknown NXT_CT_TUPLE property type ${type}`, "ofp_ct");
+        throw new OfpError("OFPBPC_BAD_TYPE", `unknown NXT_CT_FLUSH property type ${type}`, "ofp_ct");
       }
     }
+    checkFamilies([m.orig.src, m.orig.dst, m.reply.src, m.reply.dst]);
     return m;
   },
   (m, w) => {
@@ -315,8 +318,8 @@ const ctFlush = one<NxtCtFlush>(
     if (m.zone !== undefined) property(w, 2, () => w.u16(m.zone!));
     if (m.mark !== undefined) property(w, 3, () => w.u32(m.mark!));
     if (m.markMask !== undefined) property(w, 4, () => w.u32(m.markMask!));
-    if (m.label !== undefined) property(w, 5, () => writePadded(w, m.label!));
-    if (m.labelMask !== undefined) property(w, 6, () => writePadded(w, m.labelMask!));
+    if (m.label !== undefined) property(w, 5, () => w.put(m.label!));
+    if (m.labelMask !== undefined) property(w, 6, () => w.put(m.labelMask!));
   },
   "nx",
   1,
@@ -348,7 +351,8 @@ export function emptyAsync(type: AsyncConfig["type"]): AsyncConfig {
 
 function readAsync13(r: Reader, type: AsyncConfig["type"]): AsyncConfig {
   const m = emptyAsync(type);
-  for (const kind of ["packetIn", "portStatus", "flowRemoved"] as const) m[kind] = [r.u32() & ALLOWED[kind][1], r.u32() & ALLOWED[kind][1]];
+  for (const kind of ["packetIn", "portStatus", "flowRemoved"] as const)
+    m[kind] = [r.u32() & ALLOWED[kind][1], r.u32() & ALLOWED[kind][1]];
   return m;
 }
 
@@ -375,7 +379,11 @@ function readAsync14(r: Reader, type: AsyncConfig["type"], loose: boolean): Asyn
     const kind = KINDS[prop >> 1];
     if (kind === undefined) {
       if (prop === 0xfffe || prop === 0xffff) continue;
-      throw new OfpError("OFPACFC_UNSUPPORTED");
+      throw new OfpError(
+        "OFPACFC_UNSUPPORTED",
+        `unknown async config property type ${prop}`,
+        "ofp_connection",
+      );
     }
     if (data.left !== 4) throw new OfpError("OFPBPC_BAD_LEN");
     const mask = data.u32();

@@ -1,5 +1,4 @@
 /** packet_in in all its forms, packet_out, and NXT_RESUME. Rows of the message registry; upstream: ofp-packet. */
-import { FIELDS, isFieldZero } from "../../flow/fields/index.ts";
 import { W_IN_PORT } from "../../flow/layout.ts";
 import { type Match, makeMatch, setMatchWord } from "../../flow/match.ts";
 import { decodeActions, encodeActions } from "../actions/registry.ts";
@@ -249,10 +248,6 @@ function checkInPort(port: number): void {
   throw new OfpError("OFPBRC_BAD_PORT", `packet-out has bad input port 0x${port.toString(16)}`, "ofp_packet");
 }
 
-/** Fields that 1.5's packet_out may carry: metadata, not headers. */
-const PIPELINE =
-  /^(tun_|metadata$|in_port|reg|xreg|xxreg|pkt_mark|ct_|actset_output|packet_type|skb_priority|dp_hash|recirc_id|conj_id)/;
-
 const packetOut: MessageRow[] = rows<PacketOut>(
   {
     name: "OFPT_PACKET_OUT",
@@ -272,8 +267,7 @@ const packetOut: MessageRow[] = rows<PacketOut>(
       } else {
         length = r.u16();
         r.skip(2);
-        match = readOfp11Match(r, {});
-        if (!onlyPipeline(match)) throw new OfpError("OFPBRC_PIPELINE_FIELDS_ONLY");
+        match = readOfp11Match(r, { pipeline: true });
         if (match.mask[W_IN_PORT] === 0) throw new OfpError("OFPBRC_BAD_PORT");
       }
       if (length > r.left) throw new OfpError("OFPBRC_BAD_LEN");
@@ -310,14 +304,6 @@ const packetOut: MessageRow[] = rows<PacketOut>(
   [13, 2, 5, 16, 1],
   [13, 6, 6, 16, 1],
 );
-
-function onlyPipeline(match: Match): boolean {
-  for (const field of FIELDS) {
-    if (field.places.length > 0 && !PIPELINE.test(field.name) && !isFieldZero(field, match.mask))
-      return false;
-  }
-  return true;
-}
 
 export const PACKET_ROWS: readonly MessageRow[] = [
   ...packetIn,

@@ -39,10 +39,15 @@ export function featuresSpeed(bits: number): number {
   return bits & 0x03 ? 10000 : 0;
 }
 
+/** Up to the first NUL or newline. */
+function portNameOf(r: Reader): string {
+  return r.text(16).split("\n", 1)[0]!;
+}
+
 export function readPort10(r: Reader): PhyPort {
   const port = r.u16();
   const hwAddr = r.take(6);
-  const name = r.text(16);
+  const name = portNameOf(r);
   const config = r.u32();
   const state = r.u32();
   const curr = features10(r.u32());
@@ -86,7 +91,7 @@ export function readPort11(r: Reader): PhyPort {
     port,
     hwAddr,
     hwAddr64: undefined,
-    name: r.text(16),
+    name: portNameOf(r),
     config: r.u32() & 0x7f,
     state: r.u32() & 7,
     curr: r.u32() & 0xffff,
@@ -120,7 +125,7 @@ function readPort14(r: Reader): PhyPort {
   r.skip(2);
   const hwAddr = r.take(6);
   r.skip(2);
-  const name = r.text(16);
+  const name = portNameOf(r);
   const config = r.u32() & 0x7f;
   const state = r.u32() & 7;
   const out: PhyPort = {

@@ -146,9 +146,9 @@ const INSTRUCTIONS: readonly (readonly [number: number, name: string])[] = [
   [1, "goto_table"],
 ];
 
-/** Names of OFPIT11 bits (bit = type - 1). */
+/** Names of OFPIT11 bits (bit = type). */
 function instructionsFromBits(bits: number): string[] {
-  return INSTRUCTIONS.filter(([number]) => (bits & (1 << (number - 1))) !== 0).map(([, name]) => name);
+  return INSTRUCTIONS.filter(([number]) => (bits & (1 << number)) !== 0).map(([, name]) => name);
 }
 
 /** Field sets of 1.1's and 1.2's table statistics: 1.2 numbers fields as OXM, 64 bits. */
@@ -283,7 +283,7 @@ const tableReply = rows<TableReply>(
       return { type: "table-reply", tables, features };
     },
     encode(m, w, version) {
-      m.tables.forEach((t, i) =>
+      m.tables.forEach((t, i) => void
         writeTableStats(w, t, m.features?.[i] ?? emptyFeatures(t.table, ""), version),
       );
     },
@@ -342,7 +342,7 @@ function writeTableStats(w: Writer, t: TableStats, f: TableFeatures, version: nu
 
 function instructionBits(names: readonly string[]): number {
   let bits = 0;
-  for (const [number, name] of INSTRUCTIONS) if (names.includes(name)) bits |= 1 << (number - 1);
+  for (const [number, name] of INSTRUCTIONS) if (names.includes(name)) bits |= 1 << number;
   return bits;
 }
 

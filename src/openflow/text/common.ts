@@ -16,7 +16,8 @@ export function hexDump(bytes: Uint8Array, ascii: boolean): string {
   for (let at = 0; at < bytes.length; at += 16) {
     const row = bytes.subarray(at, at + 16);
     let line = `${at.toString(16).padStart(8, "0")}  `;
-    for (let i = 0; i < row.length; i++) line += row[i]!.toString(16).padStart(2, "0") + (i === 7 ? "-" : " ");
+    for (let i = 0; i < row.length; i++)
+      line += row[i]!.toString(16).padStart(2, "0") + (i === 7 ? "-" : " ");
     if (ascii) {
       line = `${line.padEnd(58)}|`;
       for (let i = 0; i < 16; i++) {
@@ -34,8 +35,7 @@ export function hexDump(bytes: Uint8Array, ascii: boolean): string {
 export function duration(d: Duration): string {
   if (d.nsec === 0) return `${d.sec}s`;
   if (d.nsec % 1000000 === 0) return `${d.sec}.${String(d.nsec / 1000000).padStart(3, "0")}s`;
-  if (d.nsec % 1000 === 0) return `${d.sec}.${String(d.nsec / 1000).padStart(6, "0")}s`;
-  return `${d.sec}.${String(d.nsec).padStart(9, "0")}s`;
+  return `${d.sec}.${String(d.nsec).padStart(9, "0").replace(/0+$/, "")}s`;
 }
 
 /** Names of the set bits, then what is left in hex; `none` for no bits. */

@@ -147,7 +147,6 @@ export function parseFlow(text: string, command: number, options: FlowParseOptio
   const changed = normalizeMatch(fm.match);
   if (changed !== undefined) logNormalized(changed, options);
   usable &= matchProtocols(fm.match);
-  if (fm.match.mask[0] !== 0 && fm.cookieMask === 0n && false) usable &= P_ANY;
   if (parts.actions !== undefined) {
     const parsed = parseActions(parts.actions, { ports: options.ports, tables: options.tables });
     checkOrder(parsed.actions);
@@ -156,14 +155,8 @@ export function parseFlow(text: string, command: number, options: FlowParseOptio
     if (checked.error !== undefined) {
       throw new TextError(`actions are invalid with specified match (${checked.error})`);
     }
-    if (checked.usable === 0 && (usable & parsed.usable) !== 0) {
-      throw new TextError(
-        `no usable protocol`.replace(
-          "no usable protocol",
-          "actions are invalid with specified match (OFPBAC_MATCH_INCONSISTENT)",
-        ),
-      );
-    }
+    if (checked.usable === 0)
+      throw new TextError("actions are invalid with specified match (OFPBAC_MATCH_INCONSISTENT)");
     usable = checked.usable;
     fm.actions = parsed.actions;
   }

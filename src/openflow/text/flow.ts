@@ -53,10 +53,11 @@ export function formatFlowStats(s: FlowStats, o: PrintOptions = {}, stats = true
 
 const COMMANDS = ["ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT"];
 
-export function formatFlowMod(m: FlowMod, o: PrintOptions): string {
+/** `raw`: the match as text of the message itself. */
+export function formatFlowMod(m: FlowMod, o: PrintOptions, raw?: string): string {
   let out = ` ${COMMANDS[m.command] ?? `cmd:${m.command}`}`;
   if (m.table !== 0) out += ` table:${tableName(m.table, o)}`;
-  const match = formatMatch(m.match, { ports: o.ports, priority: m.priority });
+  const match = raw ?? formatMatch(m.match, { ports: o.ports, priority: m.priority });
   out += ` ${match}`;
   if (match !== "") out += " ";
   if (m.newCookie !== 0n && m.newCookie !== UNKNOWN64) out += `cookie:0x${m.newCookie.toString(16)} `;
@@ -64,7 +65,7 @@ export function formatFlowMod(m: FlowMod, o: PrintOptions): string {
   if (m.idleSec !== 0) out += `idle:${m.idleSec} `;
   if (m.hardSec !== 0) out += `hard:${m.hardSec} `;
   if (m.importance !== 0) out += `importance:${m.importance} `;
-  if (m.priority !== OFP_DEFAULT_PRIORITY && (o.verbosity ?? 0) >= 3) out += `pri:${m.priority} `;
+  if (m.priority !== OFP_DEFAULT_PRIORITY && raw !== undefined) out += `pri:${m.priority} `;
   if (m.bufferId !== OFP_NO_BUFFER) out += `buf:0x${m.bufferId.toString(16)} `;
   if (m.outPort !== OFPP_ANY) out += `out_port:${formatPort(m.outPort, o.ports)} `;
   if (m.outGroup !== OFPG_ANY) out += `out_group:${m.outGroup} `;
@@ -102,15 +103,12 @@ const MONITOR_FLAGS: readonly (readonly [bit: number, name: string])[] = [
   [8, "modify"],
   [16, "actions"],
   [32, "own"],
-  [64, "only_own"],
+  [64, "own"],
 ];
-
-const MONITOR_COMMANDS = ["add", "modify", "delete"];
 
 export function formatMonitorRequest(m: FlowMonitorRequest, o: PrintOptions): string {
   let out = `\n id=${m.id}`;
   if (m.command === 2) return `${out} command=delete`;
-  if (m.command === 1) out += ` command=${MONITOR_COMMANDS[m.command]}`;
   out += ` flags=${bitNames(m.flags, MONITOR_FLAGS, "0", ",")}`;
   if (m.outPort !== OFPP_ANY) out += ` out_port=${formatPort(m.outPort, o.ports)}`;
   if (m.outGroup !== OFPG_ANY) out += ` out_group=${m.outGroup}`;

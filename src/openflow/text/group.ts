@@ -15,7 +15,7 @@ import type {
   MeterMod,
   MeterStats,
 } from "../messages.ts";
-import { actionsFromBits } from "../msg/table.ts";
+import { actionsFrom10, actionsFromBits } from "../msg/table.ts";
 import { ones } from "../oxm.ts";
 import { formatPort } from "../ports.ts";
 import { bitNames, duration, hexNumber, type PrintOptions } from "./common.ts";
@@ -110,11 +110,12 @@ export function formatGroupStats(g: GroupStats): string {
 
 const FEATURE_TYPES = ["all", "select", "indirect", "fast failover"];
 
-export function formatGroupFeatures(m: GroupFeaturesReply): string {
+export function formatGroupFeatures(m: GroupFeaturesReply, version: number): string {
+  const names = version === 1 ? actionsFrom10 : actionsFromBits;
   let out = `\n Group table:\n    Types:  ${hexNumber(m.types)}\n    Capabilities:  ${hexNumber(m.capabilities)}\n`;
   FEATURE_TYPES.forEach((name, i) => {
     if (!(m.types & (1 << i))) return;
-    out += `    ${name} group:\n       max_groups=${hexNumber(m.maxGroups[i]!)}\n       actions: ${actionsFromBits(m.actions[i]!).join(" ")}\n`;
+    out += `    ${name} group:\n       max_groups=${hexNumber(m.maxGroups[i]!)}\n       actions: ${names(m.actions[i]!).join(" ")}\n`;
   });
   return out;
 }

@@ -42,7 +42,7 @@ const STATE: readonly (readonly [bit: number, name: string])[] = [
 const STP = ["STP_LISTEN", "STP_LEARN", "STP_FORWARD", "STP_BLOCK"];
 
 function stateText(state: number): string {
-  if ((state & 0x300) !== 0 || false) {
+  if ((state & 0x300) !== 0) {
     const down = state & 1 ? "LINK_DOWN " : "";
     return `${down}${STP[(state >>> 8) & 3]}`;
   }
@@ -55,7 +55,7 @@ export function formatFeatures(bits: number): string {
 
 export function formatPhyPort(p: PhyPort): string {
   let out = ` ${formatPort(p.port)}`;
-  if (p.name !== "" || true) out += `(${quoteName(p.name)}): addr:${formatMac(p.hwAddr)}\n`;
+  out += `(${quoteName(p.name)}): addr:${formatMac(p.hwAddr)}\n`;
   out += `     config:     ${bitNames(p.config, CONFIG, "0")}\n`;
   out += `     state:      ${stateText(p.state)}\n`;
   if (p.curr !== 0) out += `     current:    ${formatFeatures(p.curr)}\n`;

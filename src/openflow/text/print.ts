@@ -5,7 +5,7 @@ import { formatIpv4, formatIpv6 } from "../../lib/ip.ts";
 import { REASONS } from "../actions/output.ts";
 import { formatActions } from "../actions/registry.ts";
 import { dottedHex } from "../actions/row.ts";
-import { decode, identify, readHeaderAt } from "../codec.ts";
+import { decode, identify, messageName, readHeaderAt } from "../codec.ts";
 import { OfpError } from "../errors.ts";
 import { logDecodeError } from "../log.ts";
 import {
@@ -59,6 +59,7 @@ import {
   formatQueueConfig,
   formatQueueStats,
 } from "./port.ts";
+import { match10Text, tlvText } from "./raw-match.ts";
 import { formatTableDesc, formatTableMod, formatTables, tableEntries } from "./table.ts";
 
 /** " (OF1.3)": nothing for 1.0. */
@@ -76,14 +77,12 @@ export function printMessage(bytes: Uint8Array, options: PrintOptions = {}): str
   }
   const { length } = readHeaderAt(bytes);
   if (length > bytes.length) {
-    const found = identify(pretend(bytes, length));
-    const head = found instanceof OfpError ? "" : headText(found.row.name, bytes);
-    const name = head === "" ? "" : `${head}:\n`;
-    return `${name}(***truncated to ${bytes.length} bytes from ${length}***)\n${hexDump(bytes, true)}`;
+    const name = messageName(bytes);
+    const head = name === undefined ? "" : `${headText(name, bytes)}:\n`;
+    return `${head}(***truncated to ${bytes.length} bytes from ${length}***)\n${hexDump(bytes, true)}`;
   }
   if (length < bytes.length) {
-    const name = length < 8 ? "" : "";
-    return `${name}(***only uses ${length} bytes out of ${bytes.length}***)\n${hexDump(bytes, true)}`;
+    return `(***only uses ${length} bytes out of ${bytes.length}***)\n${hexDump(bytes, true)}`;
   }
   const found = identify(bytes);
   if (found instanceof OfpError) {
@@ -104,13 +103,6 @@ export function printMessage(bytes: Uint8Array, options: PrintOptions = {}): str
 function moreFlags(flags: number): string {
   const rest = flags & ~1;
   return ` flags=[more]${rest === 0 ? "" : `[***unknown flags 0x${rest.toString(16)}***]`}`;
-}
-
-/** For the name of a message of which only the beginning is there. */
-function pretend(bytes: Uint8Array, length: number): Uint8Array {
-  const out = new Uint8Array(length);
-  out.set(bytes);
-  return out;
 }
 
 function headText(name: string, bytes: Uint8Array): string {
@@ -142,7 +134,7 @@ function printBody(d: Decoded, bytes: Uint8Array, o: PrintOptions): string {
     case "nxt-resume":
       return packetIn(m.packetIn, o);
     case "flow-mod":
-      return formatFlowMod(m, o);
+      return formatFlowMod(m, o, rawMatch(d, bytes, o));
     case "flow-removed":
       return formatFlowRemoved(m, o);
     case "port-status":
@@ -214,7 +206,7 @@ function printBody(d: Decoded, bytes: Uint8Array, o: PrintOptions): string {
     case "group-desc-reply":
       return m.groups.map((g) => formatGroupDesc(g, d.version, o)).join("");
     case "group-features-reply":
-      return formatGroupFeatures(m);
+      return formatGroupFeatures(m, d.version);
     case "meter-request":
     case "meter-config-request":
       return ` meter=${meterId(m.meterId)}`;
@@ -253,6 +245,14 @@ function printBody(d: Decoded, bytes: Uint8Array, o: PrintOptions): string {
     default:
       return "";
   }
+}
+
+/** In 1.0 and verbosely: the match as the message has it, before it was made canonical. */
+function rawMatch(d: Decoded, bytes: Uint8Array, o: PrintOptions): string | undefined {
+  if ((o.verbosity ?? 0) < 3 || d.version !== 1) return undefined;
+  if (d.name === "OFPT_FLOW_MOD") return match10Text(bytes.subarray(8, 48), o.ports);
+  const length = (bytes[40]! << 8) | bytes[41]!;
+  return tlvText(bytes.subarray(48, 48 + length));
 }
 
 function hello(m: Hello, bytes: Uint8Array): string {

@@ -220,6 +220,8 @@ function statsLine(s: TableStats): string {
 export function formatTables(entries: readonly Entry[], o: PrintOptions = {}): string {
   let out = "\n";
   let first = true;
+  /** The last line was one of a list of named tables, which no empty line ends. */
+  let named = false;
   let previous: Entry | undefined;
   for (let i = 0; i < entries.length; i++) {
     const e = entries[i]!;
@@ -227,6 +229,7 @@ export function formatTables(entries: readonly Entry[], o: PrintOptions = {}): s
       let end = i;
       while (end + 1 < entries.length && alike(entries[end + 1]!, previous)) end++;
       const names = entries.slice(i, end + 1).some((x) => nameOf(x, o) !== "");
+      named = names;
       if (names || end === i) {
         out += first ? "" : "\n";
         for (let j = i; j <= end; j++) {
@@ -241,7 +244,8 @@ export function formatTables(entries: readonly Entry[], o: PrintOptions = {}): s
       first = false;
       continue;
     }
-    out += `${first ? heading(e, o).slice(1) : heading(e, o)}\n`;
+    out += `${first || named ? heading(e, o).slice(1) : heading(e, o)}\n`;
+    named = false;
     if (e.stats !== undefined) out += statsLine(e.stats);
     if (e.features !== undefined) {
       const before = previous?.features;
