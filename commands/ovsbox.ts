@@ -1,38 +1,70 @@
-/** `ovsbox` itself: its help, the list of applets, the schema, and `ovsbox up`. */
+/** `ovsbox` itself, where no link names an applet: help, `ovsbox up`, what scripts ask for. Loaded for nothing else. */
+import { Builtins, Cli, Command, Option } from "clipanion";
+import { VERSION } from "../src/lib/applet.ts";
 import { APPLETS } from "./main.ts";
 
-function help(): string {
-  const lines = Object.entries(APPLETS).map(([name, applet]) => `  ${name.padEnd(20)} ${applet.about}`);
-  return `ovsbox: all of Open vSwitch as one executable
-usage: ovsbox APPLET [ARGUMENT]...      (or through a link that is named like the applet)
-       ovsbox up [OPTION]...            database and switch in one process; see ovsbox up --help
-       ovsbox --schema                  print the Open_vSwitch database schema
-       ovsbox --applets                 print the applets' names
+class Up extends Command {
+  static override paths = [["up"]];
+  static override usage = Command.Usage({
+    category: "Start",
+    description: "run database and switch in one process (its options: ovsbox up --help)",
+    examples: [["In the background, as the system's switch", "ovsbox up --detach"]],
+  });
+  // The options are the daemons', read by the same tables as theirs.
+  args = Option.Proxy();
 
-The "ovs-" of an applet's name may be left out: "ovsbox vsctl show".
-
-Applets:
-${lines.join("\n")}
-`;
+  async execute(): Promise<number> {
+    return (await import("./up.ts")).main(this.args);
+  }
 }
 
-export async function main(args: string[]): Promise<number> {
-  switch (args[0]) {
-    case "up":
-      return (await import("./up.ts")).main(args.slice(1));
-    case "--schema": {
-      const { openVswitchSchema } = await import("../src/vswitch/schema/index.ts");
-      const { renderSchema } = await import("../src/vswitch/schema/render.ts");
-      process.stdout.write(renderSchema(openVswitchSchema));
-      return 0;
-    }
-    case undefined:
-    case "-h":
-    case "--help":
-      process.stdout.write(help());
-      return 0;
-    default:
-      console.error(`ovsbox: unknown applet "${args[0]}" (try "ovsbox --help")`);
-      return 1;
+class Schema extends Command {
+  static override paths = [["--schema"]];
+  static override usage = Command.Usage({
+    category: "Start",
+    description: "print the Open_vSwitch database schema",
+  });
+
+  async execute(): Promise<number> {
+    const { openVswitchSchema } = await import("../src/vswitch/schema/index.ts");
+    const { renderSchema } = await import("../src/vswitch/schema/render.ts");
+    this.context.stdout.write(renderSchema(openVswitchSchema));
+    return 0;
   }
+}
+
+/** main.ts has taken every applet's name before it comes here: these stand in the help only. */
+function listed(name: string, about: string): typeof Command {
+  return class extends Command {
+    static override paths = [[name]];
+    static override usage = Command.Usage({
+      category: 'Applets, also called through links of their names (the "ovs-" may be left out)',
+      description: about,
+    });
+    args = Option.Proxy();
+
+    async execute(): Promise<number> {
+      return (await APPLETS[name]!.load()).main(this.args, name);
+    }
+  } as unknown as typeof Command;
+}
+
+export function main(args: string[]): Promise<number> {
+  const cli = new Cli({
+    binaryLabel: "All of Open vSwitch as one executable",
+    binaryName: "ovsbox",
+    binaryVersion: VERSION,
+    enableColors: process.stdout.isTTY === true,
+  });
+  cli.register(Builtins.HelpCommand);
+  cli.register(Builtins.VersionCommand);
+  cli.register(Up);
+  cli.register(Schema);
+  for (const [name, applet] of Object.entries(APPLETS)) cli.register(listed(name, applet.about) as never);
+  const [word] = args;
+  if (word !== undefined && !["up", "--schema", "--help", "-h", "--version", "-v"].includes(word)) {
+    console.error(`ovsbox: unknown applet "${word}" (try "ovsbox --help")`);
+    return Promise.resolve(1);
+  }
+  return cli.run(args.length === 0 ? ["--help"] : args, Cli.defaultContext);
 }
