@@ -59,6 +59,7 @@ export class Model {
     if (model === undefined) {
       model = new Model(context);
       context.shared.set("model", model);
+      context.invalidate = () => context.shared.delete("model");
     }
     return model;
   }

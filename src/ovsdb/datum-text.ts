@@ -98,6 +98,8 @@ function elements(base: BaseType, token: string, named: NamedUuids | undefined):
   if (to < from) {
     throw new AtomTextError(`"${token}" is not a valid range. Range end cannot be before start.`);
   }
+  checkAtom(base, integerAtom(from)!);
+  checkAtom(base, integerAtom(to)!);
   if (to - from >= MAX_RANGE) {
     throw constraintViolation(`Range "${token}" is too big. Maximum allowed size is ${MAX_RANGE}.`);
   }

@@ -113,6 +113,11 @@ export class IdlTransaction {
     return this.#host.table(tableName)?.rows.has(uuid) ?? false;
   }
 
+  /** There, or only just deleted by this transaction: what refers to it still does. */
+  known(tableName: string, uuid: string): boolean {
+    return this.#rows.get(uuid)?.table.name === tableName || this.has(tableName, uuid);
+  }
+
   /** Made by this transaction. */
   isNew(uuid: string): boolean {
     return this.#rows.get(uuid)?.inserted === true;

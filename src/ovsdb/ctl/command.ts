@@ -20,6 +20,8 @@ export interface CtlCommand {
   readonly options?: readonly string[];
   /** Writes: the call is logged and a comment goes with the transaction. */
   readonly writes: boolean;
+  /** Writes whatever table it is told to: what other commands know of the database may be outdated then. */
+  readonly anyTable?: boolean;
   /** Names the columns that `run` will touch. */
   prepare?(call: CtlCall, needs: Needs): void;
   /** May be run again from the start when the database changes under it. */

@@ -42,6 +42,8 @@ export class CtlContext {
   exitStatus = 0;
   /** For commands that know each other. */
   readonly shared = new Map<string, unknown>();
+  /** Called when a database command has written past those commands. */
+  invalidate: () => void = () => {};
 
   constructor(options: CtlContextOptions) {
     this.txn = options.txn;
@@ -119,10 +121,10 @@ export class CtlContext {
   atoms(table: string, uuid: string, column: string): readonly Atom[] {
     return this.txn.read(table, uuid, column).keys;
   }
-  /** References to rows that are there. */
+  /** References to rows that are there, or were before this run. */
   refs(table: string, uuid: string, column: string, target: string): string[] {
     return (this.txn.read(table, uuid, column).keys as readonly string[]).filter((ref) =>
-      this.txn.has(target, ref),
+      this.txn.known(target, ref),
     );
   }
   set(table: string, uuid: string, column: string, datum: Datum): void {

@@ -261,6 +261,7 @@ const set: CtlCommand = {
   syntax: "!TABLE !RECORD +COLUMN?:KEY=VALUE",
   options: ["--if-exists"],
   writes: true,
+  anyTable: true,
   prepare(call, needs) {
     prepareRecord(needs, call, call.args.slice(2));
   },
@@ -284,6 +285,7 @@ const add: CtlCommand = {
   syntax: "!TABLE !RECORD !COLUMN +?KEY=VALUE",
   options: ["--if-exists"],
   writes: true,
+  anyTable: true,
   prepare: prepareColumn,
   run(call, context) {
     const { table, uuid } = recordOf(context, call);
@@ -313,6 +315,7 @@ const remove: CtlCommand = {
   syntax: "!TABLE !RECORD !COLUMN +KEY|VALUE|KEY=VALUE",
   options: ["--if-exists"],
   writes: true,
+  anyTable: true,
   prepare: prepareColumn,
   run(call, context) {
     const { table, uuid } = recordOf(context, call);
@@ -353,6 +356,7 @@ const clear: CtlCommand = {
   syntax: "!TABLE !RECORD +COLUMN",
   options: ["--if-exists"],
   writes: true,
+  anyTable: true,
   prepare(call, needs) {
     const table = needs.schema.findTable(call.args[0]!);
     needs.record(table);
@@ -383,6 +387,7 @@ const create: CtlCommand = {
   syntax: "!TABLE +COLUMN?:KEY=VALUE",
   options: ["--id="],
   writes: true,
+  anyTable: true,
   prepare(call, needs) {
     const table = needs.schema.findTable(call.args[0]!);
     needs.table(table);
@@ -419,6 +424,7 @@ const destroy: CtlCommand = {
   syntax: "!TABLE *RECORD",
   options: ["--if-exists", "--all"],
   writes: true,
+  anyTable: true,
   prepare(call, needs) {
     prepareRecord(needs, call, []);
   },

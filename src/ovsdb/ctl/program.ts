@@ -125,6 +125,7 @@ async function attempt(
       call.output = "";
       call.table = undefined;
       call.command.run(call, context);
+      if (call.command.anyTable) context.invalidate();
       if (context.exitStatus !== 0) return context.exitStatus;
     }
     context.checkNames();
