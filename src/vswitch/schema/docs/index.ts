@@ -3,13 +3,13 @@ import type { openVswitchSchema } from "../index.ts";
 import { autoAttachDoc, bridgeDoc, flowTableDoc } from "./bridge.ts";
 import { controllerDoc, managerDoc, sslDoc } from "./connection.ts";
 import { ctTimeoutPolicyDoc, ctZoneDoc, datapathDoc } from "./datapath.ts";
+import type { TableDoc } from "./doc.ts";
 import { flowSampleCollectorSetDoc, ipfixDoc, netflowDoc, sflowDoc } from "./export.ts";
 import { interfaceDoc } from "./interface.ts";
 import { mirrorDoc } from "./mirror.ts";
 import { openVswitchDoc } from "./open-vswitch.ts";
 import { portDoc } from "./port.ts";
 import { qosDoc, queueDoc } from "./qos.ts";
-import type { TableDoc } from "./doc.ts";
 
 export const openVswitchDocs: { readonly [T in keyof (typeof openVswitchSchema)["tables"]]: TableDoc } = {
   Open_vSwitch: openVswitchDoc,
