@@ -3,6 +3,7 @@ import { Exit, Fatal } from "../../src/lib/errors.ts";
 import type { CtlCall, CtlCommand } from "../../src/ovsdb/ctl/command.ts";
 import type { CtlContext } from "../../src/ovsdb/ctl/context.ts";
 import type { Needs } from "../../src/ovsdb/ctl/needs.ts";
+import { leadingInteger, lines } from "../../src/ovsdb/ctl/text.ts";
 import { Datum, mapGet, scalar } from "../../src/ovsdb/datum.ts";
 import { type Bridge, Model, needModel, refSet } from "./model.ts";
 
@@ -10,11 +11,6 @@ import { type Bridge, Model, needModel, refSet } from "./model.ts";
 export function callText({ command, args, options }: CtlCall): string {
   const shown = [...options].map(([name, value]) => (value === undefined ? name : `${name}=${value}`));
   return [...shown, command.name, ...args].join(" ");
-}
-
-/** The leading integer of a text, as C's atoi: 0 if there is none. */
-export function leadingInteger(text: string): number {
-  return Number.parseInt(text, 10) || 0;
 }
 
 const prepare = (_call: CtlCall, needs: Needs): void => needModel(needs);
@@ -135,14 +131,6 @@ const listBr: CtlCommand = {
     call.output = lines(names);
   },
 };
-
-/** Sorted, one a line. */
-export function lines(names: readonly string[]): string {
-  return [...names]
-    .sort()
-    .map((name) => `${name}\n`)
-    .join("");
-}
 
 const brExists: CtlCommand = {
   name: "br-exists",

@@ -4,8 +4,9 @@ import type { CtlCall, CtlCommand } from "../../src/ovsdb/ctl/command.ts";
 import type { CtlContext } from "../../src/ovsdb/ctl/context.ts";
 import { needColumns, setColumn } from "../../src/ovsdb/ctl/database-commands.ts";
 import type { Needs } from "../../src/ovsdb/ctl/needs.ts";
+import { lines } from "../../src/ovsdb/ctl/text.ts";
 import { scalar } from "../../src/ovsdb/datum.ts";
-import { callText, lines } from "./bridge-commands.ts";
+import { callText } from "./bridge-commands.ts";
 import { type Interface, Model, needModel, type Port, refSet } from "./model.ts";
 
 const ANY = Number.POSITIVE_INFINITY;

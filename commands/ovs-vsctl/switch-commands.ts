@@ -1,13 +1,12 @@
 /** Commands on the switch as a whole: init, emer-reset, controllers, managers, SSL, fail mode, auto-attach. */
 import { Fatal } from "../../src/lib/errors.ts";
-import { vlog } from "../../src/lib/vlog.ts";
 import type { CtlCall, CtlCommand } from "../../src/ovsdb/ctl/command.ts";
 import type { CtlContext } from "../../src/ovsdb/ctl/context.ts";
+import { insertTargets, managerCommands, targetLines } from "../../src/ovsdb/ctl/managers.ts";
 import type { Needs } from "../../src/ovsdb/ctl/needs.ts";
 import { showCommand } from "../../src/ovsdb/ctl/show.ts";
 import { Datum, EMPTY_MAP, EMPTY_SET, mapGet, scalar } from "../../src/ovsdb/datum.ts";
-import { leadingInteger, lines } from "./bridge-commands.ts";
-import { Model, needModel, refSet, rootRow } from "./model.ts";
+import { Model, needModel, rootRow } from "./model.ts";
 
 const ANY = Number.POSITIVE_INFINITY;
 
@@ -67,25 +66,7 @@ const emerReset: CtlCommand = {
 
 // Controllers and managers
 
-const log = vlog("vsctl");
-
-/** Rows of Controller or Manager for the targets. */
-function insertTargets(call: CtlCall, context: CtlContext, table: string, targets: readonly string[]): Datum {
-  const probe = call.options.get("--inactivity-probe");
-  const rows = targets.map((target) => {
-    if (!/^p?(tcp|ssl|unix):/.test(target)) log.warn(`target type "${target}" is possibly erroneous`);
-    const uuid = context.txn.insertRow(table);
-    context.txn.write(table, uuid, "target", scalar(target));
-    if (probe !== undefined)
-      context.txn.write(table, uuid, "inactivity_probe", scalar(leadingInteger(probe)));
-    return uuid;
-  });
-  return refSet(rows);
-}
-
-function targetLines(context: CtlContext, table: string, refs: readonly string[]): string {
-  return lines(refs.map((ref) => context.text(table, ref, "target")));
-}
+const managers = managerCommands({ root: "Open_vSwitch", column: "manager_options", module: "vsctl" });
 
 function needControllers(_call: CtlCall, needs: Needs): void {
   needModel(needs);
@@ -134,7 +115,12 @@ const setController: CtlCommand = {
   run(call, context) {
     const { uuid } = Model.of(context).realBridge(call.args[0]!);
     context.txn.verifyColumn("Bridge", uuid, "controller");
-    context.set("Bridge", uuid, "controller", insertTargets(call, context, "Controller", call.args.slice(1)));
+    context.set(
+      "Bridge",
+      uuid,
+      "controller",
+      insertTargets(call, context, "Controller", call.args.slice(1), "vsctl"),
+    );
   },
 };
 
@@ -179,55 +165,6 @@ const setFailMode: CtlCommand = {
       throw new Fatal('fail-mode must be "standalone" or "secure"');
     }
     context.set("Bridge", uuid, "fail_mode", scalar(mode));
-  },
-};
-
-function needManagers(_call: CtlCall, needs: Needs): void {
-  needs.columns("Open_vSwitch", "manager_options");
-  needs.columns("Manager", "target", "inactivity_probe");
-}
-
-const getManager: CtlCommand = {
-  name: "get-manager",
-  min: 0,
-  max: 0,
-  syntax: "",
-  writes: false,
-  prepare: needManagers,
-  run(call, context) {
-    const refs = context.refs("Open_vSwitch", rootRow(context), "manager_options", "Manager");
-    call.output = targetLines(context, "Manager", refs);
-  },
-};
-
-function setManagers(context: CtlContext, managers: Datum): void {
-  const root = rootRow(context);
-  context.txn.verifyColumn("Open_vSwitch", root, "manager_options");
-  context.set("Open_vSwitch", root, "manager_options", managers);
-}
-
-const delManager: CtlCommand = {
-  name: "del-manager",
-  min: 0,
-  max: 0,
-  syntax: "",
-  writes: true,
-  prepare: needManagers,
-  run(_call, context) {
-    setManagers(context, EMPTY_SET);
-  },
-};
-
-const setManager: CtlCommand = {
-  name: "set-manager",
-  min: 1,
-  max: ANY,
-  syntax: "+TARGET",
-  options: ["--inactivity-probe="],
-  writes: true,
-  prepare: needManagers,
-  run(call, context) {
-    setManagers(context, insertTargets(call, context, "Manager", call.args));
   },
 };
 
@@ -374,9 +311,7 @@ export const SWITCH_COMMANDS: readonly CtlCommand[] = [
   getFailMode,
   delFailMode,
   setFailMode,
-  getManager,
-  delManager,
-  setManager,
+  ...managers,
   getSsl,
   delSsl,
   setSsl,

@@ -4,8 +4,8 @@ import type { Atom } from "../../src/ovsdb/atom.ts";
 import type { CtlCall, CtlCommand } from "../../src/ovsdb/ctl/command.ts";
 import type { CtlContext } from "../../src/ovsdb/ctl/context.ts";
 import type { Needs } from "../../src/ovsdb/ctl/needs.ts";
+import { leadingInteger } from "../../src/ovsdb/ctl/text.ts";
 import { Datum, EMPTY_SET, equalDatums, makeDatum, mapGet, scalar } from "../../src/ovsdb/datum.ts";
-import { leadingInteger } from "./bridge-commands.ts";
 import { rootRow } from "./model.ts";
 
 const UINT32_MAX = 4294967295;

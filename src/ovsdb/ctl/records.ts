@@ -36,6 +36,7 @@ function lookup(context: CtlContext, table: string, typed: string): string | und
     const found = lookupBy(context, table, id, typed);
     if (found !== undefined) return found;
   }
+  if (typed === ".") return onlyRow(context, table);
   if (typed.length >= 4 && uuidPrefix(typed) === typed.length) {
     const wanted = typed.toLowerCase();
     let found: string | undefined;
@@ -53,13 +54,15 @@ function lookup(context: CtlContext, table: string, typed: string): string | und
   return undefined;
 }
 
+/** The row of a table that has but one: the original takes "." for any such table. */
+function onlyRow(context: CtlContext, table: string): string | undefined {
+  const [first, second] = context.txn.uuids(table);
+  return second === undefined ? first : undefined;
+}
+
 function lookupBy(context: CtlContext, table: string, id: RecordId, typed: string): string | undefined {
   const { txn } = context;
-  if (id.kind === "only") {
-    if (typed !== ".") return undefined;
-    const rows = [...txn.uuids(table)];
-    return rows.length === 1 ? rows[0] : undefined;
-  }
+  if (id.kind === "only") return typed === "." ? onlyRow(context, table) : undefined;
   const named = id.kind === "name" ? table : id.table;
   const column = id.kind === "name" ? id.column : id.name;
   let found: string | undefined;
