@@ -21,7 +21,10 @@ export const APPLETS: Readonly<Record<string, { about: string; load: () => Promi
   "ovs-appctl": { about: "steer running daemons", load: () => import("./ovs-appctl.ts") },
   "ovs-pki": { about: "keys and certificates (not implemented)", load: missing },
   "ovs-brcompatd": { about: "Linux bridge compatibility (not implemented)", load: missing },
-  "ovs-testcontroller": { about: "simple OpenFlow controller (not implemented)", load: missing },
+  "ovs-testcontroller": {
+    about: "simple OpenFlow controller",
+    load: () => import("./ovs-testcontroller.ts"),
+  },
   ovsdbmonitor: { about: "web page on databases and flows (not implemented)", load: missing },
   "vtep-ctl": { about: "configure hardware VTEPs (not implemented)", load: missing },
   "ovs-ctl": { about: "start and stop the daemons (not implemented)", load: missing },
