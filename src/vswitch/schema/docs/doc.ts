@@ -6,7 +6,7 @@
  */
 import type { ColumnSchema, TableSchema } from "../../../ovsdb/idl-types.ts";
 
-/** Who fills a column in. `startup` are the start scripts, as ovs-ctl, and whoever integrates the switch into a system. */
+/** Who fills a column in. `startup` is what starts the daemons (ovs-ctl, `ovsbox up`) or integrates them into a system. */
 export type Writer = "user" | "switch" | "ovsdb-server" | "startup";
 
 /** A text, or one with the details that a column has. */

@@ -133,9 +133,9 @@ export const openVswitchDoc: DocOf<typeof openVswitch> = {
     },
     ovs_version: {
       text: "Version of Open vSwitch that runs, for people; programs better test for features.",
-      by: "switch",
+      by: "startup",
     },
-    db_version: { text: "Version of the schema that the database has.", by: "switch" },
+    db_version: { text: "Version of the schema that the database has.", by: "startup" },
     system_type: {
       text: "Kind of system that the switch runs on, as its integrator calls it.",
       by: "startup",
