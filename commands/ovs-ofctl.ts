@@ -10,14 +10,23 @@ import { armTimeout, parseTimeout } from "../src/lib/timeout.ts";
 import { vlogStart } from "../src/lib/vlog.ts";
 import { vlogOptions } from "../src/lib/vlog-options.ts";
 import { TextError } from "../src/openflow/actions/registry.ts";
-import { P_ANY, protocolsFromText, versionByName, versionProtocols } from "../src/openflow/protocols.ts";
+import {
+  protocolsFromText,
+  protocolsText,
+  VERSION_NAMES,
+  versionByName,
+  versionProtocols,
+} from "../src/openflow/protocols.ts";
 import { COMMANDS, type OfctlCommand } from "./ovs-ofctl/commands.ts";
 import { defaultSettings, type Ofctl, type Settings } from "./ovs-ofctl/settings.ts";
 import { realPlatform } from "./platform.ts";
 
 export function main(args: string[], program: string): Promise<number> {
   const platform = realPlatform();
-  return runApplet(platform, program, () => run(platform, program, args));
+  // Also after an error: an open connection would keep the process alive.
+  return runApplet(platform, program, () => run(platform, program, args)).then((status) =>
+    platform.exit(status),
+  );
 }
 
 function versions(text: string): number {
@@ -227,6 +236,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   };
   groups = options(platform, program, settings, help);
   const words = getopt(program, groups, args);
+  narrowVersions(settings);
   const name = words[0];
   if (name === undefined) throw new Fatal("missing command name; use --help for help");
   if (name === "help") help();
@@ -240,13 +250,10 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   checkArguments(name, command, rest.length);
   if (command.write && settings.readOnly)
     throw new Fatal(`'${name}' command does not work in read only mode`);
-  narrowVersions(settings);
   armTimeout(platform, settings.timeoutSec);
   const ofctl: Ofctl = { platform, program, settings, args, command: name };
   try {
-    const status = (await command.run(ofctl, rest)) ?? 0;
-    if (command.keep) return status;
-    return platform.exit(status);
+    return (await command.run(ofctl, rest)) ?? 0;
   } catch (error) {
     if (error instanceof TextError) throw new Fatal(error.message);
     throw error;
@@ -258,8 +265,16 @@ function narrowVersions(settings: Settings): void {
   let protocols = 0;
   for (let v = 1; v <= 6; v++) if (settings.versions & (1 << v)) protocols |= versionProtocols(v);
   const both = settings.protocols & protocols;
-  if (both === 0) throw new Fatal("no overlap between allowed versions and flow formats");
+  if (both === 0) {
+    throw new Fatal(
+      `None of the enabled OpenFlow versions (${versionsText(settings.versions)}) supports any of the enabled flow formats (${protocolsText(settings.protocols)}).  (Use -O to enable additional OpenFlow versions or -F to enable additional flow formats.)`,
+    );
+  }
   settings.protocols = both;
+}
+
+function versionsText(bits: number): string {
+  return VERSION_NAMES.filter((_name, v) => (bits & (1 << v)) !== 0).join(", ");
 }
 
 function checkArguments(name: string, command: OfctlCommand, count: number): void {
@@ -285,5 +300,3 @@ function helpText(program: string, groups: readonly OptionGroup[]): string {
     .map(([name, c]) => `  ${`${name} ${c.usage.toUpperCase()}`.trimEnd().padEnd(40)} ${c.about}\n`);
   return `${program}: OpenFlow switch management utility\nusage: ${program} [OPTIONS] COMMAND [ARG...]\n\nCommands:\n${lines.join("")}${formatOptions(groups)}`;
 }
-
-void P_ANY;

@@ -14,8 +14,6 @@ export interface OfctlCommand {
   /** -1: any number. */
   readonly max: number;
   readonly write: boolean;
-  /** Goes on after `run` has returned. */
-  readonly keep?: boolean;
   run(o: Ofctl, args: string[]): Promise<number | void>;
 }
 
@@ -118,7 +116,7 @@ export const COMMANDS: Readonly<Record<string, OfctlCommand>> = {
     "switch [zone=N] [mark=X[/M]] [labels=Y[/N]] [ct-orig-tuple [ct-reply-tuple]]",
     1,
     6,
-    missing,
+    groups.ctFlush,
   ),
   "ofp-parse": read("file", 1, 1, parse.ofpParse, "print messages read from FILE"),
   "ofp-parse-pcap": read("pcap", 1, -1, missing),

@@ -1,8 +1,9 @@
 /** Commands that change flows: add-flow(s), mod-flows, del-flows, replace-flows, diff-flows, packet-out. */
 import fs from "node:fs";
 import { hashMatch, matchesEqual } from "../../src/flow/match.ts";
+import { formatMatch } from "../../src/flow/match-text.ts";
 import { describeError, Fatal } from "../../src/lib/errors.ts";
-import { parseActions, TextError } from "../../src/openflow/actions/registry.ts";
+import { formatActions, parseActions, TextError } from "../../src/openflow/actions/registry.ts";
 import { decode } from "../../src/openflow/codec.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
 import {
@@ -18,7 +19,6 @@ import {
 import { matchInPort } from "../../src/openflow/msg/packet.ts";
 import { parsePort } from "../../src/openflow/ports.ts";
 import { P_ANY } from "../../src/openflow/protocols.ts";
-import { formatFlowStats } from "../../src/openflow/text/flow.ts";
 import {
   emptyFlowMod,
   type FlowParseOptions,
@@ -224,24 +224,17 @@ function flowOfStats(s: FlowStats): FlowMod {
   };
 }
 
+/** A flow as diff-flows shows it: match, then what differs from the defaults, then actions. */
 function line(fm: FlowMod, names?: { ports: Names; tables: Names }): string {
-  const stats: FlowStats = {
-    match: fm.match,
-    cookie: fm.newCookie,
-    table: fm.table,
-    priority: fm.priority,
-    idleSec: fm.idleSec,
-    hardSec: fm.hardSec,
-    duration: { sec: 0, nsec: 0 },
-    idleAge: -1,
-    hardAge: -1,
-    packets: 0n,
-    bytes: 0n,
-    importance: fm.importance,
-    flags: fm.flags & ~8,
-    actions: fm.actions,
-  };
-  return formatFlowStats(stats, { ports: names?.ports, tables: names?.tables }, false).trimStart();
+  const match = formatMatch(fm.match, { ports: names?.ports, priority: fm.priority });
+  const table = fm.table === 0 ? "" : `table=${fm.table}`;
+  const parts = [[table, match].filter((s) => s !== "").join(",")];
+  if (fm.newCookie !== 0n) parts.push(`cookie=0x${fm.newCookie.toString(16)}`);
+  if (fm.idleSec !== 0) parts.push(`idle_timeout=${fm.idleSec}`);
+  if (fm.hardSec !== 0) parts.push(`hard_timeout=${fm.hardSec}`);
+  if (fm.importance !== 0) parts.push(`importance=${fm.importance}`);
+  parts.push(`actions=${formatActions(fm.actions, names ?? {})}`);
+  return parts.filter((s) => s !== "").join(" ");
 }
 
 function sameFlow(a: FlowMod, b: FlowMod): boolean {

@@ -1,6 +1,9 @@
 /** Commands that need no switch: parse-flow(s), ofp-print, ofp-parse, parse-actions, parse-nxm and other test helpers. */
 import fs from "node:fs";
-import { formatMatch, parseMatch } from "../../src/flow/match-text.ts";
+import { fieldByName, fieldByOxmName } from "../../src/flow/fields/index.ts";
+import { copyMatch, type Match } from "../../src/flow/match.ts";
+import { formatMatch } from "../../src/flow/match-text.ts";
+import { normalizeMatch } from "../../src/flow/normalize.ts";
 import { describeError, Fatal } from "../../src/lib/errors.ts";
 import {
   decodeActions,
@@ -14,10 +17,10 @@ import { keyValues } from "../../src/openflow/actions/row.ts";
 import { decode, encode, readHeaderAt } from "../../src/openflow/codec.ts";
 import { errorNames, errorNumbers, OfpError } from "../../src/openflow/errors.ts";
 import { readMatch10, readOfp11Match, writeMatch10, writeMatch11 } from "../../src/openflow/fixed-match.ts";
-import { logDecodeError } from "../../src/openflow/log.ts";
+import { logDecodeError, logNormalization } from "../../src/openflow/log.ts";
 import { type FlowMod, OFPFC_ADD, OFPFC_DELETE, type Version } from "../../src/openflow/messages.ts";
 import { makeError } from "../../src/openflow/msg/core.ts";
-import { readMatch, writeMatch } from "../../src/openflow/oxm.ts";
+import { readMatch, writeMatch, writeOxmMatch } from "../../src/openflow/oxm.ts";
 import {
   P_OF10_NXM,
   P_OF10_NXM_TID,
@@ -149,13 +152,13 @@ async function eachHexLine(o: Ofctl, one: (bytes: Uint8Array) => string): Promis
 }
 
 /** Where two encodings differ, "12: 34 -> 56". */
-function differences(a: Uint8Array, b: Uint8Array): string {
+function differences(a: Uint8Array, b: Uint8Array, prefix = ""): string {
   let out = "";
   for (let i = 0; i < Math.max(a.length, b.length); i++) {
     if (a[i] === b[i]) continue;
     const hex = (x: number | undefined): string =>
       x === undefined ? "(none)" : x.toString(16).padStart(2, "0");
-    out += `${String(i).padStart(2)}: ${hex(a[i])} -> ${hex(b[i])}\n`;
+    out += `${prefix}${String(i).padStart(2)}: ${hex(a[i])} -> ${hex(b[i])}\n`;
   }
   return out;
 }
@@ -190,65 +193,64 @@ export async function parseActionsCommand(o: Ofctl, [text]: string[], instructio
 export const parseInstructionsCommand = (o: Ofctl, args: string[]): Promise<void> =>
   parseActionsCommand(o, args, true);
 
-/** Text of TLVs back to bytes. */
-function tlvBytes(
-  text: string,
-  lookup: (
-    name: string,
-  ) => { oxmClass: number; number: number; experimenter: number; bytes: number } | undefined,
-): Uint8Array {
+/** Text of TLVs back to bytes: names, or headers in hex. */
+function tlvBytes(text: string): Uint8Array {
   const w = new Writer(256);
-  for (const item of text.matchAll(/([A-Za-z0-9_:]+)\(([0-9a-fA-F]*)(?:\/([0-9a-fA-F]*))?\)/g)) {
-    const masked = item[3] !== undefined;
-    const name = item[1]!.replace(/_W$/, "");
-    const found = lookup(name);
+  for (const item of text.matchAll(/([A-Za-z0-9_]+)\(([0-9a-fA-F]*)(?:\/([0-9a-fA-F]*))?\)/g)) {
+    const mask = item[3];
     const value = hexBytes(item[2]!);
-    if (found === undefined) throw new Fatal(`unknown field \`${item[0]}'`);
-    const experimenter = found.oxmClass === 0xffff;
-    w.u16(found.oxmClass);
-    w.u8((found.number << 1) | (masked ? 1 : 0));
-    w.u8(value.length * (masked ? 2 : 1) + (experimenter ? 4 : 0));
-    if (experimenter) w.u32(found.experimenter);
+    const size = value.length * (mask === undefined ? 1 : 2);
+    const name = item[1]!.replace(/_W$/, "");
+    if (/^([0-9a-fA-F]{8}){1,2}$/.test(name)) w.put(hexBytes(name));
+    else {
+      const found = lookupField(name);
+      if (found === undefined) throw new Fatal(`unknown field \`${item[0]}'`);
+      w.u16(found.oxmClass);
+      w.u8((found.number << 1) | (mask === undefined ? 0 : 1));
+      w.u8(size + (found.experimenter === 0 ? 0 : 4));
+      if (found.experimenter !== 0) w.u32(found.experimenter);
+    }
     w.put(value);
-    if (masked) w.put(hexBytes(item[3]!));
+    if (mask !== undefined) w.put(hexBytes(mask));
   }
   return w.done().slice();
 }
 
-import { fieldByName, fieldByOxmName } from "../../src/flow/fields/index.ts";
-
-function lookupField(
-  name: string,
-): { oxmClass: number; number: number; experimenter: number; bytes: number } | undefined {
-  if (name === "NXM_NX_COOKIE") return { oxmClass: 1, number: 30, experimenter: 0, bytes: 8 };
-  const found = fieldByOxmName(name);
-  if (found !== undefined) return { ...found.header, bytes: found.field.bytes };
-  const field = fieldByName(name);
-  const header = field?.headers[0];
-  if (field !== undefined && header !== undefined) return { ...header, bytes: field.bytes };
-  const pair = /^(\d+):(\d+)$/.exec(name);
-  return pair === null
-    ? undefined
-    : { oxmClass: Number(pair[1]), number: Number(pair[2]), experimenter: 0, bytes: 0 };
+interface WireField {
+  oxmClass: number;
+  number: number;
+  experimenter: number;
 }
 
-/** parse-nxm and parse-oxm: TLV text in, decoded and encoded again, TLV text out. */
+function lookupField(name: string): WireField | undefined {
+  if (name === "NXM_NX_COOKIE") return { oxmClass: 1, number: 30, experimenter: 0 };
+  return fieldByOxmName(name)?.header ?? fieldByName(name)?.headers[0];
+}
+
+/** parse-nxm and parse-oxm: TLV text in, decoded and encoded again, TLV text out; comments and empty lines stay. */
 async function parseTlv(o: Ofctl, version: number, strict: boolean): Promise<void> {
   const lines = new TextDecoder().decode(await o.platform.stdin()).split("\n");
   if (lines.at(-1) === "") lines.pop();
   for (const line of lines) {
-    const clean = line.replace(/#.*/, "").trim();
-    if (clean === "") {
-      o.platform.stdout("\n");
+    if (line.trim() === "" || line.startsWith("#")) {
+      o.platform.stdout(`${line}\n`);
       continue;
     }
-    const bytes = tlvBytes(clean === "<any>" ? "" : clean, lookupField);
+    const clean = line.replace(/#.*/, "").trim();
+    const bytes = tlvBytes(clean === "<any>" ? "" : clean);
     const cookie = { value: 0n, mask: 0n };
     try {
       const match = readMatch(new Reader(bytes), bytes.length, { loose: !strict, cookie });
       const w = new Writer(256);
-      writeMatch(w, match, version, cookie);
-      o.platform.stdout(`${tlvText(w.done().slice())}\n`);
+      if (version >= 3) writeOxmMatch(w, match, version);
+      else {
+        writeMatch(w, match, version, cookie);
+        w.pad(0);
+      }
+      const tlvs = new Writer(256);
+      writeMatch(tlvs, match, version, cookie);
+      o.platform.stdout(`${tlvText(tlvs.done().slice())}\n`);
+      if (o.settings.verbosity > 0) o.platform.stdout(hexDump(w.done(), false, false));
     } catch (error) {
       if (!(error instanceof OfpError)) throw error;
       logDecodeError(error);
@@ -265,44 +267,52 @@ export async function parseOxm(o: Ofctl, [text]: string[]): Promise<void> {
   await parseTlv(o, version, o.settings.strict);
 }
 
+/** "x" stands for a digit that does not matter. */
+function looseHex(text: string): Uint8Array {
+  return hexBytes(text.replace(/x/g, "0"));
+}
+
 export async function parseOfp10Match(o: Ofctl): Promise<void> {
   const lines = new TextDecoder().decode(await o.platform.stdin()).split("\n");
   if (lines.at(-1) === "") lines.pop();
   for (const line of lines) {
     const clean = line.replace(/#.*/, "").trim();
-    if (clean === "") {
-      o.platform.stdout("\n");
-      continue;
-    }
-    const bytes = hexBytes(clean);
-    if (bytes.length !== 40)
-      throw new Fatal(
-        `Expected 40 bytes, got ${bytes.length}`.replace(
-          "Expected 40 bytes, got",
-          "expected 40-byte match, got",
-        ),
-      );
+    if (clean === "") continue;
+    const bytes = looseHex(clean);
+    if (bytes.length !== 40) throw new Fatal(`expected 40-byte match, got ${bytes.length} bytes`);
     const match = readMatch10(new Reader(bytes));
-    o.platform.stdout(`${formatMatch(match)}\n`);
-    const w = new Writer(64);
-    writeMatch10(w, match);
-    o.platform.stdout(differences(bytes, w.done()));
-    o.platform.stdout("\n");
+    const again = bytes10(match);
+    let out = `${formatMatch(match)}\n${differences(bytes, again)}`;
+    const changed = normalizeMatch(match);
+    if (changed !== undefined) logNormalization(changed);
+    out += differences(again, bytes10(match), "normal: ");
+    o.platform.stdout(`${out}\n`);
   }
 }
 
+function bytes10(match: Match): Uint8Array {
+  const w = new Writer(64);
+  writeMatch10(w, match);
+  return w.done().slice();
+}
+
 export async function parseOfp11Match(o: Ofctl): Promise<void> {
-  await eachHexLine(o, (bytes) => {
+  const lines = new TextDecoder().decode(await o.platform.stdin()).split("\n");
+  for (const line of lines) {
+    const clean = line.replace(/#.*/, "").trim();
+    if (clean === "") continue;
+    const bytes = looseHex(clean);
     try {
       const match = readOfp11Match(new Reader(bytes));
       const w = new Writer(128);
       writeMatch11(w, match);
-      return `${formatMatch(match)}\n${differences(bytes, w.done())}\n`;
+      o.platform.stdout(`${formatMatch(match)}\n${differences(bytes, w.done())}\n`);
     } catch (error) {
       if (!(error instanceof OfpError)) throw error;
-      return `bad ofp11_match: ${error.ofp}\n\n`;
+      logDecodeError(error);
+      o.platform.stdout(`bad ofp11_match: ${error.ofp}\n\n`);
     }
-  });
+  }
 }
 
 export async function printError(o: Ofctl, [name]: string[]): Promise<void> {
@@ -321,14 +331,14 @@ export async function encodeErrorReply(o: Ofctl, [name, request]: string[]): Pro
   if (bytes.length < 8) throw new Fatal("Request too short");
   const { version, xid } = readHeaderAt(bytes);
   const reply = encode(makeError(name!, version, bytes), version as Version, { xid });
-  o.platform.stdout(hexDump(reply, false));
+  o.platform.stdout(hexDump(reply, false, false));
 }
 
 export async function encodeHello(o: Ofctl, [text]: string[]): Promise<void> {
   const bits = Number(text);
   const version = (31 - Math.clz32(bits)) as Version;
   const bytes = encode({ type: "hello", versions: bits, understood: true }, version, { xid: nextXid() });
-  o.platform.stdout(hexDump(bytes, false));
+  o.platform.stdout(hexDump(bytes, false, false));
   o.platform.stdout(printMessage(bytes, { verbosity: 0 }));
 }
 
@@ -339,7 +349,7 @@ export async function parseKeyValue(o: Ofctl, args: string[]): Promise<void> {
   }
 }
 
-void parseMatch;
+void copyMatch;
 void decode;
 void OFPFC_DELETE;
 void verbosity;

@@ -54,7 +54,7 @@ export function formatPort(port: number, ports?: PortNames): string {
 
 /** As it is when it is a plain word that is not taken for a number or a reserved port, else quoted as JSON. */
 export function quotePortName(name: string): string {
-  const plain = /^[a-zA-Z_][a-zA-Z0-9_-]*$/.test(name);
+  const plain = /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name);
   return plain && parsePort(name) === undefined ? name : JSON.stringify(name);
 }
 

@@ -218,8 +218,8 @@ function readMatch11Body(r: Reader): Match {
     setMatchWord(match, W_IPV4_DST, nwDst, ~nwDstWild);
   }
   if (ipv4 && !(wild & OFPFW11_NW_TOS)) {
-    if (tos > 0x3f) throw new OfpError("OFPBMC_BAD_VALUE");
-    setMatchWord(match, W_NW, tos << 10, 0xfc00);
+    if ((tos & 3) !== 0) throw new OfpError("OFPBMC_BAD_VALUE");
+    setMatchWord(match, W_NW, tos << 8, 0xfc00);
   }
   if (!(wild & OFPFW11_NW_PROTO) && (ipv4 || arp || type === 0x86dd)) {
     setMatchWord(match, W_NW, proto, 0xff);
@@ -234,9 +234,6 @@ function readMatch11Body(r: Reader): Match {
 
 function readTransport11(match: Match, wild: number, proto: number, tpSrc: number, tpDst: number): void {
   if (proto !== 1 && proto !== 6 && proto !== 17 && proto !== 132) {
-    if ((wild & (OFPFW11_TP_SRC | OFPFW11_TP_DST)) !== (OFPFW11_TP_SRC | OFPFW11_TP_DST)) {
-      throw new OfpError("OFPBMC_BAD_FIELD");
-    }
     return;
   }
   if (proto === 1) {
@@ -287,7 +284,7 @@ export function writeMatch11(w: Writer, match: Match): void {
   if ((mask[W_ETH_TYPE]! & 0xffff) === 0) wild |= OFPFW11_DL_TYPE;
   w.u16(flow[W_ETH_TYPE]! & 0xffff);
   if ((mask[W_NW]! & 0xfc00) === 0) wild |= OFPFW11_NW_TOS;
-  w.u8((flow[W_NW]! >>> 10) & 0x3f);
+  w.u8((flow[W_NW]! >>> 8) & 0xfc);
   if ((mask[W_NW]! & 0xff) === 0) wild |= OFPFW11_NW_PROTO;
   w.u8(flow[W_NW]! & 0xff);
   w.u32(flow[W_IPV4_SRC]! >>> 0);

@@ -4,6 +4,8 @@ import type { OfpError } from "./errors.ts";
 import { hexDump } from "./text/common.ts";
 
 const limit = new RateLimit(60, 60);
+/** Bad matches come in floods: few words about them. */
+const matchLimit = new RateLimit(1, 2);
 const loggers = new Map<string, Logger>();
 
 function logger(module: string): Logger {
@@ -17,7 +19,9 @@ function logger(module: string): Logger {
 
 /** What went wrong, and in what. */
 export function logDecodeError(error: OfpError): void {
-  if (error.message !== "" && error.module !== "") logger(error.module).warnRl(limit, error.message);
+  if (error.message !== "" && error.module !== "") {
+    logger(error.module).warnRl(error.module === "nx_match" ? matchLimit : limit, error.message);
+  }
   for (const { module, line, bytes } of error.context) {
     const dump = bytes === undefined ? "" : `\n${hexDump(bytes, false).trimEnd()}`;
     logger(module).warnRl(limit, line + dump);
@@ -29,9 +33,13 @@ export function logDecode(module: string, level: "info" | "warn", line: string):
   else logger(module).warnRl(limit, line);
 }
 
-/** Bits of a match whose prerequisite is missing were dropped. */
+const normalLimit = new RateLimit(1, 5);
+
+/** Bits of a match whose prerequisite is missing were dropped: three lines, counted as one. */
 export function logNormalization(changed: { pre: string; post: string }): void {
-  logDecode("ofp_match", "info", "normalization changed ofp_match, details:");
-  logDecode("ofp_match", "info", ` pre: ${changed.pre}`);
-  logDecode("ofp_match", "info", `post: ${changed.post}`);
+  const before = normalLimit.dropped;
+  logger("ofp_match").infoRl(normalLimit, "normalization changed ofp_match, details:");
+  if (normalLimit.dropped > before) return;
+  logger("ofp_match").info(` pre: ${changed.pre}`);
+  logger("ofp_match").info(`post: ${changed.post}`);
 }

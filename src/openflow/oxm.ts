@@ -9,6 +9,7 @@ import {
   type FieldHeader,
   fieldByHeader,
   fieldByName,
+  fillField,
   getField,
   getFieldBig,
   headerFor,
@@ -167,6 +168,8 @@ const NW_PROTO = mustField("nw_proto");
 const IP_FRAG = mustField("ip_frag");
 const IPV6_LABEL = mustField("ipv6_label");
 const METADATA = mustField("metadata");
+const ARP_OP = mustField("arp_op");
+const CT_STATE = mustField("ct_state");
 const TRANSPORT: Readonly<Record<number, Field[]>> = {
   6: fields("tcp_src tcp_dst tcp_flags"),
   17: fields("udp_src udp_dst"),
@@ -177,6 +180,18 @@ const ICMP6 = fields("icmpv6_type icmpv6_code");
 
 function putAll(w: Writer, match: Match, list: readonly Field[], version: number): void {
   for (const field of list) put(w, match, field, version);
+}
+
+/** Matches on Ethernet headers imply packet type Ethernet. */
+function hasEthernet(mask: Int32Array): boolean {
+  return (
+    (mask[W_ETH_DST_HI]! |
+      mask[W_ETH_DST_SRC]! |
+      mask[W_ETH_SRC_LO]! |
+      mask[W_ETH_TYPE]! |
+      mask[W_VLAN0]!) !==
+    0
+  );
 }
 
 /** Appends the match's fields, unpadded. `cookie` is Nicira's pseudo-field, NXM only. */
@@ -200,7 +215,7 @@ export function writeMatch(
   if (!isFieldZero(ACTSET_OUTPUT, mask)) {
     writeField(w, ACTSET_OUTPUT, version, getFieldBig(ACTSET_OUTPUT, flow), 0xffffffffn);
   }
-  if (flow[W_PACKET_TYPE] !== 0) put(w, match, PACKET_TYPE, version);
+  if (flow[W_PACKET_TYPE] !== 0 || !hasEthernet(mask)) put(w, match, PACKET_TYPE, version);
   putAll(w, match, ETHERNET, version);
   if (version >= 3) putVlanOxm(w, match, version);
   else put(w, match, VLAN_TCI, version);
@@ -353,9 +368,23 @@ export function readMatch(r: Reader, length: number, options: MatchOptions = {})
   return match;
 }
 
+/** "experimenter:class:field:masked:bytes", as log lines name an entry. */
+function entryText(field: Field, bytes: number): string {
+  const h = field.headers[0]!;
+  return `${h.experimenter}:${h.oxmClass}:${h.number}:1:${bytes * 2 + (h.experimenter === 0 ? 0 : 4)}`;
+}
+
 /** Fewer than eight bytes, all zero, are left. */
 function zeroPadding(r: Reader): boolean {
   return r.left < 8 && r.bytes.subarray(r.pos, r.end).every((b) => b === 0);
+}
+
+/** Bits that a value may have. */
+function validBits(field: Field): bigint {
+  if (field === VLAN_VID) return 0x1fffn;
+  if (field === NW_TOS) return 0xfcn;
+  if (field === ARP_OP) return 0xffn;
+  return field.name.startsWith("tun_erspan") ? ones(field.bytes * 8) : ones(field.bits);
 }
 
 function takeField(
@@ -367,33 +396,26 @@ function takeField(
   options: { loose?: boolean; prerequisites?: boolean },
 ): void {
   let value = body.big(bytes);
-  const full = field.isTunMetadata
-    ? ones(bytes * 8)
-    : ones(field.bits === 12 && field === VLAN_VID ? 13 : field.bits);
-  let mask = full;
+  const valid = field.isTunMetadata ? ones(bytes * 8) : validBits(field);
+  let mask = valid;
   if (masked) {
-    mask = body.big(bytes);
-    if (mask === ones(bytes * 8)) mask = full;
-    else if (!field.maskable && mask !== full) throw new OfpError("OFPBMC_BAD_MASK");
+    const wire = body.big(bytes);
+    if (wire !== ones(bytes * 8)) {
+      if (!field.maskable && wire !== valid) throw new OfpError("OFPBMC_BAD_MASK");
+      mask = wire;
+    }
   }
   if (field.format === "port" && field.bytes === 4) {
     value = BigInt(portFromWire(Number(value), "OFPBMC_BAD_VALUE"));
   }
-  if ((value & ~ones(bytes * 8 > field.bits && !field.isTunMetadata ? widthOf(field) : bytes * 8)) !== 0n) {
-    throw new OfpError("OFPBMC_BAD_VALUE");
-  }
+  if ((value & ~valid) !== 0n) throw new OfpError("OFPBMC_BAD_VALUE");
   if ((value & ~mask) !== 0n) {
     throw new OfpError(
       "OFPBMC_BAD_WILDCARDS",
-      "Rejecting NXM/OXM entry with 1-bits in value for bits wildcarded by the mask.",
+      `Rejecting NXM/OXM entry ${entryText(field, bytes)} with 1-bits in value for bits wildcarded by the mask.`,
       "nx_match",
     );
   }
-  if (field === NW_TOS) {
-    if ((value & 3n) !== 0n) throw new OfpError("OFPBMC_BAD_VALUE");
-    mask &= 0xfcn;
-  }
-  mask &= full | ones(widthOf(field));
   if (!options.loose && options.prerequisites !== false && !prerequisitesMet(field, match.flow, match.mask)) {
     throw new OfpError("OFPBMC_BAD_PREREQ");
   }
@@ -406,10 +428,9 @@ function takeField(
     if ((match.mask[W_VLAN0]! & 0xe000) !== 0) throw new OfpError("OFPBMC_DUP_FIELD");
   } else if (!isFieldZero(field, match.mask)) throw new OfpError("OFPBMC_DUP_FIELD");
   setMatchField(match, field, value, mask);
-}
-
-function widthOf(field: Field): number {
-  return field.places.reduce((sum, place) => sum + place[2], 0);
+  // Some fields have more bits in a flow than values can have: an exact match covers them all.
+  const partial = field === VLAN_VID || field === NW_TOS || field === CT_STATE;
+  if (mask === valid && !partial && field !== VLAN_PCP) fillField(field, match.mask);
 }
 
 /** Sets a field as matches do: a VLAN priority implies a tag. */

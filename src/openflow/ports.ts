@@ -47,7 +47,7 @@ export function writePort(w: Writer, port: OfpPort, version: number): void {
 
 /** A JSON string when the name could be taken for something else. */
 export function quoteName(name: string): string {
-  return /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name) && !byReservedName.has(name.toUpperCase())
+  return /^[A-Za-z_][A-Za-z0-9_]*$/.test(name) && !byReservedName.has(name.toUpperCase())
     ? name
     : JSON.stringify(name);
 }

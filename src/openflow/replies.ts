@@ -34,10 +34,14 @@ export class MultipartWriter {
     this.#body = this.writer.pos;
   }
 
-  /** Call after each entry, with where it began: moves it to a new message when the old one would grow too long. */
+  /** Call after each entry, with where it began: moves it to a new message when the old one would grow too long, and drops one that no message can hold. */
   ended(entry: number): void {
     const w = this.writer;
-    if (w.pos - this.#start <= LIMIT || entry === this.#body) return;
+    if (w.pos - this.#start <= LIMIT) return;
+    if (w.pos - entry > LIMIT - (this.#body - this.#start)) {
+      w.pos = entry;
+      return;
+    }
     const bytes = w.bytes.slice(entry, w.pos);
     w.pos = entry;
     w.setU16(this.#start + 2, w.pos - this.#start);

@@ -1,5 +1,6 @@
 /** Messages of every session: hello, error, echo, features, config, barrier, role. Rows of the message registry. */
 
+import { vlog } from "../../lib/vlog.ts";
 import { errorByNumbers, errorNumbers, NX_VENDOR, OfpError, ONF_VENDOR } from "../errors.ts";
 import { logDecode } from "../log.ts";
 import {
@@ -65,12 +66,7 @@ const helloShape: MessageRow<Hello> = {
     return { type: "hello", versions, understood };
   },
   encode(m, w, version) {
-    const all = upTo(version);
-    if ((m.versions | 0) === (all | 0) && version <= 3 && m.versions === all) {
-      if (isRun(m.versions)) {
-        if (version < 4) return;
-      }
-    }
+    if ((m.versions | 0) === upTo(version)) return;
     w.u16(1);
     w.u16(8);
     w.u32(m.versions >>> 0);
@@ -80,11 +76,6 @@ const helloShape: MessageRow<Hello> = {
 /** Bits 1 … version. */
 export function upTo(version: number): number {
   return version >= 31 ? 0xfffffffe | 0 : (2 << version) - 2;
-}
-
-function isRun(bits: number): boolean {
-  const shifted = bits >>> 1;
-  return (shifted & (shifted + 1)) === 0;
 }
 
 const errorRow: MessageRow<OfpErrorMessage> = {
@@ -136,6 +127,7 @@ export function makeError(error: string, version: number, request: Uint8Array): 
   let numbers = errorNumbers(error, version as 1);
   let name: string | undefined = error;
   if (numbers === undefined) {
+    vlog("ofp_errors").err(`cannot encode ${error} for OpenFlow 1.${version - 1}`);
     name = "NXBRC_UNENCODABLE_ERROR";
     numbers = errorNumbers(name, version as 1) ?? { vendor: NX_VENDOR, type: 1, code: 0 };
   }

@@ -222,10 +222,10 @@ function readTable11(r: Reader): { stats: TableStats; features: TableFeatures } 
   const table = r.u8();
   r.skip(7);
   const f = emptyFeatures(table, r.text(32));
-  const wildcards = r.u64();
-  const match = r.u64();
-  f.wildcard = OF11_FIELDS.filter(([bit]) => (wildcards >> BigInt(bit)) & 1n).map(([, name]) => name);
-  f.match = OF11_FIELDS.filter(([bit]) => (match >> BigInt(bit)) & 1n).map(([, name]) => name);
+  const wildcards = r.u32();
+  const match = r.u32();
+  f.wildcard = OF11_FIELDS.filter(([bit]) => (wildcards & (1 << bit)) !== 0).map(([, name]) => name);
+  f.match = OF11_FIELDS.filter(([bit]) => (match & (1 << bit)) !== 0).map(([, name]) => name);
   f.nonmiss.instructions = instructionsFromBits(r.u32());
   f.nonmiss.writeActions = actionsFromBits(r.u32());
   f.nonmiss.applyActions = actionsFromBits(r.u32());
@@ -283,9 +283,9 @@ const tableReply = rows<TableReply>(
       return { type: "table-reply", tables, features };
     },
     encode(m, w, version) {
-      m.tables.forEach((t, i) => void
-        writeTableStats(w, t, m.features?.[i] ?? emptyFeatures(t.table, ""), version),
-      );
+      for (const [i, t] of m.tables.entries()) {
+        writeTableStats(w, t, m.features?.[i] ?? emptyFeatures(t.table, ""), version);
+      }
     },
   },
   [3, 1, 1, 0, 64],
@@ -313,10 +313,10 @@ function writeTableStats(w: Writer, t: TableStats, f: TableFeatures, version: nu
     w.u32(wildcards);
     w.u32(f.maxEntries);
   } else if (version === 2) {
-    const of11 = (names: readonly string[]): bigint =>
-      OF11_FIELDS.reduce((sum, [bit, name]) => (names.includes(name) ? sum | (1n << BigInt(bit)) : sum), 0n);
-    w.u64(of11(f.wildcard));
-    w.u64(of11(f.match));
+    const of11 = (names: readonly string[]): number =>
+      OF11_FIELDS.reduce((sum, [bit, name]) => (names.includes(name) ? sum | (1 << bit) : sum), 0) >>> 0;
+    w.u32(of11(f.wildcard));
+    w.u32(of11(f.match));
     w.u32(instructionBits(f.nonmiss.instructions));
     w.u32(actionsToBits(f.nonmiss.writeActions));
     w.u32(actionsToBits(f.nonmiss.applyActions));

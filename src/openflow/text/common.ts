@@ -10,8 +10,11 @@ export interface PrintOptions {
   verbosity?: number;
 }
 
-/** 16 bytes a line: offset, hex with a dash in the middle, and, with `ascii`, characters. */
-export function hexDump(bytes: Uint8Array, ascii: boolean): string {
+/**
+ * 16 bytes a line: offset, hex with a dash in the middle, and, with `ascii`, characters. `dash`: a line that ends in
+ * the middle shows the dash, as log lines do.
+ */
+export function hexDump(bytes: Uint8Array, ascii: boolean, dash = true): string {
   let out = "";
   for (let at = 0; at < bytes.length; at += 16) {
     const row = bytes.subarray(at, at + 16);
@@ -25,7 +28,10 @@ export function hexDump(bytes: Uint8Array, ascii: boolean): string {
         line += c === undefined ? " " : c >= 32 && c < 127 ? String.fromCharCode(c) : ".";
       }
       line += "|";
-    } else line = line.trimEnd();
+    } else {
+      line = line.trimEnd();
+      if (!dash && line.endsWith("-")) line = line.slice(0, -1);
+    }
     out += `${line}\n`;
   }
   return out;

@@ -10,6 +10,7 @@ import { checkActions, checkOrder } from "../actions/check.ts";
 import { parseActions, type TableNames, TextError } from "../actions/registry.ts";
 import { keyValues, parseBig } from "../actions/row.ts";
 import { OFPG_ANY, OFPP_ANY } from "../actions.ts";
+import { logNormalization } from "../log.ts";
 import { matchProtocols } from "../match-protocols.ts";
 import {
   type FlowMod,
@@ -145,7 +146,7 @@ export function parseFlow(text: string, command: number, options: FlowParseOptio
   }
   setDefaultPacketType(fm.match);
   const changed = normalizeMatch(fm.match);
-  if (changed !== undefined) logNormalized(changed, options);
+  if (changed !== undefined) logNormalization(changed);
   usable &= matchProtocols(fm.match);
   if (parts.actions !== undefined) {
     const parsed = parseActions(parts.actions, { ports: options.ports, tables: options.tables });
@@ -161,12 +162,6 @@ export function parseFlow(text: string, command: number, options: FlowParseOptio
     fm.actions = parsed.actions;
   }
   return { fm, usable };
-}
-
-export function logNormalized(changed: { pre: string; post: string }, options: FlowParseOptions): void {
-  options.log?.("ofp_match", "info", "normalization changed ofp_match, details:");
-  options.log?.("ofp_match", "info", ` pre: ${changed.pre}`);
-  options.log?.("ofp_match", "info", `post: ${changed.post}`);
 }
 
 /** One item of the match part; returns the protocols that it leaves. */
