@@ -61,6 +61,8 @@ export class Backer {
   readonly ofprotos = new Map<string, Ofproto>();
   readonly userdata = new UserdataTable();
   readonly ukeys = new Ukeys();
+  /** Numbers of meters in use in the datapath. */
+  readonly meterIds = new Set<number>();
   /** For traces and everything that is not an upcall or a revalidation. */
   readonly xlate = new XlateContext();
 

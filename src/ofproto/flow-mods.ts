@@ -21,6 +21,8 @@ import { Rule, type RuleSpec } from "./rule.ts";
 export const OFPRR_IDLE_TIMEOUT = 0;
 export const OFPRR_HARD_TIMEOUT = 1;
 export const OFPRR_DELETE = 2;
+export const OFPRR_GROUP_DELETE = 3;
+export const OFPRR_METER_DELETE = 4;
 export const OFPRR_EVICTION = 5;
 
 export interface FlowEvents {
@@ -52,11 +54,46 @@ export class FlowTables {
   private readonly nowMs: () => number;
   /** Rules with a timeout. */
   readonly expirable = new Set<Rule>();
+  /** What takes back the changes of the open transaction, oldest first; undefined when there is none. */
+  private journal: (() => void)[] | undefined = undefined;
+  /** What the open transaction will tell when it is committed. */
+  private untold: (() => void)[] = [];
 
   constructor(tables: readonly FlowTable[], events: FlowEvents, nowMs: () => number) {
     this.tables = tables;
     this.events = events;
     this.nowMs = nowMs;
+  }
+
+  // Transactions: changes are made at once, but told only at `commit`, and taken back by `rollback`.
+
+  begin(): void {
+    this.journal = [];
+    this.untold = [];
+  }
+
+  commit(): void {
+    const { untold } = this;
+    this.journal = undefined;
+    this.untold = [];
+    for (const tell of untold) tell();
+  }
+
+  rollback(): void {
+    const journal = this.journal ?? [];
+    this.journal = undefined;
+    this.untold = [];
+    for (const undo of journal.reverse()) undo();
+  }
+
+  /** For changes beside the tables that share the transaction (ports, groups). */
+  onRollback(undo: () => void): void {
+    this.journal?.push(undo);
+  }
+
+  private tell(event: "added" | "modified", rule: Rule): void {
+    if (this.journal === undefined) this.events[event](rule);
+    else this.untold.push(() => this.events[event](rule));
   }
 
   /** Throws OfpError. True when something changed. */
@@ -107,24 +144,41 @@ export class FlowTables {
         rule.bytes = old.bytes;
         rule.usedMs = Math.max(old.usedMs, now);
       }
-      table.remove(old);
-      this.expirable.delete(old);
+      this.take(table, old);
     }
     this.insert(table, rule);
-    if (old === undefined) this.events.added(rule);
-    else this.events.modified(rule);
+    this.tell(old === undefined ? "added" : "modified", rule);
   }
 
   /** Hidden rules, learned flows and restored ones come in here too. */
   insert(table: FlowTable, rule: Rule): void {
+    this.put(table, rule);
+    this.journal?.push(() => this.drop(table, rule));
+  }
+
+  private take(table: FlowTable, rule: Rule): void {
+    this.drop(table, rule);
+    this.journal?.push(() => this.put(table, rule));
+  }
+
+  private put(table: FlowTable, rule: Rule): void {
     table.insert(rule);
     if (rule.idleSec !== 0 || rule.hardSec !== 0) this.expirable.add(rule);
+  }
+
+  private drop(table: FlowTable, rule: Rule): void {
+    table.remove(rule);
+    this.expirable.delete(rule);
   }
 
   private modify(rule: Rule, mod: FlowMod): void {
     if (rule.isConjunction || mod.actions.some((action) => action.type === "conjunction")) {
       this.replaceConjunction(rule, mod);
       return;
+    }
+    if (this.journal !== undefined) {
+      const { actions, cookie, modifiedMs, packets, bytes } = rule;
+      this.journal.push(() => Object.assign(rule, { actions, cookie, modifiedMs, packets, bytes }));
     }
     rule.actions = mod.actions;
     if (mod.modifyCookie) rule.cookie = mod.newCookie;
@@ -133,7 +187,7 @@ export class FlowTables {
       rule.packets = 0;
       rule.bytes = 0;
     }
-    this.events.modified(rule);
+    this.tell("modified", rule);
   }
 
   /** The classifier knows a rule's conjunctions, so these are exchanged whole. */
@@ -148,16 +202,15 @@ export class FlowTables {
     fresh.usedMs = rule.usedMs;
     fresh.packets = rule.packets;
     fresh.bytes = rule.bytes;
-    table.remove(rule);
-    this.expirable.delete(rule);
+    this.take(table, rule);
     this.insert(table, fresh);
-    this.events.modified(fresh);
+    this.tell("modified", fresh);
   }
 
   remove(rule: Rule, reason: number): void {
-    this.tables[rule.table]!.remove(rule);
-    this.expirable.delete(rule);
-    this.events.removed(rule, reason);
+    this.take(this.tables[rule.table]!, rule);
+    if (this.journal === undefined) this.events.removed(rule, reason);
+    else this.untold.push(() => this.events.removed(rule, reason));
   }
 
   select(criteria: RuleCriteria): Rule[] {
@@ -279,6 +332,13 @@ export function outputsTo(actions: readonly Ofpact[], port: number): boolean {
       default:
         return false;
     }
+  });
+}
+
+export function usesMeter(actions: readonly Ofpact[], meter: number): boolean {
+  return actions.some((action) => {
+    if (action.type === "meter" || action.type === "controller") return action.meterId === meter;
+    return (action.type === "write_actions" || action.type === "clone") && usesMeter(action.actions, meter);
   });
 }
 

@@ -17,8 +17,17 @@ import type { FlowMod } from "../openflow/messages.ts";
 import { MacLearning } from "../protocols/mac-learning.ts";
 import type { Backer } from "./backer.ts";
 import { ConnectionManager } from "./connections/manager.ts";
-import { FlowTables, OFPRR_DELETE, type RuleCriteria } from "./flow-mods.ts";
+import {
+  FlowTables,
+  OFPRR_DELETE,
+  OFPRR_GROUP_DELETE,
+  OFPRR_METER_DELETE,
+  type RuleCriteria,
+  usesMeter,
+} from "./flow-mods.ts";
 import { FlowTable, N_TABLES, TBL_INTERNAL } from "./flow-table.ts";
+import { GroupTable } from "./group.ts";
+import { MeterTable } from "./meter.ts";
 import { PortBundle } from "./port-bundle.ts";
 import { OFPPC_NO_FLOOD, OFPPC_NO_PACKET_IN, OfportState, PortNumbers, samePhyPort } from "./ports.ts";
 import { Rule } from "./rule.ts";
@@ -94,6 +103,12 @@ export class Ofproto {
   readonly missRules: { controller: Rule; silent: Rule; fragments: Rule };
 
   readonly flows: FlowTables;
+  readonly groups: GroupTable;
+  readonly meters: MeterTable;
+  /** How long a bundle of messages may wait for the next (other_config:bundle-idle-timeout). */
+  bundleIdleMs = 10_000;
+  /** Called when what {@link controllerStatus} says has changed: a connection, a role. */
+  statusChanged: (() => void) | undefined = undefined;
   readonly connections: ConnectionManager;
   desc: DescStrings = { mfr: "Nicira, Inc.", hw: "Open vSwitch", sw: "3.7.1", serial: "None", dp: "None" };
 
@@ -119,6 +134,14 @@ export class Ofproto {
     this.tables = Array.from({ length: N_TABLES }, (_, id) => new FlowTable(id));
     this.connections = new ConnectionManager(this, options);
     this.flows = new FlowTables(this.tables, this.connections, () => this.clock.now());
+    this.groups = new GroupTable({
+      nowMs: () => this.clock.now(),
+      onRollback: (undo) => this.flows.onRollback(undo),
+      groupDeleted: (id) => {
+        for (const rule of this.flowsOfGroup(id)) this.flows.remove(rule, OFPRR_GROUP_DELETE);
+      },
+    });
+    this.meters = new MeterTable(() => this.clock.now(), this.backer.meterIds);
     this.missRules = this.addHiddenRules();
     this.backer.ofprotos.set(this.name, this);
     this.flushFlows();
@@ -423,21 +446,25 @@ export class Ofproto {
 
   /** Deletes all but hidden rules; without controllers a standalone bridge gets its NORMAL flow back. */
   flushFlows(): void {
-    const criteria: RuleCriteria = {
-      table: 255,
-      match: makeMatch(),
-      priority: -1,
-      cookie: 0n,
-      cookieMask: 0n,
-      outPort: 0xffff,
-      outGroup: 0xffffffff,
-      hidden: false,
-    };
-    for (const rule of this.flows.select(criteria)) this.flows.remove(rule, OFPRR_DELETE);
+    for (const rule of this.flows.select(everyRule())) this.flows.remove(rule, OFPRR_DELETE);
     if (this.standalone && !this.connections.hasControllers) {
       this.addRule(0, 0, [{ type: "output", port: OFPP_NORMAL, maxLen: 0 }], false);
     }
     this.backer.changed();
+  }
+
+  /** Rules with an action for this group. */
+  flowsOfGroup(id: number): Rule[] {
+    return this.flows.select({ ...everyRule(), outGroup: id });
+  }
+
+  flowsOfMeter(id: number): Rule[] {
+    return this.flows.select(everyRule()).filter((rule) => usesMeter(rule.actions, id));
+  }
+
+  /** A meter takes the flows that use it along. */
+  meterDeleted(id: number): void {
+    for (const rule of this.flowsOfMeter(id)) this.flows.remove(rule, OFPRR_METER_DELETE);
   }
 
   addRule(table: number, priority: number, actions: readonly Ofpact[], hidden: boolean, reg0?: number): Rule {
@@ -559,10 +586,24 @@ export class Ofproto {
           .catch((error: Error) => this.log("ofproto", "warn", `${port.name}: ${error.message}`));
       }
     }
+    this.meters.clear();
     this.backer.ofprotos.delete(this.name);
     this.backer.userdata.forget(this);
     this.backer.changed();
   }
+}
+
+function everyRule(): RuleCriteria {
+  return {
+    table: 255,
+    match: makeMatch(),
+    priority: -1,
+    cookie: 0n,
+    cookieMask: 0n,
+    outPort: 0xffff,
+    outGroup: 0xffffffff,
+    hidden: false,
+  };
 }
 
 function isTcp(flow: Flow): boolean {

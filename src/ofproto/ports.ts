@@ -59,6 +59,11 @@ export class OfportState {
     this.createdMs = nowMs;
   }
 
+  /** Frames that are sent here arrive somewhere: the device is up and has a link. */
+  get isLive(): boolean {
+    return this.netdev.adminUp() && this.netdev.carrier();
+  }
+
   get isPatch(): boolean {
     return this.odpPort === undefined;
   }

@@ -26,7 +26,6 @@ const DECORATED: Readonly<Record<number, readonly [string, string]>> = {
   [OFT_DETAIL]: [" -> ", ""],
   [OFT_WARN]: [" >> ", ""],
   [OFT_ERROR]: [" >>>> ", " <<<<"],
-  [OFT_BUCKET]: [" -> ", ""],
 };
 
 /** Appends the tree's lines to `lines`. */
@@ -60,6 +59,12 @@ function formatNodes(
         lines.push(" ".repeat(place * 4) + node.text);
         formatNodes(node.subs, base, base, more, lines);
         break;
+      case OFT_BUCKET: {
+        const own = detailPlace(place, base);
+        lines.push(" ".repeat(own * 4) + node.text);
+        formatNodes(node.subs, own + 1, own + 1, false, lines);
+        break;
+      }
       case OFT_ACTION:
         lines.push(" ".repeat((base + 1) * 4) + node.text);
         if (more) formatNodes(node.subs, base + 1, base + 2, false, lines);

@@ -13,6 +13,7 @@ import {
   OfpError,
   type Version,
 } from "../../openflow/index.ts";
+import type { Bundle } from "../handlers/bundles.ts";
 import { dispatch } from "../handlers/dispatch.ts";
 import type { Ofproto } from "../ofproto.ts";
 import type { Channel } from "./channel.ts";
@@ -45,6 +46,8 @@ export class Connection {
   /** Default as OpenFlow 1.3 has it; controllers change it. */
   async: AsyncConfig = defaultAsync();
   enableAsync = true;
+  /** Open and closed bundles of messages, by their numbers. */
+  readonly bundles = new Map<number, Bundle>();
   /** Called for every message in either direction. */
   snoop: ((bytes: Uint8Array) => void) | undefined = undefined;
 

@@ -8,7 +8,14 @@ import { FLOW_DP_WORDS, type Flow, W_IN_PORT, W_METADATA_HI, W_REG0 } from "../.
 import { makeMatch } from "../../flow/match.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
 import type { Stream, StreamFactory, StreamServer } from "../../lib/stream.ts";
-import { OFP_NO_BUFFER, OFPUTIL_FF_SEND_FLOW_REM, type PhyPort } from "../../openflow/messages.ts";
+import {
+  type GroupMod,
+  type MeterMod,
+  OFP_NO_BUFFER,
+  OFPUTIL_FF_SEND_FLOW_REM,
+  type PhyPort,
+} from "../../openflow/messages.ts";
+import { durationSince } from "../duration.ts";
 import type { FlowEvents } from "../flow-mods.ts";
 import { OFPR_EXPLICIT_MISS, type Ofproto } from "../ofproto.ts";
 import type { Rule } from "../rule.ts";
@@ -186,6 +193,7 @@ export class ConnectionManager implements FlowEvents {
 
   private connectionsChanged(): void {
     if (this.closed) return;
+    this.ofproto.statusChanged?.();
     const lost = this.hasControllers && this.ofproto.standalone && !this.anyConnected;
     if (!lost) {
       this.failOpenTimer?.cancel();
@@ -230,6 +238,7 @@ export class ConnectionManager implements FlowEvents {
       }
     }
     connection.role = role;
+    this.ofproto.statusChanged?.();
     return undefined;
   }
 
@@ -288,6 +297,15 @@ export class ConnectionManager implements FlowEvents {
     }
   }
 
+  /** Tells the other controllers what one of them has done to groups or meters. */
+  requestForward(from: Connection, reason: number, request: GroupMod | MeterMod, requestXid: number): void {
+    for (const connection of this.connections) {
+      if (connection === from || connection.version < 5 || !connection.wants("requestforward", reason))
+        continue;
+      connection.notify({ type: "requestforward", reason, request, requestXid });
+    }
+  }
+
   // FlowEvents.
 
   added(_rule: Rule): void {}
@@ -296,7 +314,7 @@ export class ConnectionManager implements FlowEvents {
 
   removed(rule: Rule, reason: number): void {
     if ((rule.flags & OFPUTIL_FF_SEND_FLOW_REM) === 0 || rule.hidden) return;
-    const age = Math.max(0, this.clock.now() - rule.createdMs);
+    const now = this.clock.now();
     for (const connection of this.connections) {
       if (!connection.wants("flowRemoved", reason)) continue;
       connection.notify({
@@ -306,7 +324,7 @@ export class ConnectionManager implements FlowEvents {
         cookie: rule.cookie,
         reason,
         table: rule.table,
-        duration: { sec: Math.floor(age / 1000), nsec: Math.floor((age % 1000) * 1e6) },
+        duration: durationSince(rule.createdMs, now),
         idleSec: rule.idleSec,
         hardSec: rule.hardSec,
         packets: BigInt(rule.packets),

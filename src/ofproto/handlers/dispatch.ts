@@ -4,6 +4,7 @@ import { OfpError } from "../../openflow/errors.ts";
 import type { Decoded, Message, MessageType } from "../../openflow/messages.ts";
 import type { Connection } from "../connections/connection.ts";
 import { ROLE_SECONDARY } from "../connections/connection.ts";
+import { BUNDLE_HANDLERS } from "./bundles.ts";
 import { FLOW_HANDLERS } from "./flows.ts";
 import { GROUP_HANDLERS } from "./groups.ts";
 import { PACKET_HANDLERS } from "./packets.ts";
@@ -29,6 +30,7 @@ export type Handlers = { [T in MessageType]?: Handler<T> };
 
 const HANDLERS: Handlers = {
   ...SESSION_HANDLERS,
+  ...BUNDLE_HANDLERS,
   ...FLOW_HANDLERS,
   ...GROUP_HANDLERS,
   ...PACKET_HANDLERS,

@@ -1,13 +1,26 @@
 /** flow_mod and what is asked about flows. */
 
+import { checkActions } from "../../openflow/actions/check.ts";
+import { OFPP_IN_PORT, OFPP_MAX, OFPP_NONE, type Ofpact } from "../../openflow/actions.ts";
+import { OfpError } from "../../openflow/errors.ts";
 import { flowStatsReply } from "../../openflow/index.ts";
-import type { FlowStats, FlowStatsRequest } from "../../openflow/messages.ts";
+import {
+  type FlowMod,
+  type FlowStats,
+  type FlowStatsRequest,
+  OFPFC_DELETE,
+  OFPFC_DELETE_STRICT,
+} from "../../openflow/messages.ts";
+import { P_ANY, versionProtocols } from "../../openflow/protocols.ts";
 import type { Connection } from "../connections/connection.ts";
+import { durationSince } from "../duration.ts";
 import type { RuleCriteria } from "../flow-mods.ts";
 import type { Rule } from "../rule.ts";
 import type { Handlers } from "./dispatch.ts";
 import { checkReferences } from "./groups.ts";
 import { executeBuffered } from "./packets.ts";
+
+export { executeBuffered };
 
 function criteria(request: FlowStatsRequest): RuleCriteria {
   return {
@@ -29,7 +42,6 @@ function select(connection: Connection, request: FlowStatsRequest): Rule[] {
 }
 
 export function flowStats(rule: Rule, nowMs: number): FlowStats {
-  const age = Math.max(0, nowMs - rule.createdMs);
   return {
     match: rule.match,
     cookie: rule.cookie,
@@ -37,7 +49,7 @@ export function flowStats(rule: Rule, nowMs: number): FlowStats {
     priority: rule.priority,
     idleSec: rule.idleSec,
     hardSec: rule.hardSec,
-    duration: { sec: Math.floor(age / 1000), nsec: Math.floor((age % 1000) * 1e6) },
+    duration: durationSince(rule.createdMs, nowMs),
     idleAge: Math.max(0, Math.floor((nowMs - rule.usedMs) / 1000)),
     hardAge: Math.max(0, Math.floor((nowMs - rule.modifiedMs) / 1000)),
     packets: BigInt(rule.packets),
@@ -48,9 +60,30 @@ export function flowStats(rule: Rule, nowMs: number): FlowStats {
   };
 }
 
+/** Refuses actions that make no sense for the match, or that name what is not there. Throws OfpError. */
+export function checkFlowMod(connection: Connection, mod: FlowMod): void {
+  if (mod.command === OFPFC_DELETE || mod.command === OFPFC_DELETE_STRICT) return;
+  const wanted = versionProtocols(connection.version);
+  const { error, log, usable } = checkActions(mod.actions, mod.match, P_ANY, mod.table);
+  if (error !== undefined) throw new OfpError(error, log ?? "", "ofp_actions");
+  if ((usable & wanted) === 0) throw new OfpError("OFPBAC_MATCH_INCONSISTENT");
+  checkOutputs(mod.actions);
+  checkReferences(connection.ofproto, mod.actions);
+}
+
+/** Numbers that no port can have. */
+function checkOutputs(actions: readonly Ofpact[]): void {
+  for (const action of actions) {
+    if (action.type === "output") {
+      if (action.port === OFPP_NONE || (action.port >= OFPP_MAX && action.port < OFPP_IN_PORT))
+        throw new OfpError("OFPBAC_BAD_OUT_PORT");
+    } else if (action.type === "write_actions" || action.type === "clone") checkOutputs(action.actions);
+  }
+}
+
 export const FLOW_HANDLERS: Handlers = {
   "flow-mod": (connection, message) => {
-    checkReferences(message.actions);
+    checkFlowMod(connection, message);
     connection.ofproto.flowMod(message);
     return executeBuffered(message.bufferId);
   },

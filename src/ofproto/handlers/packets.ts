@@ -4,11 +4,12 @@ import { extractFlow, OFS_WORDS } from "../../flow/extract.ts";
 import { FLOW_DP_WORDS, type Flow, W_IN_PORT } from "../../flow/layout.ts";
 import type { Ofpact } from "../../openflow/actions.ts";
 import { OfpError } from "../../openflow/errors.ts";
-import { OFP_NO_BUFFER } from "../../openflow/messages.ts";
+import { OFP_NO_BUFFER, type PacketOut } from "../../openflow/messages.ts";
 import type { Ofproto } from "../ofproto.ts";
 import { OFPP_LOCAL, OFPP_MAX_PHYSICAL, OFPP_NONE } from "../types.ts";
 import { translateActions } from "../xlate/translate.ts";
 import type { Handlers } from "./dispatch.ts";
+import { checkReferences } from "./groups.ts";
 
 const OFPP_CONTROLLER = 0xfffd;
 const offsets = new Int32Array(OFS_WORDS);
@@ -25,6 +26,16 @@ export function packetOut(
   inPort: number,
   actions: readonly Ofpact[],
 ): void {
+  preparePacketOut(ofproto, bytes, inPort, actions)();
+}
+
+/** Translates as the tables are now; the answer sends, whenever that is. */
+function preparePacketOut(
+  ofproto: Ofproto,
+  bytes: Uint8Array,
+  inPort: number,
+  actions: readonly Ofpact[],
+): () => void {
   const { backer } = ofproto;
   const ctx = backer.xlate;
   const data = new Uint8Array(bytes.length + 128);
@@ -39,27 +50,31 @@ export function packetOut(
   key[W_IN_PORT] = ofproto.portAt(inPort)?.odpPort ?? OFPP_NONE;
   translateActions(ctx, ofproto, actions, ofproto.clock.now(), bytes.length);
   const now = ofproto.clock.now();
-  for (const credit of ctx.credits) credit.credit(1, bytes.length, now);
-  if (ctx.odp.length > 0) backer.dpif.execute(packet, key, ctx.odp.take());
+  const credits = ctx.credits.slice();
+  const odp = ctx.odp.take();
+  return () => {
+    for (const credit of credits) credit.credit(1, bytes.length, now);
+    if (odp.length > 0) backer.dpif.execute(packet, key, odp);
+  };
+}
+
+/** Checks a packet_out and translates it; throws OfpError. */
+export function startPacketOut(ofproto: Ofproto, message: PacketOut): () => void {
+  executeBuffered(message.bufferId);
+  checkReferences(ofproto, message.actions);
+  const inPort = message.match.flow[W_IN_PORT]!;
+  if (
+    inPort > OFPP_MAX_PHYSICAL &&
+    inPort !== OFPP_LOCAL &&
+    inPort !== OFPP_NONE &&
+    inPort !== OFPP_CONTROLLER
+  ) {
+    throw new OfpError("OFPBRC_BAD_PORT");
+  }
+  const port = inPort === OFPP_CONTROLLER ? OFPP_NONE : inPort;
+  return preparePacketOut(ofproto, message.packet, port, message.actions);
 }
 
 export const PACKET_HANDLERS: Handlers = {
-  "packet-out": (connection, message) => {
-    executeBuffered(message.bufferId);
-    const inPort = message.match.flow[W_IN_PORT]!;
-    if (
-      inPort > OFPP_MAX_PHYSICAL &&
-      inPort !== OFPP_LOCAL &&
-      inPort !== OFPP_NONE &&
-      inPort !== OFPP_CONTROLLER
-    ) {
-      throw new OfpError("OFPBRC_BAD_PORT");
-    }
-    packetOut(
-      connection.ofproto,
-      message.packet,
-      inPort === OFPP_CONTROLLER ? OFPP_NONE : inPort,
-      message.actions,
-    );
-  },
+  "packet-out": (connection, message) => startPacketOut(connection.ofproto, message)(),
 };

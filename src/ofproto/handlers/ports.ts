@@ -2,8 +2,10 @@
 import { macToNumber } from "../../lib/mac.ts";
 import { OFPP_ALL, OFPP_ANY } from "../../openflow/actions.ts";
 import { OfpError } from "../../openflow/errors.ts";
-import { type PortStats, UNKNOWN64 } from "../../openflow/messages.ts";
+import { type PortMod, type PortStats, UNKNOWN64 } from "../../openflow/messages.ts";
 import type { Connection } from "../connections/connection.ts";
+import { durationSince } from "../duration.ts";
+import type { Ofproto } from "../ofproto.ts";
 import { OFPPC_PORT_DOWN, OFPPC_SETTABLE, type OfportState } from "../ports.ts";
 import type { Handlers } from "./dispatch.ts";
 
@@ -13,7 +15,6 @@ function counter(value: number): bigint {
 
 function portStats(port: OfportState, nowMs: number): PortStats {
   const stats = port.netdev.stats();
-  const age = Math.max(0, nowMs - port.createdMs);
   return {
     port: port.ofPort,
     rxPackets: counter(stats.rxPackets),
@@ -28,7 +29,7 @@ function portStats(port: OfportState, nowMs: number): PortStats {
     rxOverErr: counter(stats.rxOverErrors),
     rxCrcErr: counter(stats.rxCrcErrors),
     collisions: counter(stats.collisions),
-    duration: { sec: Math.floor(age / 1000), nsec: Math.floor((age % 1000) * 1e6) },
+    duration: durationSince(port.createdMs, nowMs),
     rfc2819: undefined,
     custom: [...port.netdev.customStats()].map(([name, value]) => ({ name, value: BigInt(value) })),
   };
@@ -42,20 +43,24 @@ function selectPorts(connection: Connection, number: number): readonly OfportSta
   return port === undefined ? [] : [port];
 }
 
-export const PORT_HANDLERS: Handlers = {
-  "port-mod": (connection, message) => {
-    const { ofproto } = connection;
-    const port = ofproto.portAt(message.port);
-    if (port === undefined) throw new OfpError("OFPPMFC_BAD_PORT");
-    const { hwAddr } = port.describe(ofproto.localEtherAddr);
-    if (macToNumber(hwAddr) !== macToNumber(message.hwAddr)) throw new OfpError("OFPPMFC_BAD_HW_ADDR");
+/** Checks a port_mod; the answer makes the change. */
+export function startPortMod(ofproto: Ofproto, message: PortMod): () => void {
+  const port = ofproto.portAt(message.port);
+  if (port === undefined) throw new OfpError("OFPPMFC_BAD_PORT");
+  const { hwAddr } = port.describe(ofproto.localEtherAddr);
+  if (macToNumber(hwAddr) !== macToNumber(message.hwAddr)) throw new OfpError("OFPPMFC_BAD_HW_ADDR");
+  return () => {
     ofproto.configurePort(port, message.config, message.mask & OFPPC_SETTABLE);
     if ((message.mask & OFPPC_PORT_DOWN) !== 0) {
       const up = (message.config & OFPPC_PORT_DOWN) === 0;
       if (port.netdev.adminUp() !== up) port.netdev.setAdminUp(up);
       ofproto.portChanged(port.ofPort);
     }
-  },
+  };
+}
+
+export const PORT_HANDLERS: Handlers = {
+  "port-mod": (connection, message) => startPortMod(connection.ofproto, message)(),
   "port-request": (connection, message, { xid }) => {
     connection.ofproto.backer.pushStats();
     const now = connection.ofproto.clock.now();

@@ -1,4 +1,6 @@
 /** OpenFlow actions, one after the other (upstream: do_xlate_actions). */
+
+import { ODP_METER } from "../../datapath/odp/actions.ts";
 import {
   type Flow,
   W_ACTSET_OUTPUT,
@@ -21,6 +23,7 @@ import type { SetL4Port } from "../../openflow/actions.ts";
 import { OFPP_IN_PORT, type Ofpact, type SetEth } from "../../openflow/actions.ts";
 import { ETH_TYPE_IP, type XlateContext } from "./context.ts";
 import { applySetField, readSubfield, writeSubfield } from "./fields.ts";
+import { xlateGroup } from "./group.ts";
 import {
   decMplsTtl,
   decTtl,
@@ -240,6 +243,16 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
     case "fin_timeout":
       ctx.ofproto.xlateFinTimeout(ctx, action.idleSec, action.hardSec);
       return false;
+    case "group":
+      xlateGroup(ctx, action.groupId);
+      return false;
+    case "meter": {
+      const meter = ctx.ofproto.meters.get(action.meterId);
+      if (meter === undefined) return false;
+      ctx.credits.push(meter);
+      ctx.odp.emit(ODP_METER, meter.dpId);
+      return false;
+    }
     case "note":
     case "conjunction":
     case "sample":
