@@ -9,7 +9,7 @@ import type { StreamFactory } from "../src/lib/stream.ts";
 import { realClock } from "../src/sys/clock.ts";
 import { realProcess } from "../src/sys/process.ts";
 import { realRandom } from "../src/sys/random.ts";
-import { connectUnix } from "../src/sys/stream-unix.ts";
+import { connectUnix, nativeListeners } from "../src/sys/stream-native.ts";
 
 /** Longer paths (in bytes; here counted for the shortest case, ASCII) take a detour in stream-node.ts. */
 const UNIX_PATH_MAX = 100;
@@ -35,7 +35,12 @@ function create(): Platform {
   let factory: Promise<StreamFactory> | undefined;
   const streams = (): Promise<StreamFactory> => {
     factory ??= import("../src/lib/stream-node.ts").then(({ nodeStreams }) =>
-      nodeStreams({ clock: realClock, rundir: dirs(process.env).run, atExit }),
+      nodeStreams({
+        clock: realClock,
+        rundir: dirs(process.env).run,
+        atExit,
+        listeners: nativeListeners,
+      }),
     );
     return factory;
   };

@@ -2,11 +2,13 @@
  * Streams over node:net: `unix:`, `tcp:`, `punix:`, `ptcp:`; `ssl:` and `pssl:` by `stream-tls.ts`, loaded when first used.
  * Upstream: lib/stream-{unix,tcp,ssl}, lib/socket-util. A relative socket path is meant relative to OVS_RUNDIR.
  */
+
+import { lookup } from "node:dns/promises";
 import fs from "node:fs";
 import net from "node:net";
 import type { Clock } from "./clock.ts";
 import { absolute } from "./dirs.ts";
-import { osError } from "./errors.ts";
+import { codeOf, osError } from "./errors.ts";
 import type { Stream, StreamFactory, StreamHandler, StreamServer } from "./stream.ts";
 import { TLS, type TlsConfig } from "./stream-config.ts";
 import { formatAddress, parseActive, parsePassive } from "./stream-name.ts";
@@ -19,6 +21,25 @@ export interface NodeStreamOptions {
   tls?: TlsConfig;
   /** Runs the call before the process ends: socket files must not stay behind. */
   atExit?(run: () => void): void;
+  /** What `punix:` and `ptcp:` listen with; by default node:net. */
+  listeners?: NativeListeners;
+}
+
+/** Sockets that listen. Binding happens within the call, which throws an errno error. */
+export interface NativeListeners {
+  /** `name` makes the name of one more stream. */
+  unix(path: string, name: () => string, accept: (stream: Stream) => void): Listener;
+  tcp(
+    host: string,
+    port: number,
+    name: (address: string, port: number) => string,
+    accept: (stream: Stream) => void,
+  ): Listener;
+}
+
+export interface Listener {
+  readonly port: number | undefined;
+  close(): void;
 }
 
 /** sockaddr_un holds 108 bytes, the last a NUL. */
@@ -28,7 +49,7 @@ const DEFAULT_PORT = 6640;
 
 export function nodeStreams(options: NodeStreamOptions): StreamFactory {
   const tls = options.tls ?? TLS;
-  const sockets = new SocketFiles(options.atExit);
+  const sockets = new SocketFiles(options);
 
   async function connect(name: string, timeoutMs?: number): Promise<Stream> {
     const target = parseActive(name, DEFAULT_PORT);
@@ -58,6 +79,13 @@ export function nodeStreams(options: NodeStreamOptions): StreamFactory {
       return tellPort(await listenTls(name, target, tls, options.clock, accept), target.port);
     }
     if (target.kind === "punix") return sockets.listen(name, absolute(options.rundir, target.path), accept);
+    if (options.listeners !== undefined) {
+      const { tcp } = options.listeners;
+      const bind = (host: string): Listener =>
+        tcp(host, target.port, (address, port) => tcpName("tcp", address, port), accept);
+      const { port, close } = await bindTcp(bind, target.host);
+      return tellPort({ name, port, close }, target.port);
+    }
     const server = net.createServer({ noDelay: true }, (socket) =>
       accept(new SocketStream(socket, remoteName("tcp", socket), "tcp")),
     );
@@ -70,6 +98,17 @@ export function nodeStreams(options: NodeStreamOptions): StreamFactory {
   return { connect, listen };
 }
 
+/** No host: every address, of IPv4 alone where there is no IPv6. */
+async function bindTcp(bind: (host: string) => Listener, host: string): Promise<Listener> {
+  if (host !== "") return bind(net.isIP(host) === 0 ? (await lookup(host)).address : host);
+  try {
+    return bind("::");
+  } catch (error) {
+    if (!["EAFNOSUPPORT", "EADDRNOTAVAIL"].includes(codeOf(error) ?? "")) throw error;
+    return bind("0.0.0.0");
+  }
+}
+
 /** Whoever asked the kernel for a port finds it in the log. */
 function tellPort(server: StreamServer, asked: number): StreamServer {
   const where = server.name.slice(server.name.indexOf(":") + 1);
@@ -79,7 +118,11 @@ function tellPort(server: StreamServer, asked: number): StreamServer {
 
 /** `tcp:ADDRESS:PORT` of the other end. */
 export function remoteName(kind: "tcp" | "ssl", socket: net.Socket): string {
-  return `${kind}:${formatAddress(unmapped(socket.remoteAddress) ?? "", socket.remotePort ?? 0)}`;
+  return tcpName(kind, socket.remoteAddress, socket.remotePort);
+}
+
+function tcpName(kind: "tcp" | "ssl", address: string | undefined, port: number | undefined): string {
+  return `${kind}:${formatAddress(unmapped(address) ?? "", port ?? 0)}`;
 }
 
 /** "::ffff:1.2.3.4", an IPv4 peer of a dual-stack socket, is shown as 1.2.3.4. */
@@ -235,37 +278,36 @@ export class SocketStream implements Stream {
 
 /** Listening unix sockets, whose files go away with them. */
 class SocketFiles {
-  readonly #files = new Map<string, net.Server>();
+  readonly #files = new Map<string, Listener>();
   #accepted = 0;
-  readonly #atExit: ((run: () => void) => void) | undefined;
+  readonly #options: NodeStreamOptions;
 
-  constructor(atExit: ((run: () => void) => void) | undefined) {
-    this.#atExit = atExit;
+  constructor(options: NodeStreamOptions) {
+    this.#options = options;
   }
 
   async listen(name: string, path: string, accept: (stream: Stream) => void): Promise<StreamServer> {
-    const server = net.createServer((socket) =>
-      accept(new SocketStream(socket, `unix#${this.#accepted++}`, "unix")),
-    );
+    const streamName = (): string => `unix#${this.#accepted++}`;
     unlinkQuietly(path);
     const short = shortPath(path);
-    const bound = listening(server);
     // The kernel makes the file with 0777 less umask; it is opened to the group only once it has its final mode.
     const umask = process.umask(0o077);
+    let listener: Listener;
     try {
-      server.listen({ path: short.name });
-      await bound;
+      listener =
+        this.#options.listeners?.unix(short.name, streamName, accept) ??
+        (await listenUnix(short.name, streamName, accept));
       fs.chmodSync(path, 0o770 & ~umask);
     } finally {
       process.umask(umask);
       short.done();
     }
-    if (this.#files.size === 0) this.#atExit?.(() => this.#unlinkAll());
-    this.#files.set(path, server);
+    if (this.#files.size === 0) this.#options.atExit?.(() => this.#unlinkAll());
+    this.#files.set(path, listener);
     const close = (): void => {
-      if (this.#files.get(path) !== server) return;
+      if (this.#files.get(path) !== listener) return;
       this.#files.delete(path);
-      server.close();
+      listener.close();
       unlinkQuietly(path);
     };
     return { name, port: undefined, close };
@@ -275,6 +317,17 @@ class SocketFiles {
     for (const path of this.#files.keys()) unlinkQuietly(path);
     this.#files.clear();
   }
+}
+
+async function listenUnix(
+  path: string,
+  name: () => string,
+  accept: (stream: Stream) => void,
+): Promise<Listener> {
+  const server = net.createServer((socket) => accept(new SocketStream(socket, name(), "unix")));
+  server.listen({ path });
+  await listening(server);
+  return { port: undefined, close: () => void server.close() };
 }
 
 function unlinkQuietly(path: string): void {
