@@ -18,7 +18,18 @@ import {
   setField,
   setFieldBig,
 } from "../flow/fields/index.ts";
-import { VLAN_CFI, W_ETH_TYPE, W_IN_PORT, W_NW, W_PACKET_TYPE, W_REG0, W_VLAN0 } from "../flow/layout.ts";
+import {
+  VLAN_CFI,
+  W_ETH_DST_HI,
+  W_ETH_DST_SRC,
+  W_ETH_SRC_LO,
+  W_ETH_TYPE,
+  W_IN_PORT,
+  W_NW,
+  W_PACKET_TYPE,
+  W_REG0,
+  W_VLAN0,
+} from "../flow/layout.ts";
 import { type Match, makeMatch } from "../flow/match.ts";
 import { setDefaultPacketType } from "../flow/match-text.ts";
 import { prerequisitesMet } from "../flow/normalize.ts";
