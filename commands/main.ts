@@ -26,7 +26,7 @@ export const APPLETS: Readonly<Record<string, { about: string; load: () => Promi
     load: () => import("./ovs-testcontroller.ts"),
   },
   ovsdbmonitor: { about: "web page on databases and flows (not implemented)", load: missing },
-  "vtep-ctl": { about: "configure hardware VTEPs (not implemented)", load: missing },
+  "vtep-ctl": { about: "configure hardware VTEPs", load: () => import("./vtep-ctl.ts") },
   "ovs-ctl": { about: "start and stop the daemons (not implemented)", load: missing },
 };
 
