@@ -5,6 +5,7 @@
  */
 import {
   EXPERIMENTER_CLASS,
+  FIELDS,
   type Field,
   type FieldHeader,
   fieldByHeader,
@@ -19,12 +20,15 @@ import {
   setFieldBig,
 } from "../flow/fields/index.ts";
 import {
+  FLOW_PACKET_WORDS,
+  FLOW_WORDS,
   VLAN_CFI,
   W_ETH_DST_HI,
   W_ETH_DST_SRC,
   W_ETH_SRC_LO,
   W_ETH_TYPE,
   W_IN_PORT,
+  W_MPLS,
   W_NW,
   W_PACKET_TYPE,
   W_REG0,
@@ -43,6 +47,33 @@ const NXM_COOKIE_FIELD = 30;
 
 export function ones(bits: number): bigint {
   return (1n << BigInt(bits)) - 1n;
+}
+
+/** headerFor, remembered: [version][field id]. */
+const headerCache: (FieldHeader | undefined | null)[][] = Array.from({ length: 8 }, () => []);
+
+function cachedHeader(field: Field, version: number): FieldHeader | undefined {
+  const row = headerCache[version]!;
+  let found = row[field.id];
+  if (found === undefined) {
+    found = headerFor(field, version) ?? null;
+    row[field.id] = found;
+  }
+  return found ?? undefined;
+}
+
+/** Fields of classes without experimenter by class << 7 | number. */
+const plainFields = new Map<number, Field>();
+
+function fieldOfHeader(oxmClass: number, number: number, experimenter: number): Field | undefined {
+  if (experimenter !== 0) return fieldByHeader(oxmClass, number, experimenter)?.field;
+  const key = (oxmClass << 7) | number;
+  let found = plainFields.get(key);
+  if (found === undefined) {
+    found = fieldByHeader(oxmClass, number, 0)?.field;
+    if (found !== undefined) plainFields.set(key, found);
+  }
+  return found;
 }
 
 /** Bytes of the header itself. */
@@ -88,7 +119,7 @@ export function readHeader(r: Reader, error: string): WireHeader {
     payload -= 4;
   }
   const number = low >>> 1;
-  const field = fieldByHeader(oxmClass, number, experimenter)?.field;
+  const field = fieldOfHeader(oxmClass, number, experimenter);
   return { oxmClass, number, masked: (low & 1) === 1, payload, experimenter, field };
 }
 
@@ -112,7 +143,7 @@ export function writeField(
   mask: bigint,
   bytes = field.bytes,
 ): void {
-  const header = headerFor(field, version);
+  const header = cachedHeader(field, version);
   if (header === undefined) return;
   const exact = mask === ones(Math.min(field.bits, bytes * 8)) || mask === ones(bytes * 8);
   writeHeader(w, header, bytes, !exact);
@@ -128,7 +159,7 @@ function put(w: Writer, match: Match, field: Field, version: number): void {
     const value = getField(field, match.flow);
     const mask = getField(field, match.mask);
     const exact = mask === (width === 32 ? 0xffffffff : (1 << width) - 1) >>> 0;
-    const header = headerFor(field, version);
+    const header = cachedHeader(field, version);
     if (header === undefined) return;
     writeHeader(w, header, field.bytes, !exact);
     putNumber(w, value, field.bytes);
@@ -193,6 +224,12 @@ function putAll(w: Writer, match: Match, list: readonly Field[], version: number
   for (const field of list) put(w, match, field, version);
 }
 
+/** Some word from `first` up to `end` has bits. */
+function anyBits(mask: Int32Array, first: number, end: number): boolean {
+  for (let i = first; i < end; i++) if (mask[i] !== 0) return true;
+  return false;
+}
+
 /** Matches on Ethernet headers imply packet type Ethernet. */
 function hasEthernet(mask: Int32Array): boolean {
   return (
@@ -213,24 +250,26 @@ export function writeMatch(
   cookie?: { value: bigint; mask: bigint },
 ): void {
   const { flow, mask } = match;
-  putAll(w, match, FIRST, version);
+  const metadata = anyBits(mask, W_IN_PORT + 1, W_ETH_DST_HI);
+  const further = anyBits(mask, FLOW_PACKET_WORDS, FLOW_WORDS);
+  if (metadata || further) putAll(w, match, FIRST, version);
   if (mask[W_IN_PORT] !== 0) {
     if (version >= 2) {
-      writeHeader(w, headerFor(IN_PORT_OXM, Math.max(version, 3))!, 4, false);
+      writeHeader(w, cachedHeader(IN_PORT_OXM, Math.max(version, 3))!, 4, false);
       w.u32(portToWire(flow[W_IN_PORT]!));
     } else {
-      writeHeader(w, headerFor(IN_PORT, 0)!, 2, false);
+      writeHeader(w, cachedHeader(IN_PORT, 0)!, 2, false);
       w.u16(flow[W_IN_PORT]!);
     }
   }
-  if (!isFieldZero(ACTSET_OUTPUT, mask)) {
+  if (further && !isFieldZero(ACTSET_OUTPUT, mask)) {
     writeField(w, ACTSET_OUTPUT, version, getFieldBig(ACTSET_OUTPUT, flow), 0xffffffffn);
   }
   if (flow[W_PACKET_TYPE] !== 0 || !hasEthernet(mask)) put(w, match, PACKET_TYPE, version);
   putAll(w, match, ETHERNET, version);
   if (version >= 3) putVlanOxm(w, match, version);
   else put(w, match, VLAN_TCI, version);
-  putAll(w, match, MPLS, version);
+  if (mask[W_MPLS] !== 0) putAll(w, match, MPLS, version);
   const type = (mask[W_ETH_TYPE]! & 0xffff) === 0xffff ? flow[W_ETH_TYPE]! & 0xffff : 0;
   if (type === 0x0800) {
     putAll(w, match, IPV4, version);
@@ -245,14 +284,18 @@ export function writeMatch(
   } else if (type === 0x894f) {
     putAll(w, match, NSH, version);
   }
-  putAll(w, match, TUNNEL, version);
+  if (further) putAll(w, match, TUNNEL, version);
   if (match.tunMetadata !== undefined) {
     for (const slot of match.tunMetadata) putTunMetadata(w, match, slot, version);
   }
-  if (version >= 6) putAll(w, match, XREGS, version);
+  if (!further) {
+    // No registers.
+  } else if (version >= 6) putAll(w, match, XREGS, version);
   else for (let n = 0; n < 32; n++) if (mask[W_REG0 + n] !== 0) put(w, match, REGS[n]!, version);
-  putAll(w, match, CT, version);
-  put(w, match, METADATA, version);
+  if (metadata || further) {
+    putAll(w, match, CT, version);
+    put(w, match, METADATA, version);
+  }
   if (cookie !== undefined && cookie.mask !== 0n) {
     const exact = cookie.mask === 0xffff_ffff_ffff_ffffn;
     w.u16(NXM_COOKIE_CLASS);
@@ -267,12 +310,12 @@ function putVlanOxm(w: Writer, match: Match, version: number): void {
   const mask = match.mask[W_VLAN0]! & 0x1fff;
   const value = match.flow[W_VLAN0]! & 0x1fff;
   if (mask !== 0) {
-    writeHeader(w, headerFor(VLAN_VID, version)!, 2, mask !== 0x1fff);
+    writeHeader(w, cachedHeader(VLAN_VID, version)!, 2, mask !== 0x1fff);
     w.u16(value);
     if (mask !== 0x1fff) w.u16(mask);
   }
   if (value !== 0 && (match.mask[W_VLAN0]! & 0xe000) !== 0) {
-    writeHeader(w, headerFor(VLAN_PCP, version)!, 1, false);
+    writeHeader(w, cachedHeader(VLAN_PCP, version)!, 1, false);
     w.u8((match.flow[W_VLAN0]! >>> 13) & 7);
   }
 }
@@ -284,10 +327,10 @@ function putIp(w: Writer, match: Match, version: number, icmp: number, icmpField
   put(w, match, IP_FRAG, version);
   if (((nw >>> 8) & 0xfc) !== 0) {
     if (version >= 2) {
-      writeHeader(w, headerFor(IP_DSCP, Math.max(version, 3))!, 1, false);
+      writeHeader(w, cachedHeader(IP_DSCP, Math.max(version, 3))!, 1, false);
       w.u8((flow[W_NW]! >>> 10) & 0x3f);
     } else {
-      writeHeader(w, headerFor(NW_TOS, 0)!, 1, false);
+      writeHeader(w, cachedHeader(NW_TOS, 0)!, 1, false);
       w.u8((flow[W_NW]! >>> 8) & 0xfc);
     }
   }
@@ -390,6 +433,34 @@ function zeroPadding(r: Reader): boolean {
   return r.left < 8 && r.bytes.subarray(r.pos, r.end).every((b) => b === 0);
 }
 
+/** Fields that the general way must take: their values are not stored as they come. */
+const SPECIAL = new Set(
+  fields("vlan_vid vlan_pcp nw_tos ct_state in_port_oxm actset_output").concat(
+    FIELDS.filter((f) => f.bytes > 4 || f.places.length !== 1 || f.name.startsWith("tun_erspan")),
+  ),
+);
+
+/** An unmasked value of up to 32 bits in one place, the common case, without bigint. False: take it the general way. */
+function takeSmall(
+  body: Reader,
+  match: Match,
+  field: Field,
+  bytes: number,
+  options: { loose?: boolean; prerequisites?: boolean },
+): boolean {
+  if (SPECIAL.has(field)) return false;
+  const value = bytes === 1 ? body.u8() : bytes === 2 ? body.u16() : body.u32();
+  const bits = field === ARP_OP ? 8 : field.bits;
+  if (bits < 32 && value >>> bits !== 0) throw new OfpError("OFPBMC_BAD_VALUE");
+  if (!options.loose && options.prerequisites !== false && !prerequisitesMet(field, match.flow, match.mask)) {
+    throw new OfpError("OFPBMC_BAD_PREREQ");
+  }
+  if (!isFieldZero(field, match.mask)) throw new OfpError("OFPBMC_DUP_FIELD");
+  fillField(field, match.mask);
+  setField(field, match.flow, value | 0);
+  return true;
+}
+
 /** Bits that a value may have. */
 function validBits(field: Field): bigint {
   if (field === VLAN_VID) return 0x1fffn;
@@ -406,6 +477,7 @@ function takeField(
   masked: boolean,
   options: { loose?: boolean; prerequisites?: boolean },
 ): void {
+  if (!masked && takeSmall(body, match, field, bytes, options)) return;
   let value = body.big(bytes);
   const valid = field.isTunMetadata ? ones(bytes * 8) : validBits(field);
   let mask = valid;

@@ -358,7 +358,7 @@ const enqueue: ActionRow<Enqueue> = {
     end(w, start);
     start = begin(w, 0);
     writePort(w, a.port, version);
-    w.u16(0);
+    w.u16(0xffff);
     end(w, start);
     start = beginNx(w, 5);
     w.zeros(6);

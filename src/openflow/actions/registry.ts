@@ -33,13 +33,18 @@ export const ACTIONS: readonly ActionRow[] = [
   ...CT_ROWS,
 ];
 
+function wireKey(version: number, vendor: number, number: number): number {
+  const which = vendor === 0 ? 0 : vendor === NX_VENDOR ? 1 : 2;
+  return (version << 20) | (which << 16) | number;
+}
+
 const byType = new Map<string, ActionRow>();
-const byWire = new Map<string, WireForm>();
+const byWire = new Map<number, WireForm>();
 const byWord = new Map<string, (arg: string, c: ParseContext) => void>();
 for (const r of ACTIONS) {
   for (const type of r.types) byType.set(type, r);
   for (const form of r.wire) {
-    for (let v = form.first; v <= form.last; v++) byWire.set(`${v}.${form.vendor}.${form.number}`, form);
+    for (let v = form.first; v <= form.last; v++) byWire.set(wireKey(v, form.vendor, form.number), form);
   }
   for (const [word, parse] of Object.entries(r.words)) byWord.set(word, parse.bind(r.words));
 }
@@ -115,7 +120,7 @@ function decodeAction(r: Reader, version: number, context: DecodeContext): Ofpac
     r.skip(4);
     number = r.u16();
   }
-  const form = byWire.get(`${version}.${vendor}.${number}`);
+  const form = byWire.get(wireKey(version, vendor, number));
   if (form === undefined) {
     throw new OfpError(vendor === 0 ? "OFPBAC_BAD_TYPE" : "OFPBAC_BAD_VENDOR_TYPE");
   }

@@ -34,10 +34,11 @@ function modern(version: number): boolean {
 }
 
 function readBucket(r: Reader, version: number): Bucket {
-  r.need(16, "OFPGMFC_BAD_BUCKET");
+  const least = modern(version) ? 8 : 16;
+  r.need(least, "OFPGMFC_BAD_BUCKET");
   const start = r.pos;
   const length = r.u16();
-  if (length < 16 || length % 8 !== 0 || start + length > r.end) throw new OfpError("OFPGMFC_BAD_BUCKET");
+  if (length < least || length % 8 !== 0 || start + length > r.end) throw new OfpError("OFPGMFC_BAD_BUCKET");
   if (!modern(version)) {
     const weight = r.u16();
     const watchPort = portFromWire(r.u32(), "OFPGMFC_BAD_WATCH");

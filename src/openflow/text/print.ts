@@ -119,7 +119,7 @@ function printBody(d: Decoded, bytes: Uint8Array, o: PrintOptions): string {
       return errorText(m, d.version, o);
     case "echo-request":
     case "echo-reply": {
-      const dump = m.payload.length > 0 ? hexDump(m.payload, true) : "";
+      const dump = m.payload.length > 0 && (o.verbosity ?? 0) > 1 ? hexDump(m.payload, true) : "";
       return ` ${m.payload.length} bytes of payload\n${dump}`;
     }
     case "features-reply":
