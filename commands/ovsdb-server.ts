@@ -1,6 +1,7 @@
 /** `ovsdb-server`: the database daemon (ovsdb-server(1)). Options and calls only; the server is src/ovsdb/server.ts. */
 import { spawn } from "node:child_process";
 import fs from "node:fs";
+import path from "node:path";
 import { runApplet, versionText } from "../src/lib/applet.ts";
 import { helpOptions, tlsOptions } from "../src/lib/common-options.ts";
 import { coverageStart } from "../src/lib/coverage.ts";
@@ -14,8 +15,11 @@ import { TLS } from "../src/lib/stream-config.ts";
 import { UnixctlCommands, UnixctlServer } from "../src/lib/unixctl.ts";
 import { vlog, vlogStart } from "../src/lib/vlog.ts";
 import { vlogOptions } from "../src/lib/vlog-options.ts";
+import type { ActiveBackupState } from "../src/ovsdb/active-backup.ts";
+import { ConfigFile } from "../src/ovsdb/config-file.ts";
 import { nodeDisk } from "../src/ovsdb/disk-node.ts";
 import { OvsdbError } from "../src/ovsdb/error.ts";
+import { Relay } from "../src/ovsdb/relay.ts";
 import { OvsdbServer } from "../src/ovsdb/server.ts";
 import { serverCommands } from "../src/ovsdb/server-commands.ts";
 import { keepTlsFromDatabase } from "../src/ovsdb/server-tls.ts";
@@ -30,6 +34,10 @@ interface Settings {
   /** The first option given that is not built. */
   missing: string | undefined;
   noDb: boolean;
+  configFile: string | undefined;
+  syncFrom: string | undefined;
+  syncExclude: string | undefined;
+  active: boolean;
 }
 
 export function main(args: string[], program: string): Promise<number> {
@@ -69,12 +77,34 @@ function ownOptions(settings: Settings): OptionGroup {
         set: (path) => void (settings.unixctl = path),
       },
       { long: "no-db", help: "serve no database", set: () => void (settings.noDb = true) },
-      missing("config-file"),
-      missing("sync-from"),
-      missing("sync-exclude-tables"),
+      {
+        long: "config-file",
+        arg: "required",
+        metavar: "FILE",
+        help: "read remotes and databases from FILE",
+        set: (path) => void (settings.configFile = path),
+      },
+      {
+        long: "sync-from",
+        arg: "required",
+        metavar: "SERVER",
+        help: "sync DATABASE from active SERVER and start in backup mode",
+        set: (source) => void (settings.syncFrom = source),
+      },
+      {
+        long: "sync-exclude-tables",
+        arg: "required",
+        metavar: "DB:TABLE,...",
+        help: "exclude the TABLE in DB from syncing",
+        set: (tables) => void (settings.syncExclude = tables),
+      },
+      {
+        long: "active",
+        help: "with --sync-from, start in active mode and wait",
+        set: () => void (settings.active = true),
+      },
       missing("record", "optional"),
       missing("replay", "optional"),
-      ignored("active"),
       ignored("disable-file-column-diff"),
       ignored("disable-file-no-data-conversion"),
     ],
@@ -88,6 +118,10 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     run: undefined,
     unixctl: undefined,
     noDb: false,
+    configFile: undefined,
+    syncFrom: undefined,
+    syncExclude: undefined,
+    active: false,
     missing: undefined,
   };
   const daemonGroup = daemonOptions(platform, program);
@@ -111,21 +145,26 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   );
   const words = getopt(program, groups, args);
   if (settings.missing !== undefined) throw new Fatal(`--${settings.missing}: not implemented`);
-  const paths = settings.noDb ? [] : words.length > 0 ? words : [`${places.db}/conf.db`];
-  const relay = paths.find((path) => path.startsWith("relay:"));
-  if (relay !== undefined) throw new Fatal(`${relay}: not implemented`);
+  checkExclusive(settings, words);
+  const withoutDb = settings.noDb || settings.configFile !== undefined;
+  const paths = withoutDb ? [] : words.length > 0 ? words : [`${places.db}/conf.db`];
 
   const daemon = new Daemon(platform, program, daemonGroup.values);
   const started = await daemon.start();
   if (started.role === "done") return started.status;
 
+  const disk = nodeDisk(() => platform.process.files);
   const server = new OvsdbServer({
     clock: platform.clock,
     streams: platform.streams,
-    disk: nodeDisk(() => platform.process.files),
+    disk,
     uuid: () => platform.random.uuid(),
   });
-  const config = new KeptConfig(platform, daemonGroup.values.monitor);
+  const configFile =
+    settings.configFile === undefined
+      ? undefined
+      : new ConfigFile(disk, path.resolve(places.db, settings.configFile));
+  const config = new KeptConfig(platform, daemonGroup.values.monitor && configFile === undefined);
   const kept = config.read();
   openDatabases(server, kept?.databases ?? paths);
   keepTlsFromDatabase(server, tls, TLS);
@@ -135,6 +174,12 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     log.warn(`failed to configure remotes: ${error}`);
     throw new Fatal("server configuration failed");
   }
+  if (configFile !== undefined && !(await configFile.load(server))) {
+    throw new Fatal("server configuration failed");
+  }
+  const { syncFrom, syncExclude, active } = settings;
+  const role = { source: syncFrom, excluded: syncExclude, backup: syncFrom !== undefined && !active };
+  server.backup.restore(kept?.role ?? role);
   const commands = new UnixctlCommands(program);
   const unixctl = await UnixctlServer.listen(platform, program, commands, settings.unixctl);
   const finish = (status: number): void => {
@@ -142,8 +187,8 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     server.close();
     platform.clock.soon(() => daemon.exit(status));
   };
-  serverCommands(server, commands, () => finish(0));
-  server.onConfigChange = () => config.write(server);
+  serverCommands(server, commands, () => finish(0), configFile);
+  server.onConfigChange = server.backup.onChange = () => config.write(server);
   coverageStart(platform.clock, commands);
   memoryCommands(commands, [(add) => server.memory(add)]);
   daemon.atExit(() => server.close());
@@ -154,9 +199,22 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   return new Promise(() => {});
 }
 
+function checkExclusive(
+  { configFile, syncFrom, syncExclude, active, remotes }: Settings,
+  words: string[],
+): void {
+  if (configFile === undefined) return;
+  if (remotes.length > 0) throw new Fatal("--config-file is mutually exclusive with --remote");
+  if (syncFrom !== undefined || syncExclude !== undefined || active) {
+    throw new Fatal("--config-file is mutually exclusive with --sync-from, --sync-exclude and --active");
+  }
+  if (words.length > 0) throw new Fatal("Databases should be specified in a config file");
+}
+
 interface Config {
   readonly databases: readonly string[];
   readonly remotes: readonly string[];
+  readonly role: ActiveBackupState;
 }
 
 /** With --monitor: databases and remotes as ovs-appctl has changed them, for the daemon that follows a crash. */
@@ -180,8 +238,11 @@ class KeptConfig {
 
   write(server: OvsdbServer): void {
     if (this.#path === undefined) return;
-    const databases = [...server.databases.values()].flatMap(({ file }) => file?.path ?? []);
-    fs.writeFileSync(this.#path, JSON.stringify({ databases, remotes: server.remoteSpecs }), { mode: 0o600 });
+    const databases = [...server.databases.values()].flatMap(({ name, file, relay }) =>
+      relay instanceof Relay ? `relay:${name}:${relay.remotes}` : (file?.path ?? []),
+    );
+    const kept: Config = { databases, remotes: server.remoteSpecs, role: server.backup.state };
+    fs.writeFileSync(this.#path, JSON.stringify(kept), { mode: 0o600 });
   }
 
   remove(): void {

@@ -167,7 +167,7 @@ export class ClientSession implements LockClient, Requester {
     if (typeof name !== "string")
       throw syntaxError(params, `${method} request params must begin with <db-name>`);
     const database = this.host.databases.get(name);
-    if (database !== undefined) return database;
+    if (database !== undefined && database.relay?.hasSchema !== false) return database;
     throw new OvsdbError(
       "unknown database",
       `${method} request specifies unknown database ${name}`,
@@ -183,11 +183,17 @@ export class ClientSession implements LockClient, Requester {
     if (this.#pending.has(key)) throw syntaxError(request.params, "transact: duplicate request ID");
     const pending: Pending = { id: request.id, database, request: undefined };
     this.#pending.set(key, pending);
-    pending.request = database.transact(this, request.params.slice(1), (results) => {
-      if (this.#pending.get(key) !== pending) return;
-      this.#pending.delete(key);
-      this.reply(request.id, results);
-    });
+    const finished = (): boolean => this.#pending.get(key) === pending && this.#pending.delete(key);
+    pending.request = database.transact(
+      this,
+      request.params.slice(1),
+      (results) => {
+        if (finished()) this.reply(request.id, results);
+      },
+      (error) => {
+        if (finished()) this.rpc.error(request.id, error);
+      },
+    );
   }
 
   #cancel(params: readonly Json[]): void {
@@ -316,6 +322,11 @@ export class ClientSession implements LockClient, Requester {
   }
 }
 
+/** Not listed: a relay's database that has not come yet, or is too old. */
+function served(databases: ReadonlyMap<string, ServedDatabase>): string[] {
+  return [...databases.values()].filter(({ relay }) => relay?.connected !== false).map(({ name }) => name);
+}
+
 const HANDLERS: Readonly<Record<string, Handler>> = {
   transact: (session, request) => session.transact(request),
   monitor: (session, request) => session.monitor(request, 1),
@@ -327,7 +338,7 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   steal: (session, request) => session.lock(request),
   unlock: (session, request) => session.unlock(request),
   echo: (session, { id, params }) => session.rpc.reply(id, params),
-  list_dbs: (session, { id }) => session.rpc.reply(id, [...session.host.databases.keys()]),
+  list_dbs: (session, { id }) => session.rpc.reply(id, served(session.host.databases)),
   get_schema: (session, request) => {
     const { database } = session.database(request);
     session.rpc.reply(request.id, schemaToJson(database.schema));
@@ -343,6 +354,21 @@ const HANDLERS: Readonly<Record<string, Handler>> = {
   convert: (session, request) => {
     const database = session.database(request);
     if (request.params.length !== 2) throw syntaxError(request.params, "invalid parameters");
+    if (database.relay !== undefined) {
+      database.relay.forward(
+        "convert",
+        request.params,
+        (result) => session.rpc.reply(request.id, result),
+        (error) => session.rpc.error(request.id, error),
+      );
+      return;
+    }
+    if (database.readOnly && !database.name.startsWith("_")) {
+      throw new OvsdbError(
+        "not allowed",
+        `conversion is not allowed for read-only database ${database.name}`,
+      );
+    }
     session.host.convert(session, database, request.params[1]!);
     session.rpc.reply(request.id, {});
   },

@@ -46,6 +46,8 @@ export interface Executed {
   readonly results: string[];
   readonly transaction: Transaction | undefined;
   readonly durable: boolean;
+  /** An operation has failed, not only the whole. */
+  readonly failed: boolean;
 }
 
 /** A "wait" is not yet satisfied: run the whole again when `table` has changed, or when `timeout` ms have passed since the request. */
@@ -78,7 +80,7 @@ export function execute(context: ExecuteContext, operations: readonly Json[]): E
       if (!(error instanceof OvsdbError)) throw error;
       results.push(sortedText(error.toJson()));
       while (results.length < operations.length) results.push("null");
-      return { kind: "done", results, transaction: undefined, durable: false };
+      return { kind: "done", results, transaction: undefined, durable: false, failed: true };
     }
   }
   try {
@@ -87,9 +89,9 @@ export function execute(context: ExecuteContext, operations: readonly Json[]): E
     run.transaction.abort();
     if (!(error instanceof OvsdbError)) throw error;
     results.push(sortedText(error.toJson()));
-    return { kind: "done", results, transaction: undefined, durable: false };
+    return { kind: "done", results, transaction: undefined, durable: false, failed: false };
   }
-  return { kind: "done", results, transaction: run.transaction, durable: run.durable };
+  return { kind: "done", results, transaction: run.transaction, durable: run.durable, failed: false };
 }
 
 type Operation = (run: Execution, parser: ObjectParser, json: Json) => string;

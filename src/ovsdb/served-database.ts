@@ -8,7 +8,7 @@ import { OvsdbError } from "./error.ts";
 import type { AccessCheck } from "./execute.ts";
 import { execute } from "./execute.ts";
 import type { Json } from "./json-text.ts";
-import { sortedText } from "./json-text.ts";
+import { isObject, jsonText, sortedText } from "./json-text.ts";
 import type { Monitor, UpdateCache } from "./monitor.ts";
 import type { Database } from "./table.ts";
 import { Transaction } from "./transaction.ts";
@@ -27,6 +27,22 @@ export interface Requester {
   readonly access?: AccessCheck | undefined;
 }
 
+/** Where a relay's database comes from (relay.ts). */
+export interface RelaySource {
+  /** The replica is there and not much older than the source. */
+  readonly connected: boolean;
+  /** Until it has one the database is as good as unknown. */
+  readonly hasSchema: boolean;
+  /** Asks the source as soon as it can be asked; exactly one callback, unless the returned function is called before. */
+  forward(
+    method: "transact" | "convert",
+    params: readonly Json[],
+    done: (result: Json) => void,
+    failed: (error: Json) => void,
+  ): () => void;
+  close(): void;
+}
+
 /** A "transact" that was started; `cancel` is for one that waits, and calls nothing. */
 export interface Request {
   readonly waiting: boolean;
@@ -37,6 +53,7 @@ class Trigger {
   readonly requester: Requester;
   readonly operations: readonly Json[];
   readonly done: (results: string) => void;
+  readonly failed: (error: Json) => void;
   readonly since: number;
   tableName = "";
   timer: Timer | undefined = undefined;
@@ -44,11 +61,13 @@ class Trigger {
     requester: Requester,
     operations: readonly Json[],
     done: (results: string) => void,
+    failed: (error: Json) => void,
     since: number,
   ) {
     this.requester = requester;
     this.operations = operations;
     this.done = done;
+    this.failed = failed;
     this.since = since;
   }
 }
@@ -63,7 +82,10 @@ export class ServedDatabase {
   readonly file: DatabaseFile | undefined;
   /** A backup server's: transactions that write are refused. */
   readOnly = false;
+  /** Set for a relay's database. */
+  relay: RelaySource | undefined;
   readonly subscribers = new Set<Subscriber>();
+  readonly #forwarded = new Map<Trigger, () => void>();
   readonly #options: ServedOptions;
   readonly #triggers = new Set<Trigger>();
   readonly #listeners = new Set<(changes: Transaction["changes"]) => void>();
@@ -93,16 +115,22 @@ export class ServedDatabase {
 
   /**
    * Runs a "transact". `done` gets the result array as text, perhaps before this returns, or later when the
-   * transaction waits for a condition or for the disk.
+   * transaction waits for a condition or for the disk. `failed`: the source of a relay has refused it.
    */
-  transact(requester: Requester, operations: readonly Json[], done: (results: string) => void): Request {
-    const trigger = new Trigger(requester, operations, done, this.#options.clock.now());
+  transact(
+    requester: Requester,
+    operations: readonly Json[],
+    done: (results: string) => void,
+    failed: (error: Json) => void = () => {},
+  ): Request {
+    const trigger = new Trigger(requester, operations, done, failed, this.#options.clock.now());
     this.#run(trigger);
     this.#rerun();
     const triggers = this.#triggers;
+    const forwarded = this.#forwarded;
     return {
       get waiting() {
-        return triggers.has(trigger);
+        return triggers.has(trigger) || forwarded.has(trigger);
       },
       cancel: () => this.#forget(trigger),
     };
@@ -111,6 +139,25 @@ export class ServedDatabase {
   #forget(trigger: Trigger): void {
     trigger.timer?.cancel();
     this.#triggers.delete(trigger);
+    this.#forwarded.get(trigger)?.();
+    this.#forwarded.delete(trigger);
+  }
+
+  /** A relay's transaction that writes goes to the source, once nothing here speaks against it. */
+  #forward(relay: RelaySource, trigger: Trigger): void {
+    this.#forwarded.set(trigger, () => {});
+    const finished = (): boolean => this.#forwarded.delete(trigger);
+    const cancel = relay.forward(
+      "transact",
+      [this.name, ...trigger.operations],
+      (results) => {
+        if (finished()) trigger.done(jsonText(results));
+      },
+      (error) => {
+        if (finished()) trigger.failed(error);
+      },
+    );
+    if (this.#forwarded.has(trigger)) this.#forwarded.set(trigger, cancel);
   }
 
   #run(trigger: Trigger): void {
@@ -134,6 +181,11 @@ export class ServedDatabase {
     }
     this.#forget(trigger);
     const { results, transaction } = outcome;
+    if (this.relay !== undefined && !outcome.failed && trigger.operations.some(writes)) {
+      transaction?.abort();
+      this.#forward(this.relay, trigger);
+      return;
+    }
     if (transaction !== undefined && !transaction.isEmpty) {
       try {
         this.commit(transaction);
@@ -162,12 +214,12 @@ export class ServedDatabase {
     });
   }
 
-  /** A transaction of the server's own. Throws what `prepare` throws. */
-  change(write: (transaction: Transaction) => void): void {
+  /** A transaction of the server's own, or, as a replay, of another server's. Throws what `prepare` throws. */
+  change(write: (transaction: Transaction) => void, replay = false): void {
     const transaction = new Transaction(this.database, this.#options.uuid);
     try {
       write(transaction);
-      transaction.prepare();
+      transaction.prepare(replay);
     } catch (error) {
       transaction.abort();
       throw error;
@@ -216,8 +268,16 @@ export class ServedDatabase {
   close(): void {
     for (const trigger of this.#triggers) trigger.timer?.cancel();
     this.#triggers.clear();
+    this.relay?.close();
+    this.#forwarded.clear();
     this.subscribers.clear();
     this.#listeners.clear();
     this.file?.close();
   }
+}
+
+const WRITES: ReadonlySet<Json | undefined> = new Set(["insert", "update", "mutate", "delete"]);
+
+function writes(operation: Json): boolean {
+  return isObject(operation) && WRITES.has(operation.op);
 }

@@ -1,15 +1,38 @@
 /** What ovs-appctl can ask of a database server: `ovsdb-server/…` (ovsdb-server(1) "Runtime Management Commands"). */
 import type { UnixctlCallback, UnixctlCommands } from "../lib/unixctl.ts";
+import { replicationCommands } from "./active-backup.ts";
+import type { ConfigFile } from "./config-file.ts";
 import { OvsdbError } from "./error.ts";
 import type { OvsdbServer } from "./server.ts";
 
 type Row = readonly [name: string, usage: string, min: number, max: number, run: UnixctlCallback];
 
+/** What a configuration file says instead, where there is one. */
+const CONFIGURING: ReadonlySet<string> = new Set(
+  [
+    "set-active-ovsdb-server",
+    "connect-active-ovsdb-server",
+    "disconnect-active-ovsdb-server",
+    "set-active-ovsdb-server-probe-interval",
+    "set-relay-source-probe-interval",
+    "set-sync-exclude-tables",
+    "add-db",
+    "remove-db",
+    "add-remote",
+    "remove-remote",
+  ].map((name) => `ovsdb-server/${name}`),
+);
+
 /** `exit` is called after the reply to "exit" has been given. */
-export function serverCommands(server: OvsdbServer, commands: UnixctlCommands, exit: () => void): void {
-  const notBuilt: UnixctlCallback = (_args, reply) => reply.error("not implemented");
+export function serverCommands(
+  server: OvsdbServer,
+  commands: UnixctlCommands,
+  exit: () => void,
+  configFile?: ConfigFile,
+): void {
   const logged = new Set<string>();
   const table: readonly Row[] = [
+    ...replicationCommands(server),
     [
       "exit",
       "",
@@ -113,7 +136,6 @@ export function serverCommands(server: OvsdbServer, commands: UnixctlCommands, e
         reply.ok();
       },
     ],
-    ["ovsdb-server/sync-status", "", 0, 0, (_args, reply) => reply.ok("state: active\n")],
     [
       "ovsdb-server/get-db-storage-status",
       "DB",
@@ -132,14 +154,6 @@ export function serverCommands(server: OvsdbServer, commands: UnixctlCommands, e
       (_args, reply) => reply.ok("performance counter is not supported on this platform\n"),
     ],
     ["ovsdb-server/perf-counters-clear", "", 0, 0, (_args, reply) => reply.ok()],
-    ["ovsdb-server/get-active-ovsdb-server", "", 0, 0, (_args, reply) => reply.ok()],
-    ["ovsdb-server/get-sync-exclude-tables", "", 0, 0, (_args, reply) => reply.ok()],
-    ["ovsdb-server/set-active-ovsdb-server", "", 1, 1, notBuilt],
-    ["ovsdb-server/set-active-ovsdb-server-probe-interval", "", 1, 1, notBuilt],
-    ["ovsdb-server/set-relay-source-probe-interval", "", 1, 1, notBuilt],
-    ["ovsdb-server/set-sync-exclude-tables", "", 0, 1, notBuilt],
-    ["ovsdb-server/connect-active-ovsdb-server", "", 0, 0, notBuilt],
-    ["ovsdb-server/disconnect-active-ovsdb-server", "", 0, 0, notBuilt],
     [
       "ovsdb-server/disable-monitor-cond",
       "",
@@ -155,7 +169,11 @@ export function serverCommands(server: OvsdbServer, commands: UnixctlCommands, e
       "",
       0,
       0,
-      (_args, reply) => reply.error("Configuration file was not specified on command line"),
+      async (_args, reply) => {
+        if (configFile === undefined) reply.error("Configuration file was not specified on command line");
+        else if (await configFile.load(server)) reply.ok();
+        else reply.error("Configuration failed.  See the log file for details.");
+      },
     ],
     [
       "ovsdb-server/memory-trim-on-compaction",
@@ -205,7 +223,12 @@ export function serverCommands(server: OvsdbServer, commands: UnixctlCommands, e
       },
     ],
   ];
-  for (const [name, usage, min, max, run] of table) commands.register(name, usage, min, max, run);
+  const managed: UnixctlCallback = (_args, reply) =>
+    reply.error(`Update the ${configFile?.path} and use ovsdb-server/reload instead`);
+  for (const [name, usage, min, max, run] of table) {
+    const refused = configFile !== undefined && CONFIGURING.has(name);
+    commands.register(name, usage, min, max, refused ? managed : run);
+  }
 }
 
 function lines(words: readonly string[]): string {

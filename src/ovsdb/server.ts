@@ -6,6 +6,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { formatJson } from "../lib/json.ts";
 import type { Stream, StreamFactory } from "../lib/stream.ts";
 import { vlog } from "../lib/vlog.ts";
+import { ActiveBackup } from "./active-backup.ts";
 import type { SessionHost } from "./client-session.ts";
 import { ClientSession } from "./client-session.ts";
 import { convertDatabase } from "./convert.ts";
@@ -15,6 +16,8 @@ import type { Disk } from "./disk.ts";
 import { OvsdbError } from "./error.ts";
 import type { Json } from "./json-text.ts";
 import { Locks } from "./locks.ts";
+import type { LinkOptions } from "./relay.ts";
+import { emptyDatabase, parseRelay, Relay } from "./relay.ts";
 import type { ColumnName } from "./remote-config.ts";
 import { configuredRemotes, parseColumnName, writeStatus } from "./remote-config.ts";
 import type { RemoteHost, RemoteOptions } from "./remotes.ts";
@@ -54,7 +57,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
   readonly #options: ServerOptions;
   readonly #system: ServedDatabase;
   /** As given on the command line or by add-remote, `db:` ones included. */
-  readonly #specs = new Set<string>();
+  readonly #specs = new Map<string, RemoteOptions>();
   /** By target. */
   readonly #remotes = new Map<string, Remote>();
   readonly #systemRows = new Map<string, string>();
@@ -63,6 +66,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
   #reconfiguring = false;
   #closed = false;
   conditionalMonitors = true;
+  readonly backup: ActiveBackup = new ActiveBackup(this);
   /** Called when databases or remotes were added or removed. */
   onConfigChange: () => void = () => {};
   #logged: ReadonlySet<string> = new Set();
@@ -82,6 +86,8 @@ export class OvsdbServer implements SessionHost, RemoteHost {
 
   /** Opens a database file and serves it. Throws OvsdbError. */
   openDatabase(path: string): ServedDatabase {
+    const relay = parseRelay(path);
+    if (relay !== undefined) return this.openRelay(relay.name, relay.remotes);
     for (const { file } of this.databases.values()) {
       if (file?.path === path) throw new OvsdbError("ovsdb error", `${path}: already open`);
     }
@@ -113,6 +119,53 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     return served;
   }
 
+  /** Serves a replica of the database `name` that other servers have, at `remotes` (separated by commas). */
+  openRelay(name: string, remotes: string, link: LinkOptions = {}): ServedDatabase {
+    if (this.databases.has(name)) throw new OvsdbError("ovsdb error", `${name}: duplicate database name`);
+    const served = new ServedDatabase(emptyDatabase(name, this.#options.uuid()), undefined, this.#options);
+    const relay = new Relay(this, served, remotes, { probeMs: this.relayProbeMs, ...link });
+    served.relay = relay;
+    this.addDatabase(served);
+    relay.open();
+    this.onConfigChange();
+    return served;
+  }
+
+  /** Of relays to their sources, from now on; undefined: the default. */
+  relayProbeMs: number | undefined;
+
+  setRelayProbe(ms: number): void {
+    this.relayProbeMs = ms;
+    for (const { relay } of this.databases.values()) if (relay instanceof Relay) relay.setProbe(ms);
+  }
+
+  /** A database with another schema: clients are told, or disconnected where they cannot know. */
+  replaceDatabase(served: ServedDatabase, database: Database, asker?: ClientSession): void {
+    for (const session of [...this.sessions]) if (session !== asker && !session.changeAware) session.close();
+    for (const session of this.sessions) session.databaseGone(served);
+    served.file?.replace(database, this.#options.compactionComment ?? "compacting database online");
+    served.replace(database);
+    this.refreshSystemRow(served);
+    this.#reconfigureSoon(served);
+  }
+
+  /** Writes what is new about a database into `_Server`. */
+  refreshSystemRow(served: ServedDatabase): void {
+    const uuid = this.#systemRows.get(served.name);
+    if (uuid === undefined) return;
+    this.#system.change((transaction) => {
+      const table = this.#system.database.tables.get("Database")!;
+      const row = table.rows.get(uuid)!;
+      const values = this.#systemValues(served);
+      for (const name of Object.keys(values))
+        transaction.set(row, table.schema.byName.get(name)!, values[name]!);
+    });
+  }
+
+  uuid(): string {
+    return this.#options.uuid();
+  }
+
   /** Serves a database, with or without a file. */
   addDatabase(served: ServedDatabase): void {
     this.#disconnectUnaware();
@@ -132,6 +185,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
         this.clock.soon(() => this.compact(served));
       }),
     );
+    this.backup.databasesChanged();
   }
 
   /** Stops serving a database. False: there is none of that name. */
@@ -149,6 +203,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
       transaction.remove(this.#system.database.tables.get("Database")!.rows.get(row)!);
     });
     served.close();
+    this.backup.databasesChanged();
     this.onConfigChange();
     return true;
   }
@@ -162,12 +217,14 @@ export class OvsdbServer implements SessionHost, RemoteHost {
   }
 
   #systemValues(served: ServedDatabase): Record<string, Datum> {
+    const { relay } = served;
     return {
       name: scalar(served.name),
-      model: scalar("standalone"),
-      connected: scalar(true),
-      leader: scalar(true),
-      schema: scalar(formatJson(schemaToJson(served.database.schema))),
+      model: scalar(relay === undefined ? "standalone" : "relay"),
+      connected: scalar(relay?.connected !== false),
+      leader: scalar(relay === undefined),
+      schema:
+        relay?.hasSchema === false ? EMPTY_SET : scalar(formatJson(schemaToJson(served.database.schema))),
       cid: EMPTY_SET,
       sid: EMPTY_SET,
       index: EMPTY_SET,
@@ -201,24 +258,15 @@ export class OvsdbServer implements SessionHost, RemoteHost {
       );
     }
     const converted = convertDatabase(served.database, schema, this.#options.uuid);
-    for (const session of [...this.sessions]) if (session !== asker && !session.changeAware) session.close();
-    for (const session of this.sessions) session.databaseGone(served);
-    served.file?.replace(converted, this.#options.compactionComment ?? "compacting database online");
-    served.replace(converted);
-    this.#system.change((transaction) => {
-      const table = this.#system.database.tables.get("Database")!;
-      const row = table.rows.get(this.#systemRows.get(served.name)!)!;
-      transaction.set(row, table.schema.byName.get("schema")!, this.#systemValues(served).schema!);
-    });
+    this.replaceDatabase(served, converted, asker);
     // The asker gets its reply first.
     if (!asker.changeAware) this.clock.soon(() => asker.close());
-    this.#reconfigureSoon(served);
   }
 
   // Remotes.
 
   get remoteSpecs(): readonly string[] {
-    return [...this.#specs].sort();
+    return [...this.#specs.keys()].sort();
   }
 
   remote(target: string): Remote | undefined {
@@ -231,10 +279,23 @@ export class OvsdbServer implements SessionHost, RemoteHost {
       const name = parseColumnName(this.databases, spec);
       if (typeof name === "string") return name;
     }
-    this.#specs.add(spec);
+    this.#specs.set(spec, DEFAULT_REMOTE);
     this.onConfigChange();
     await this.reconfigure();
     return undefined;
+  }
+
+  /** All remotes at once, as a configuration file has them. As `addRemote`. */
+  async configureRemotes(remotes: ReadonlyMap<string, RemoteOptions>): Promise<string | undefined> {
+    let bad: string | undefined;
+    this.#specs.clear();
+    for (const [spec, options] of remotes) {
+      const name = spec.startsWith("db:") ? parseColumnName(this.databases, spec) : undefined;
+      if (typeof name === "string") bad ??= name;
+      else this.#specs.set(spec, options);
+    }
+    await this.reconfigure();
+    return bad;
   }
 
   /** False: no such remote. */
@@ -245,6 +306,11 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     return true;
   }
 
+  /** Ends all connections of clients, to be made again: what they may do has changed. */
+  disconnectClients(): void {
+    for (const session of [...this.sessions]) session.close();
+  }
+
   /** Ends all connections, so that clients make them again. */
   reconnect(): void {
     for (const remote of this.#remotes.values()) remote.reconnect();
@@ -252,7 +318,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
 
   #columnNames(): ColumnName[] {
     const names: ColumnName[] = [];
-    for (const spec of this.#specs) {
+    for (const spec of this.#specs.keys()) {
       if (!spec.startsWith("db:")) continue;
       const name = parseColumnName(this.databases, spec);
       if (typeof name !== "string") names.push(name);
@@ -272,7 +338,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
   /** Makes the remotes those that command line and databases ask for. */
   async reconfigure(): Promise<void> {
     const wanted = new Map<string, RemoteOptions>();
-    for (const spec of this.#specs) if (!spec.startsWith("db:")) wanted.set(spec, DEFAULT_REMOTE);
+    for (const [spec, options] of this.#specs) if (!spec.startsWith("db:")) wanted.set(spec, options);
     const names = this.#columnNames();
     for (const name of names) {
       for (const [target, options] of configuredRemotes(name))
@@ -423,6 +489,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
 
   close(): void {
     this.#closed = true;
+    this.backup.close();
     this.#statusTimer?.cancel();
     for (const remote of this.#remotes.values()) remote.close();
     this.#remotes.clear();

@@ -52,6 +52,7 @@ export class Transaction {
   readonly changes = new Map<Table, Map<string, Change>>();
   readonly #random: () => string;
   comment: string | undefined = undefined;
+  #replay = false;
   /** Strong reference counts of rows that the transaction does not otherwise touch. */
   readonly #deltas = new Map<Row, number>();
 
@@ -129,14 +130,20 @@ export class Transaction {
     this.changes.clear();
   }
 
-  /** Checks the whole; throws OvsdbError (call `abort` then). Afterwards only real changes remain in `changes`. */
-  prepare(): void {
+  /**
+   * Checks the whole; throws OvsdbError (call `abort` then). Afterwards only real changes remain in `changes`.
+   * `replay`: another server has checked it; perhaps we have only some of its tables, so nothing is refused or added.
+   */
+  prepare(replay = false): void {
+    this.#replay = replay;
     this.#checkStrong();
-    this.#collectGarbage();
-    this.#checkRowLimits();
-    this.#dropWeak();
+    if (!replay) {
+      this.#collectGarbage();
+      this.#checkRowLimits();
+      this.#dropWeak();
+    }
     this.#dropNoops();
-    this.#checkIndexes();
+    if (!replay) this.#checkIndexes();
   }
 
   get isEmpty(): boolean {
@@ -187,7 +194,7 @@ export class Transaction {
       for (const { row, deleted, old } of changes.values()) {
         if (!deleted || old === undefined) continue;
         const count = this.#references(row);
-        if (count > 0) {
+        if (count > 0 && !this.#replay) {
           const what = `cannot delete ${table.name} row ${row.uuid} because of ${count} remaining reference(s)`;
           throw new OvsdbError("referential integrity violation", what);
         }
@@ -213,6 +220,7 @@ export class Transaction {
           target === undefined ||
           (this.changes.get(table)?.get(uuid)?.old === undefined && !table.rows.has(uuid))
         ) {
+          if (this.#replay) continue;
           const what = `Table ${row.table.name} column ${column.name} row ${row.uuid} references nonexistent row ${uuid} in table ${table.name}.`;
           throw new OvsdbError("referential integrity violation", what);
         }
