@@ -10,7 +10,7 @@ import type { Stream } from "../src/lib/stream.ts";
 import { TLS } from "../src/lib/stream-config.ts";
 import { isPassive } from "../src/lib/stream-name.ts";
 import { UnixctlCommands, UnixctlServer } from "../src/lib/unixctl.ts";
-import { vlogStart } from "../src/lib/vlog.ts";
+import { vlog, vlogStart } from "../src/lib/vlog.ts";
 import { vlogOptions } from "../src/lib/vlog-options.ts";
 import { realPlatform } from "./platform.ts";
 import { SwitchConnection } from "./testcontroller/connection.ts";
@@ -28,9 +28,10 @@ import { openActive, openPassive } from "./testcontroller/targets.ts";
 const MAX_SWITCHES = 16;
 const MAX_LISTENERS = 16;
 
-export function main(args: string[], program: string): Promise<number> {
+export async function main(args: string[], program: string): Promise<number> {
   const platform = realPlatform();
-  return runApplet(platform, program, () => run(platform, program, args));
+  // An end with a message may leave listeners behind, which would keep the process alive.
+  return platform.exit(await runApplet(platform, program, () => run(platform, program, args)));
 }
 
 const METHODS = `where METHOD is any OpenFlow connection method.
@@ -47,10 +48,8 @@ Passive OpenFlow connection methods:
 
 function optionGroups(platform: Platform, program: string, settings: Settings) {
   const daemon = daemonOptions(platform, program);
-  const tls = tlsOptions(TLS);
   const groups: OptionGroup[] = [
-    // A controller takes no certificate on trust.
-    { ...tls, options: tls.options.filter(({ long }) => long !== "bootstrap-ca-cert") },
+    pkiOptions(),
     daemon.group,
     versionOptions(settings),
     vlogOptions(),
@@ -70,6 +69,25 @@ function optionGroups(platform: Platform, program: string, settings: Settings) {
     ),
   );
   return { groups, daemon: daemon.values };
+}
+
+/** A controller takes no certificate on trust, so there is no --bootstrap-ca-cert. */
+function pkiOptions(): OptionGroup {
+  const { title, options } = tlsOptions(TLS);
+  const warned = options.map((option) =>
+    option.long !== "ca-cert"
+      ? option
+      : {
+          ...option,
+          set: (file: string | undefined) => {
+            if (file === "none") {
+              vlog("stream_ssl").warn("Peer certificate validation disabled (this is a security risk)");
+            }
+            option.set(file);
+          },
+        },
+  );
+  return { title, options: warned.filter(({ long }) => long !== "bootstrap-ca-cert") };
 }
 
 async function run(platform: Platform, program: string, args: string[]): Promise<number> {
@@ -107,7 +125,6 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     controller.onIdle(() => {
       unixctl?.close();
       resolve(0);
-      daemon.exit(0);
     });
   });
 }

@@ -198,6 +198,8 @@ export class LearningSwitch {
         priority: 1,
         idleSec: this.#settings.maxIdleSec,
         bufferId: pin.bufferId,
+        // No filter, as this adds; any value would do.
+        outGroup: 0,
         actions,
       });
       // The flow_mod has let the buffered packet go, too.
@@ -236,8 +238,7 @@ export class LearningSwitch {
     const output: Ofpact = { type: "output", port: outPort, maxLen: 0 };
     const queue = this.#queues.get(inPort) ?? this.#settings.defaultQueue;
     if (queue === undefined || outPort >= OFPP_MAX) return [output];
-    if (this.#version === OFP10) return [{ type: "enqueue", port: outPort, queue }];
-    return [{ type: "set_queue", queue }, output, { type: "pop_queue" }];
+    return [{ type: "enqueue", port: outPort, queue }];
   }
 
   /**

@@ -59,13 +59,19 @@ export async function openPassive(
   try {
     return await streams.listen(target, accept);
   } catch (error) {
-    if (port === undefined) vlog("stream_unix").err(`${where}: binding failed: ${describeError(error)}`);
-    else if (codeOf(error) !== "ENOPROTOOPT") {
-      vlog("socket_util").err(`${where}: bind: ${describeError(error)}`);
-    }
-    fail(name, error);
+    // No address, and none looked up.
+    if (/^(ENOTFOUND|EAI_AGAIN)$/.test(codeOf(error) ?? "")) fail(name, osError("EAGAIN"));
+    else failToListen(name, where, port, error);
     return undefined;
   }
+}
+
+function failToListen(name: string, where: string, port: string | undefined, error: unknown): void {
+  if (port === undefined) vlog("stream_unix").err(`${where}: binding failed: ${describeError(error)}`);
+  else if (codeOf(error) !== "ENOPROTOOPT") {
+    vlog("socket_util").err(`${where}: bind: ${describeError(error)}`);
+  }
+  fail(name, error);
 }
 
 /** Hosts are addresses: the original resolves no names while it connects. */
@@ -79,7 +85,8 @@ function checkHost(name: string): void {
   }
   if (net.isIP(host.replace(/%.*$/, "")) !== 0) return;
   const error = osError("EAFNOSUPPORT");
-  if (name.startsWith("tcp:")) vlog("stream_tcp").err(`${name}: connect: ${describeError(error)}`);
+  const module = name.startsWith("tcp:") ? "stream_tcp" : "stream_ssl";
+  vlog(module).err(`${name}: connect: ${describeError(error)}`);
   throw error;
 }
 

@@ -99,9 +99,11 @@ function needsBootstrap(config: TlsConfig): boolean {
 /** Reads the files; throws ENOPROTOOPT, as the original, when one is not configured. */
 function material(config: TlsConfig, bootstrap: boolean): tls.SecureContextOptions {
   const { privateKey, certificate, caCert } = config;
-  if (privateKey === undefined) throw unset("Private key");
-  if (certificate === undefined) throw unset("Certificate");
-  if (caCert === undefined) throw unset("CA certificate");
+  if (privateKey === undefined) unset("Private key");
+  if (certificate === undefined) unset("Certificate");
+  if (caCert === undefined) unset("CA certificate");
+  if (privateKey === undefined || certificate === undefined || caCert === undefined)
+    throw osError("ENOPROTOOPT");
   const cert = [read("certificate", certificate)];
   if (config.peerCaCert !== undefined) cert.push(read("peer CA certificate", config.peerCaCert));
   return {
@@ -115,9 +117,8 @@ function material(config: TlsConfig, bootstrap: boolean): tls.SecureContextOptio
   };
 }
 
-function unset(what: string): Error {
-  log.err(`${what} must be configured to use SSL/TLS`);
-  return osError("ENOPROTOOPT");
+function unset(what: string): void {
+  log.err(`${what} must be configured to use SSL`);
 }
 
 function read(what: string, file: string): string {
