@@ -37,7 +37,9 @@ function vsctl(platform: Platform, program: string): CtlApplet {
         },
       },
     ],
-    comment: `ovs-vsctl${invoker()}`,
+    get comment() {
+      return `ovs-vsctl${invoker()}`;
+    },
     async help() {
       // Not loaded otherwise.
       const { helpText } = await import("./ovs-vsctl/help.ts");

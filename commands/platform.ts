@@ -2,8 +2,9 @@
  * The real world, for every main: clock, streams, randomness, files. What a program does not use is not loaded:
  * sockets come with the first connection, libc by FFI with the first call that needs it.
  */
-import fs from "node:fs";
+
 import { absolute, dirs } from "../src/lib/dirs.ts";
+import { fs, fsLoaded } from "../src/lib/lazy-fs.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import type { StreamFactory } from "../src/lib/stream.ts";
 import { realClock } from "../src/sys/clock.ts";
@@ -61,7 +62,7 @@ function create(): Platform {
     pid: process.pid,
     hostname: () => (import.meta.require("node:os") as typeof import("node:os")).hostname(),
     cwd: () => process.cwd(),
-    stdout: (text) => writeAll(1, text),
+    stdout: writeOut,
     stderr: (text) => writeAll(2, text),
     stdin: readStdin,
     get stdoutIsTerminal() {
@@ -70,7 +71,10 @@ function create(): Platform {
     get stderrIsTerminal() {
       return process.stderr.isTTY === true;
     },
-    exit: (status) => process.exit(status),
+    exit: (status) => {
+      for (const text of pending) writeAll(1, text);
+      process.exit(status);
+    },
     atExit,
     runExitHooks: () => runAll(exitHooks),
     process: realProcess,
@@ -88,6 +92,37 @@ function runAll(hooks: (() => void)[]): void {
   }
 }
 
+// Bun.stdout's sink needs no node:fs, which would cost a short-lived client 3 ms. A write of at most PIPE_BUF bytes
+// happens whole or not at all (pipe(7)); when not at all, the sink goes on by itself and `pending` remembers the text
+// for an `exit` that comes first.
+const PIPE_BUF = 4096;
+let sink: ReturnType<typeof Bun.stdout.writer> | undefined;
+let pending: (string | Uint8Array)[] = [];
+
+function writeOut(text: string | Uint8Array): void {
+  if (pending.length === 0 && (sink !== undefined || fsLoaded() || Buffer.byteLength(text) > PIPE_BUF)) {
+    writeAll(1, text);
+    return;
+  }
+  sink ??= Bun.stdout.writer();
+  try {
+    sink.write(text);
+    const flushed = sink.flush();
+    if (typeof flushed === "number") return;
+    pending.push(text);
+    flushed.then(() => {
+      pending = [];
+    }, brokenPipe);
+  } catch (error) {
+    brokenPipe(error);
+  }
+}
+
+/** A reader of standard output that went away ends the process quietly. */
+function brokenPipe(error: unknown): void {
+  if ((error as { code?: string }).code === "EPIPE") process.exit(141);
+}
+
 const SLEEP = new Int32Array(new SharedArrayBuffer(4));
 
 /** Whole and at once, also to a full pipe. */
@@ -95,7 +130,7 @@ function writeAll(fd: number, text: string | Uint8Array): void {
   let bytes: Uint8Array = typeof text === "string" ? Buffer.from(text) : text;
   while (bytes.length > 0) {
     try {
-      bytes = bytes.subarray(fs.writeSync(fd, bytes));
+      bytes = bytes.subarray(fs().writeSync(fd, bytes));
     } catch (error) {
       const { code } = error as { code?: string };
       if (code === "EAGAIN") Atomics.wait(SLEEP, 0, 0, 1);

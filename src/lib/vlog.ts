@@ -3,9 +3,10 @@
  * levels, patterns and rate limits are kept here, output goes through the platform that {@link vlogStart} is given.
  * Command line and unixctl faces: `vlog-options.ts`, `vlog-unixctl.ts`; texts of a line: `vlog-pattern.ts`.
  */
-import fs from "node:fs";
+
 import { absolute, dirs } from "./dirs.ts";
 import { describeError } from "./errors.ts";
+import { fs } from "./lazy-fs.ts";
 import type { DatagramSender, Platform } from "./platform.ts";
 import { compilePattern, FACILITIES, type LogRecord, type Pattern } from "./vlog-pattern.ts";
 
@@ -261,7 +262,7 @@ export function vlogRaw(text: string): void {
 
 function writeFile(fd: number, line: string): void {
   try {
-    fs.writeSync(fd, line);
+    fs().writeSync(fd, line);
   } catch {
     // A full disk must not take the daemon down.
   }
@@ -282,7 +283,7 @@ const NOWHERE: DatagramSender = { send: () => {} };
 
 function openSyslog(world: Platform, method: string): DatagramSender {
   if (method === "null") return NOWHERE;
-  if (method === "libc") return fs.existsSync("/dev/log") ? unixSender(world, "/dev/log") : NOWHERE;
+  if (method === "libc") return fs().existsSync("/dev/log") ? unixSender(world, "/dev/log") : NOWHERE;
   if (method.startsWith("unix:")) return unixSender(world, method.slice(5));
   const udp = /^udp:\[?(.*?)\]?:(\d+)$/.exec(method);
   if (udp !== null) return world.process.datagram({ host: udp[1]!, port: Number(udp[2]) }) ?? NOWHERE;
@@ -430,12 +431,12 @@ export function vlogSetFile(name: string | undefined): boolean {
 function openFile(path: string, announce: boolean): boolean {
   let fd: number;
   try {
-    fd = fs.openSync(path, "a", 0o660);
+    fd = fs().openSync(path, "a", 0o660);
   } catch (error) {
     self.warn(`failed to open ${path} for logging: ${describeError(error)}`);
     return false;
   }
-  if (file?.fd !== undefined) fs.closeSync(file.fd);
+  if (file?.fd !== undefined) fs().closeSync(file.fd);
   file = { path, fd };
   if (announce) self.info(`opened log file ${path}`);
   return true;
@@ -448,7 +449,7 @@ export function vlogFile(): string | undefined {
 export function vlogCloseFile(): void {
   if (file?.fd === undefined) return;
   self.info("closing log file");
-  fs.closeSync(file.fd);
+  fs().closeSync(file.fd);
   file.fd = undefined;
 }
 
@@ -462,7 +463,7 @@ export function vlogReopenFile(): string | undefined {
 
 function sameFile(fd: number, path: string): boolean {
   try {
-    const [open, named] = [fs.fstatSync(fd), fs.statSync(path)];
+    const [open, named] = [fs().fstatSync(fd), fs().statSync(path)];
     return open.ino === named.ino && open.dev === named.dev;
   } catch {
     return false;

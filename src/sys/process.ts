@@ -1,14 +1,15 @@
 /**
  * What a daemon needs of Linux and the runtime lacks: file locks, descriptors, credentials, memory, signals, datagrams
- * to unix sockets. Every client imports this file and few need it, so bun:ffi (1 ms), node:child_process (2 ms) and
+ * to unix sockets. Every client imports this file and few need it, so bun:ffi (1 ms), node:fs (3 ms), node:child_process (2 ms) and
  * libc are opened by the first call that wants them.
  */
 import type { Pointer } from "bun:ffi";
-import fs from "node:fs";
+
 import type { DatagramSender, FileLock, FileLocks, ProcessOps, SpawnedChild } from "../lib/platform.ts";
 
 const require = import.meta.require;
 const ffi = (): typeof import("bun:ffi") => require("bun:ffi");
+const fs = (): typeof import("node:fs") => require("node:fs");
 const os = (): typeof import("node:os") => require("node:os");
 const path = (): typeof import("node:path") => require("node:path");
 
@@ -83,17 +84,17 @@ function tryLockFd(fd: number): number | undefined {
 
 const files: FileLocks = {
   tryLock(file, mode = 0o600) {
-    const fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, mode);
+    const fd = fs().openSync(file, fs().constants.O_RDWR | fs().constants.O_CREAT, mode);
     const holder = tryLockFd(fd);
     if (holder !== undefined) {
-      fs.closeSync(fd);
+      fs().closeSync(fd);
       return { holder };
     }
     let released = false;
     const lock: FileLock = {
       fd,
       release: () => {
-        if (!released) fs.closeSync(fd);
+        if (!released) fs().closeSync(fd);
         released = true;
       },
     };
@@ -101,13 +102,13 @@ const files: FileLocks = {
   },
   tryLockFd,
   lockHolder(file) {
-    const fd = fs.openSync(file, "r+");
+    const fd = fs().openSync(file, "r+");
     try {
       const { failed, type, pid } = flock(fd, F_GETLK);
       if (failed !== 0) throw failure(failed, "fcntl");
       return type === F_UNLCK ? 0 : pid;
     } finally {
-      fs.closeSync(fd);
+      fs().closeSync(fd);
     }
   },
 };
@@ -128,7 +129,7 @@ function ownPath(): string {
   for (const folder of folders) {
     try {
       const candidate = path().resolve(folder + called);
-      if (fs.realpathSync(candidate) === fs.realpathSync(process.execPath)) return candidate;
+      if (fs().realpathSync(candidate) === fs().realpathSync(process.execPath)) return candidate;
     } catch {
       // Not there.
     }
@@ -178,21 +179,21 @@ function respawn(env: Readonly<Record<string, string>>, newSession: boolean): Sp
 
 function notifyReady(keep: boolean): void {
   tellParent("\0");
-  if (!keep) fs.closeSync(READY_FD);
+  if (!keep) fs().closeSync(READY_FD);
 }
 
 function tellParent(text: string): void {
   try {
-    fs.writeSync(READY_FD, text);
+    fs().writeSync(READY_FD, text);
   } catch {
     // The parent has gone.
   }
 }
 
 function detachStdio(): void {
-  const fd = fs.openSync("/dev/null", "r+");
+  const fd = fs().openSync("/dev/null", "r+");
   for (const standard of [0, 1, 2]) libc().dup2(fd, standard);
-  if (fd > 2) fs.closeSync(fd);
+  if (fd > 2) fs().closeSync(fd);
 }
 
 const PR_SET_NAME = 15;
@@ -208,7 +209,7 @@ let argumentMemory: Uint8Array | undefined;
 function setTitle(title: string): boolean {
   try {
     if (argumentMemory === undefined) {
-      const stat = fs.readFileSync("/proc/self/stat", "latin1");
+      const stat = fs().readFileSync("/proc/self/stat", "latin1");
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       const [start, end] = [Number(fields[45]), Number(fields[46])];
       if (!(start > 0 && end > start)) return false;
@@ -235,7 +236,7 @@ function lockMemory(onFault: boolean): string | undefined {
 
 /** The line of /etc/passwd or /etc/group whose first field is `name`, or whose third is, as fields. */
 function accountFields(file: string, name: string): string[] | undefined {
-  for (const line of fs.readFileSync(file, "utf8").split("\n")) {
+  for (const line of fs().readFileSync(file, "utf8").split("\n")) {
     const fields = line.split(":");
     if (fields[0] === name || fields[2] === name) return fields;
   }

@@ -2,12 +2,13 @@
  * The mains of the ctl programs: their options, help, log and time limit, around one run of the commands (program.ts).
  * What a program adds is in its {@link CtlApplet}.
  */
-import fs from "node:fs";
+
 import { versionText } from "../../lib/applet.ts";
 import { tlsOptions } from "../../lib/common-options.ts";
 import { dirs } from "../../lib/dirs.ts";
 import { Exit, Fatal } from "../../lib/errors.ts";
 import { getopt, listOptions, type OptionGroup } from "../../lib/getopt.ts";
+import { fs } from "../../lib/lazy-fs.ts";
 import type { Platform } from "../../lib/platform.ts";
 import { TLS } from "../../lib/stream-config.ts";
 import { tableOptions, tableStyle } from "../../lib/table.ts";
@@ -117,7 +118,9 @@ export async function runCtlApplet(applet: CtlApplet, args: string[]): Promise<n
     dryRun: settings.dryRun,
     oneline: settings.oneline,
     style,
-    comment: `${applet.comment}: ${line}`,
+    get comment() {
+      return `${applet.comment}: ${line}`;
+    },
     prepare: applet.prepare,
     begin: applet.begin,
     finish: applet.finish,
@@ -231,7 +234,7 @@ function commandLine(args: readonly string[]): string {
 /** Which program called us, for the transaction's comment. */
 export function invoker(): string {
   try {
-    return ` (invoked by ${fs.readFileSync(`/proc/${process.ppid}/comm`, "utf8").trim()})`;
+    return ` (invoked by ${fs().readFileSync(`/proc/${process.ppid}/comm`, "utf8").trim()})`;
   } catch {
     return "";
   }

@@ -118,7 +118,8 @@ async function attempt(
   txn.dryRun = program.dryRun;
   const { module, ids } = program;
   const context = new CtlContext({ txn, schema, ids, uuid: () => idl.uuid(), program: module });
-  txn.comment(program.comment);
+  // Making the comment reads a file: what only looks does without.
+  if (calls.some(({ command }) => command.writes || command.name === "comment")) txn.comment(program.comment);
   try {
     program.begin(context);
     for (const call of calls) {
