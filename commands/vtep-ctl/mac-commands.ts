@@ -45,6 +45,10 @@ function macCommands(side: "Local" | "Remote"): readonly CtlCommand[] {
   const entriesOf = (context: CtlContext, table: string, logical: string): string[] =>
     [...context.txn.uuids(table)].filter((uuid) => context.text(table, uuid, "logical_switch") === logical);
 
+  /** Nothing keeps writers at the same time from making one entry twice. */
+  const twinsOf = (context: CtlContext, table: string, logical: string, mac: string): string[] =>
+    entriesOf(context, table, logical).filter((uuid) => context.text(table, uuid, "MAC") === mac);
+
   const setOf = (context: CtlContext, entry: string): readonly string[] =>
     context
       .refs(multicast, entry, "locator_set", "Physical_Locator_Set")
@@ -89,8 +93,9 @@ function macCommands(side: "Local" | "Remote"): readonly CtlCommand[] {
       run(call, context) {
         const [name, mac] = call.args as [string, string];
         const model = Model.of(context);
-        const entry = model.find(unicast, model.logicalSwitch(name), mac);
-        if (entry !== undefined) model.delete(unicast, entry);
+        for (const entry of twinsOf(context, unicast, model.logicalSwitch(name), mac)) {
+          model.delete(unicast, entry);
+        }
       },
     },
     {
@@ -120,16 +125,15 @@ function macCommands(side: "Local" | "Remote"): readonly CtlCommand[] {
       run(call, context) {
         const { name, mac, end } = entryArguments(call);
         const model = Model.of(context);
-        const entry = model.find(multicast, model.logicalSwitch(name), mac);
-        const locator = model.find("Physical_Locator", ...end);
-        if (entry === undefined || locator === undefined) return;
-        const locators = setOf(context, entry);
-        const left = locators.filter((known) => known !== locator);
-        if (left.length === locators.length) return;
-        if (left.length > 0) writeSet(context, entry, left);
-        else {
-          context.txn.verifyColumn(multicast, entry, "locator_set");
-          model.delete(multicast, entry);
+        for (const entry of twinsOf(context, multicast, model.logicalSwitch(name), mac)) {
+          const locators = setOf(context, entry);
+          const left = locators.filter((locator) => endText(context, locator) !== end.join("/"));
+          if (left.length === locators.length) continue;
+          if (left.length > 0) writeSet(context, entry, left);
+          else {
+            context.txn.verifyColumn(multicast, entry, "locator_set");
+            model.delete(multicast, entry);
+          }
         }
       },
     },

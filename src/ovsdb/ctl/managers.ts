@@ -50,6 +50,8 @@ export function managerCommands({ root, column, module }: ManagersOf): readonly 
   const set = (context: CtlContext, managers: Datum): void => {
     const [row] = context.txn.uuids(root);
     context.txn.verifyColumn(root, row!, column);
+    // The server drops what nothing refers to any more; the commands after this one must not see it either.
+    for (const old of context.refs(root, row!, column, "Manager")) context.txn.deleteRow("Manager", old);
     context.set(root, row!, column, managers);
   };
   return [
