@@ -13,7 +13,7 @@ import type { Json } from "./json-text.ts";
 import { isArray, sortedText } from "./json-text.ts";
 import { applyUpdates, resetTables } from "./replay.ts";
 import type { DatabaseSchema } from "./schema.ts";
-import { schemaFromJson } from "./schema.ts";
+import { equalSchemas, schemaFromJson } from "./schema.ts";
 import type { ServedDatabase } from "./served-database.ts";
 import type { Table } from "./table.ts";
 import { columnTypeToJson } from "./type.ts";
@@ -133,7 +133,7 @@ export class Replication {
       this.#fail(`${name}: failed to parse schema: ${error.message}`);
       return;
     }
-    if (schema.version !== this.#served.database.schema.version) {
+    if (!equalSchemas(schema, this.#served.database.schema)) {
       log.info(`${name}: Schema version mismatch, checking if ${name} can still be replicated or not.`);
       const why = this.#difference(schema);
       if (why !== undefined) {
