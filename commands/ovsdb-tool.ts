@@ -24,6 +24,7 @@ import { OvsdbError } from "../src/ovsdb/error.ts";
 import { execute, operationsOf } from "../src/ovsdb/execute.ts";
 import { sortedText } from "../src/ovsdb/json-text.ts";
 import { fileMagic } from "../src/ovsdb/log.ts";
+import { RoleCheck } from "../src/ovsdb/rbac.ts";
 import { type DatabaseSchema, equalSchemas, isVersion, schemaFromJson } from "../src/ovsdb/schema.ts";
 import { showLog } from "../src/ovsdb/show-log.ts";
 import type { Database } from "../src/ovsdb/table.ts";
@@ -36,6 +37,7 @@ interface Tool {
   readonly defaultDatabase: string;
   readonly defaultSchema: string;
   more: number;
+  role: string | undefined;
 }
 
 interface Command {
@@ -79,6 +81,7 @@ function run(platform: Platform, program: string, args: string[]): number {
     defaultDatabase: `${places.db}/conf.db`,
     defaultSchema: `${places.pkgdata}/vswitch.ovsschema`,
     more: 0,
+    role: undefined,
   };
   const words = getopt(program, options(tool, program), args);
   const [name, ...rest] = words;
@@ -113,7 +116,9 @@ function options(tool: Tool, program: string): OptionGroup[] {
           arg: "required",
           metavar: "ROLE",
           help: "RBAC role for query and transact",
-          set: () => {},
+          set: (role) => {
+            tool.role = role;
+          },
         },
         { long: "cid", arg: "required", metavar: "UUID", help: "cluster ID for join-cluster", set: () => {} },
         { long: "election-timer", arg: "required", metavar: "MS", help: "for create-cluster", set: () => {} },
@@ -212,7 +217,14 @@ function runTransaction(
 ): string {
   try {
     const outcome = execute(
-      { database, uuid: tool.context.uuid, readOnly: false, holdsLock: () => false, elapsed: 0 },
+      {
+        database,
+        uuid: tool.context.uuid,
+        readOnly: false,
+        holdsLock: () => false,
+        elapsed: 0,
+        access: tool.role === undefined ? undefined : new RoleCheck(tool.role, undefined),
+      },
       operationsOf(params, database),
     );
     if (outcome.kind === "wait") return '[{"details":"triggers not supported","error":"not supported"}]';

@@ -186,6 +186,7 @@ export class SocketStream implements Stream {
   readonly localAddress: string | undefined;
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
+  readonly peerName: string | undefined;
   readonly #socket: net.Socket;
   #handler: StreamHandler | undefined;
   /** What came before there was a handler. */
@@ -195,10 +196,11 @@ export class SocketStream implements Stream {
   #closed = false;
   #announced = false;
 
-  constructor(socket: net.Socket, name: string, kind: "unix" | "tcp" | "ssl") {
+  constructor(socket: net.Socket, name: string, kind: "unix" | "tcp" | "ssl", peerName?: string) {
     this.#socket = socket;
     this.name = name;
     this.kind = kind;
+    this.peerName = peerName;
     this.localAddress = kind === "unix" ? undefined : unmapped(socket.localAddress);
     this.remoteAddress = kind === "unix" ? undefined : unmapped(socket.remoteAddress);
     this.remotePort = kind === "unix" ? undefined : socket.remotePort;

@@ -47,7 +47,13 @@ export async function connectTls(
     // ends here, as the original's does.
     throw osError("EPROTO");
   }
-  return new SocketStream(socket, name, "ssl");
+  return new SocketStream(socket, name, "ssl", commonName(socket));
+}
+
+function commonName(socket: tls.TLSSocket): string | undefined {
+  // Bun and Node give an empty object, or null, where there is no certificate.
+  const name: string | string[] | undefined = socket.getPeerCertificate()?.subject?.CN;
+  return Array.isArray(name) ? name[0] : name;
 }
 
 export async function listenTls(
@@ -63,8 +69,12 @@ export async function listenTls(
       requestCert: config.caCert !== "none",
       rejectUnauthorized: config.caCert !== "none",
     },
-    (socket) => accept(new SocketStream(socket, remoteName("ssl", socket), "ssl")),
+    (socket) => accept(new SocketStream(socket, remoteName("ssl", socket), "ssl", commonName(socket))),
   );
+  server.on("secureConnection", (socket: tls.TLSSocket) => {
+    const asked = (socket as { servername?: string | false }).servername;
+    if (asked) log.dbg(`connection indicated server name ${asked}`);
+  });
   server.on("tlsClientError", (error) => log.warn(`SSL_accept: ${error.message}`));
   server.listen(target.host === "" ? { port: target.port } : { port: target.port, host: target.host });
   await listening(server);

@@ -32,6 +32,8 @@ export interface Stream {
   readonly localAddress: string | undefined;
   readonly remoteAddress: string | undefined;
   readonly remotePort: number | undefined;
+  /** Common name in the certificate of an `ssl:` peer that has shown one. */
+  readonly peerName?: string | undefined;
 }
 
 export interface StreamServer {

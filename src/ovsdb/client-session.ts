@@ -17,6 +17,7 @@ import type { LockClient, Locks } from "./locks.ts";
 import type { MonitorVersion } from "./monitor.ts";
 import { Monitor } from "./monitor.ts";
 import { isId } from "./object-parser.ts";
+import { RoleCheck } from "./rbac.ts";
 import { schemaToJson } from "./schema.ts";
 import type { Request, Requester, ServedDatabase, Subscriber } from "./served-database.ts";
 
@@ -54,7 +55,7 @@ export class ClientSession implements LockClient, Requester {
   readonly host: SessionHost;
   readonly rpc: JsonRpc;
   readonly readOnly: boolean;
-  readonly access: AccessCheck | undefined = undefined;
+  readonly access: AccessCheck | undefined;
   /** Asked for by "set_db_change_aware": stays connected when databases come and go. */
   changeAware = false;
   readonly connectedAt: number;
@@ -70,6 +71,7 @@ export class ClientSession implements LockClient, Requester {
   constructor(host: SessionHost, stream: Stream, options: SessionOptions) {
     this.host = host;
     this.readOnly = options.readOnly;
+    this.access = options.role === undefined ? undefined : new RoleCheck(options.role, stream.peerName);
     this.#probeMs = options.probeMs;
     this.connectedAt = host.clock.now();
     this.#lastReceived = this.connectedAt;

@@ -5,11 +5,11 @@
 import { parseUuid } from "./atom.ts";
 import type { Condition } from "./condition.ts";
 import { conditionFromJson } from "./condition.ts";
-import type { Datum } from "./datum.ts";
 import { checkDatum, compareDatums, datumJsonText } from "./datum.ts";
 import { OvsdbError, syntaxError } from "./error.ts";
 import type { Json } from "./json-text.ts";
 import { isArray, quote, sortedText } from "./json-text.ts";
+import type { Mutation } from "./mutation.ts";
 import { mutationFromJson } from "./mutation.ts";
 import { ObjectParser } from "./object-parser.ts";
 import type { Column } from "./schema.ts";
@@ -32,12 +32,13 @@ export interface ExecuteContext {
   readonly access?: AccessCheck | undefined;
 }
 
-/** Each throws or returns an OvsdbError-free verdict: false means "permission error". */
+/** Each throws a "permission error" (rbac.ts). */
 export interface AccessCheck {
-  insert(table: Table, columns: readonly Column[], datums: readonly Datum[]): boolean;
-  remove(table: Table, row: Row): boolean;
-  update(table: Table, row: Row, columns: readonly Column[]): boolean;
-  readonly who: string;
+  /** After the insertion: the row's own values decide. */
+  inserted(row: Row): void;
+  remove(table: Table, rows: readonly Row[]): void;
+  update(table: Table, rows: readonly Row[], columns: readonly Column[]): void;
+  mutate(table: Table, rows: readonly Row[], mutations: readonly Mutation[]): void;
 }
 
 /** `text`: the result array. `transaction`: prepared, not finished; undefined after a failure (nothing changed). */
@@ -137,11 +138,6 @@ class Execution {
       `${name} operation not allowed when database server is in read only mode`,
     );
   }
-
-  denied(table: Table): OvsdbError {
-    const what = `RBAC rules for client "${this.context.access!.who}" prohibit`;
-    return new OvsdbError("permission error", `${what} modification of table ${quote(table.name)}.`);
-  }
 }
 
 /** Rows that match, found by UUID where the condition says so. A copy: callers change the table. */
@@ -194,11 +190,8 @@ function insert(run: Execution, parser: ObjectParser): string {
   for (const column of table.constrained) {
     if (!columns.includes(column)) checkDatum(column.type, table.defaults[column.index]!);
   }
-  if (run.context.access?.insert(table, columns, datums) === false) {
-    const what = `RBAC rules for client "${run.context.access.who}" prohibit row insertion into table "${table.name}".`;
-    throw new OvsdbError("permission error", what);
-  }
   const row = run.transaction.insert(table, uuid ?? run.context.uuid(), columns, datums);
+  run.context.access?.inserted(row);
   return `{"uuid":["uuid","${row.uuid}"]}`;
 }
 
@@ -243,8 +236,8 @@ function update(run: Execution, parser: ObjectParser, json: Json): string {
     throw new OvsdbError("constraint violation", what, sortedText(json));
   }
   const rows = matches(table, conditionFromJson(table, where, run.named));
+  run.context.access?.update(table, rows, columns);
   for (const row of rows) {
-    if (run.context.access?.update(table, row, columns) === false) throw run.denied(table);
     for (let i = 0; i < columns.length; i++) run.transaction.set(row, columns[i]!, datums[i]!);
   }
   return `{"count":${rows.length}}`;
@@ -258,9 +251,8 @@ function mutate(run: Execution, parser: ObjectParser): string {
   parser.finish();
   const mutations = list.map((item) => mutationFromJson(table, item, run.named));
   const rows = matches(table, conditionFromJson(table, where, run.named));
-  const columns = mutations.map((mutation) => mutation.column);
+  run.context.access?.mutate(table, rows, mutations);
   for (const row of rows) {
-    if (run.context.access?.update(table, row, columns) === false) throw run.denied(table);
     for (const { column, apply } of mutations)
       run.transaction.set(row, column, apply(row.data[column.index]!));
   }
@@ -273,13 +265,8 @@ function remove(run: Execution, parser: ObjectParser): string {
   run.checkWritable("delete");
   parser.finish();
   const rows = matches(table, conditionFromJson(table, where, run.named));
-  for (const row of rows) {
-    if (run.context.access?.remove(table, row) === false) {
-      const what = `RBAC rules for client "${run.context.access.who}" prohibit row deletion from table "${table.name}".`;
-      throw new OvsdbError("permission error", what);
-    }
-    run.transaction.remove(row);
-  }
+  run.context.access?.remove(table, rows);
+  for (const row of rows) run.transaction.remove(row);
   return `{"count":${rows.length}}`;
 }
 

@@ -17,6 +17,8 @@ const MUTATORS: readonly string[] = ["+=", "-=", "*=", "/=", "%=", "insert", "de
 export interface Mutation {
   readonly column: Column;
   readonly mutator: Mutator;
+  /** Keys that an insertion or deletion names; none for arithmetic. */
+  readonly keys: readonly Atom[];
   apply(datum: Datum): Datum;
 }
 
@@ -31,11 +33,9 @@ export function mutationFromJson(table: Table, json: Json, named?: NamedUuids): 
   }
   if (!MUTATORS.includes(json[1])) throw new OvsdbError("unknown mutator", `No mutator named ${json[1]}.`);
   const mutator = json[1] as Mutator;
-  const apply =
-    mutator === "insert" || mutator === "delete"
-      ? setMutation(column, mutator, json, named)
-      : arithmetic(column, mutator, json);
-  return { column, mutator, apply };
+  if (mutator === "insert" || mutator === "delete")
+    return { column, mutator, ...setMutation(column, mutator, json, named) };
+  return { column, mutator, keys: [], apply: arithmetic(column, mutator, json) };
 }
 
 function mismatch(column: Column, mutator: Mutator, json: Json): OvsdbError {
@@ -49,22 +49,22 @@ function setMutation(
   mutator: Mutator,
   json: Json,
   named: NamedUuids | undefined,
-): Mutation["apply"] {
+): Pick<Mutation, "apply" | "keys"> {
   const { type } = column;
   if (type.value === undefined && type.min === 1 && type.max === 1) throw mismatch(column, mutator, json);
   const operand = (json as readonly Json[])[2]!;
   if (mutator === "insert") {
     const arg = datumFromJson({ ...type, min: 0 }, operand, { named });
-    return (datum) => checkSize(type, unionDatums(datum, arg));
+    return { keys: arg.keys, apply: (datum) => checkSize(type, unionDatums(datum, arg)) };
   }
   const wide = { ...type, min: 0 as const, max: Number.POSITIVE_INFINITY };
   if (type.value !== undefined && !(isArray(operand) && operand[0] === "map")) {
     // A set of keys: their pairs go whatever the values are.
     const keys = datumFromJson({ ...wide, value: undefined }, operand, { named, unchecked: true });
-    return (datum) => checkSize(type, withoutKeys(datum, keys));
+    return { keys: keys.keys, apply: (datum) => checkSize(type, withoutKeys(datum, keys)) };
   }
   const arg = datumFromJson(wide, operand, { named, unchecked: true });
-  return (datum) => checkSize(type, subtractDatums(datum, arg));
+  return { keys: arg.keys, apply: (datum) => checkSize(type, subtractDatums(datum, arg)) };
 }
 
 function withoutKeys(datum: Datum, keys: Datum): Datum {
