@@ -49,6 +49,9 @@ export interface BridgeContext {
   deviceChanged: (bridge: Bridge, name: string, gone: boolean) => void;
 }
 
+/** Datapaths' own devices, and what tunnel ports are called in a datapath (also with a suffix: vxlan_sys_4789). */
+const RESERVED_NAME = /^(ovs-(system|netdev|dummy)$|(genev|gre|vxlan|erspan|ip6gre|gtpu|srv6)_sys)/;
+
 export class Bridge {
   readonly name: string;
   readonly ofproto: Ofproto;
@@ -207,7 +210,7 @@ export class Bridge {
     const fail = (error: string | undefined): void => {
       this.#failed.set(name, { ofport: -1, error });
     };
-    if (name === "ovs-system" || name === "ovs-netdev" || name === "ovs-dummy") {
+    if (RESERVED_NAME.test(name)) {
       log.warn(`could not create interface ${name}, name is reserved`);
       return fail(undefined);
     }
