@@ -1,6 +1,13 @@
 /** Sending: one port, the port lists of FLOOD and ALL, the controller, and on into the bridge behind a patch port. */
 import { ODP_OUTPUT, ODP_TRUNC, ODP_USERSPACE } from "../../datapath/odp/actions.ts";
-import { FLOW_WORDS, type Flow, W_ACTSET_OUTPUT, W_IN_PORT, W_METADATA_HI } from "../../flow/layout.ts";
+import {
+  FLOW_WORDS,
+  type Flow,
+  W_ACTSET_OUTPUT,
+  W_IN_PORT,
+  W_METADATA_HI,
+  W_PACKET_TYPE,
+} from "../../flow/layout.ts";
 import {
   OFPP_ALL,
   OFPP_CONTROLLER,
@@ -11,11 +18,13 @@ import {
   OFPP_TABLE,
 } from "../../openflow/actions.ts";
 import { OFPPC_NO_FLOOD, OFPPC_NO_FWD, OFPPC_NO_RECV, type OfportState } from "../ports.ts";
+import type { Rule } from "../rule.ts";
 import type { OfPort } from "../types.ts";
 import type { XlateContext } from "./context.ts";
 import { xlateNormal } from "./normal.ts";
 import { xlateTable } from "./table.ts";
 
+const OFPR_NO_MATCH = 0;
 const OFPR_ACTION = 1;
 const OFPR_ACTION_SET = 3;
 const OFPR_PACKET_OUT = 5;
@@ -52,7 +61,12 @@ export function xlateOutput(ctx: XlateContext, port: number, maxLen: number, may
 function defaultReason(ctx: XlateContext): number {
   if (ctx.inPacketOut) return OFPR_PACKET_OUT;
   if (ctx.inActionSet) return OFPR_ACTION_SET;
-  return OFPR_ACTION;
+  return ctx.rule !== undefined && isTableMiss(ctx.rule) ? OFPR_NO_MATCH : OFPR_ACTION;
+}
+
+/** The entry of OpenFlow 1.3 section 5.4: lowest priority, matches every Ethernet packet. */
+function isTableMiss({ priority, match }: Rule): boolean {
+  return priority === 0 && match.mask.every((bits, word) => bits === 0 || word === W_PACKET_TYPE);
 }
 
 /** Every port but the input, and those with a bit of `without` in their configuration. */
