@@ -3,37 +3,7 @@
  * (`ovsbox ovs-vsctl ...`, `ovsbox vsctl ...`). Only the chosen applet's code is loaded.
  */
 
-/** What a module under commands/ exports. `program` is the name to put before messages. Resolves to the exit status. */
-export interface Applet {
-  main(args: string[], program: string): Promise<number> | number;
-}
-
-const missing = (): Promise<Applet> => import("./not-implemented.ts");
-
-export const APPLETS: Readonly<Record<string, { about: string; load: () => Promise<Applet> }>> = {
-  "ovs-vswitchd": { about: "switch daemon", load: () => import("./ovs-vswitchd.ts") },
-  "ovsdb-server": { about: "database server", load: () => import("./ovsdb-server.ts") },
-  "ovsdb-client": { about: "talk to a database server", load: () => import("./ovsdb-client.ts") },
-  "ovsdb-tool": { about: "work on database files", load: () => import("./ovsdb-tool.ts") },
-  "ovs-vsctl": { about: "configure the switch through its database", load: () => import("./ovs-vsctl.ts") },
-  "ovs-ofctl": { about: "talk OpenFlow to a switch", load: () => import("./ovs-ofctl.ts") },
-  "ovs-dpctl": { about: "look into datapaths", load: () => import("./ovs-dpctl.ts") },
-  "ovs-appctl": { about: "steer running daemons", load: () => import("./ovs-appctl.ts") },
-  "ovs-pki": { about: "keys and certificates (not implemented)", load: missing },
-  "ovs-brcompatd": { about: "Linux bridge compatibility (not implemented)", load: missing },
-  "ovs-testcontroller": {
-    about: "simple OpenFlow controller",
-    load: () => import("./ovs-testcontroller.ts"),
-  },
-  ovsdbmonitor: { about: "web page on databases and flows (not implemented)", load: missing },
-  "vtep-ctl": { about: "configure hardware VTEPs", load: () => import("./vtep-ctl.ts") },
-  "ovs-ctl": { about: "start and stop the daemons (not implemented)", load: missing },
-};
-
-export function appletName(word: string): string | undefined {
-  for (const name of [word, `ovs-${word}`]) if (Object.hasOwn(APPLETS, name)) return name;
-  return undefined;
-}
+import { APPLETS, appletName } from "./applets.ts";
 
 async function run(): Promise<number> {
   const invoked = (process.argv0.split("/").at(-1) ?? "").replace(/^\./, "");

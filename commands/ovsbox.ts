@@ -1,7 +1,7 @@
 /** `ovsbox` itself, where no link names an applet: help, `ovsbox up`, what scripts ask for. Loaded for nothing else. */
 import { Builtins, Cli, Command, Option } from "clipanion";
 import { VERSION } from "../src/lib/applet.ts";
-import { APPLETS } from "./main.ts";
+import { APPLETS } from "./applets.ts";
 
 class Up extends Command {
   static override paths = [["up"]];
