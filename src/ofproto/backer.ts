@@ -63,6 +63,8 @@ export class Backer {
   readonly ukeys = new Ukeys();
   /** Numbers of meters in use in the datapath. */
   readonly meterIds = new Set<number>();
+  /** How long a bundle of messages may wait for the next (other_config:bundle-idle-timeout). */
+  bundleIdleMs = 10_000;
   /** For traces and everything that is not an upcall or a revalidation. */
   readonly xlate = new XlateContext();
 

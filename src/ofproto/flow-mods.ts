@@ -25,10 +25,20 @@ export const OFPRR_GROUP_DELETE = 3;
 export const OFPRR_METER_DELETE = 4;
 export const OFPRR_EVICTION = 5;
 
+/** new_cookie of a modification that names none. */
+const NO_COOKIE = 0xffff_ffff_ffff_ffffn;
+
+/** On whose behalf rules change: a connection, and the message that says so. */
+export interface Actor {
+  readonly connection: object;
+  readonly xid: number;
+}
+
 export interface FlowEvents {
-  added(rule: Rule): void;
-  modified(rule: Rule): void;
-  removed(rule: Rule, reason: number): void;
+  added(rule: Rule, actor: Actor | undefined): void;
+  /** `old`: the actions before. */
+  modified(rule: Rule, old: readonly Ofpact[], actor: Actor | undefined): void;
+  removed(rule: Rule, reason: number, actor: Actor | undefined): void;
 }
 
 /** Which rules a request speaks of, beyond the match. */
@@ -54,6 +64,8 @@ export class FlowTables {
   private readonly nowMs: () => number;
   /** Rules with a timeout. */
   readonly expirable = new Set<Rule>();
+  /** Who is changing rules just now; undefined for time-outs, learned flows and ourselves. */
+  actor: Actor | undefined = undefined;
   /** What takes back the changes of the open transaction, oldest first; undefined when there is none. */
   private journal: (() => void)[] | undefined = undefined;
   /** What the open transaction will tell when it is committed. */
@@ -91,13 +103,24 @@ export class FlowTables {
     this.journal?.push(undo);
   }
 
-  private tell(event: "added" | "modified", rule: Rule): void {
-    if (this.journal === undefined) this.events[event](rule);
-    else this.untold.push(() => this.events[event](rule));
+  /** Now, or when the transaction is committed. */
+  private tell(report: () => void): void {
+    if (this.journal === undefined) report();
+    else this.untold.push(report);
   }
 
-  /** Throws OfpError. True when something changed. */
-  apply(mod: FlowMod): boolean {
+  private tellAdded(rule: Rule): void {
+    const { actor } = this;
+    this.tell(() => this.events.added(rule, actor));
+  }
+
+  private tellModified(rule: Rule, old: readonly Ofpact[]): void {
+    const { actor } = this;
+    this.tell(() => this.events.modified(rule, old, actor));
+  }
+
+  /** Throws OfpError. True when something changed. `mayAdd`: a modification that finds nothing adds (before OpenFlow 1.2). */
+  apply(mod: FlowMod, mayAdd = true): boolean {
     switch (mod.command) {
       case OFPFC_ADD:
         this.add(mod);
@@ -108,7 +131,7 @@ export class FlowTables {
         const rules = this.select(criteriaOf(mod, strict));
         if (rules.length === 0) {
           // Only a modification that names no cookie adds what it does not find.
-          if (mod.cookieMask !== 0n) return false;
+          if (mod.cookieMask !== 0n || !mayAdd) return false;
           this.add(mod);
           return true;
         }
@@ -147,7 +170,7 @@ export class FlowTables {
       this.take(table, old);
     }
     this.insert(table, rule);
-    this.tell(old === undefined ? "added" : "modified", rule);
+    this.tellAdded(rule);
   }
 
   /** Hidden rules, learned flows and restored ones come in here too. */
@@ -180,6 +203,8 @@ export class FlowTables {
       const { actions, cookie, modifiedMs, packets, bytes } = rule;
       this.journal.push(() => Object.assign(rule, { actions, cookie, modifiedMs, packets, bytes }));
     }
+    const old = rule.actions;
+    const changed = (mod.modifyCookie && mod.newCookie !== rule.cookie) || !sameActions(old, mod.actions);
     rule.actions = mod.actions;
     if (mod.modifyCookie) rule.cookie = mod.newCookie;
     rule.modifiedMs = this.nowMs();
@@ -187,7 +212,7 @@ export class FlowTables {
       rule.packets = 0;
       rule.bytes = 0;
     }
-    this.tell("modified", rule);
+    if (changed) this.tellModified(rule, old);
   }
 
   /** The classifier knows a rule's conjunctions, so these are exchanged whole. */
@@ -204,13 +229,13 @@ export class FlowTables {
     fresh.bytes = rule.bytes;
     this.take(table, rule);
     this.insert(table, fresh);
-    this.tell("modified", fresh);
+    this.tellModified(fresh, rule.actions);
   }
 
   remove(rule: Rule, reason: number): void {
     this.take(this.tables[rule.table]!, rule);
-    if (this.journal === undefined) this.events.removed(rule, reason);
-    else this.untold.push(() => this.events.removed(rule, reason));
+    const { actor } = this;
+    this.tell(() => this.events.removed(rule, reason, actor));
   }
 
   select(criteria: RuleCriteria): Rule[] {
@@ -250,15 +275,41 @@ export class FlowTables {
     return changed;
   }
 
-  private makeRoom(table: FlowTable): void {
-    if (!table.eviction) throw new OfpError("OFPFMFC_TABLE_FULL");
-    let victim: Rule | undefined;
-    for (const rule of table.rules()) {
-      if (rule.idleSec === 0 && rule.hardSec === 0) continue;
-      if (victim === undefined || dueMs(rule) < dueMs(victim)) victim = rule;
+  /** Takes out what is over a table's limit. */
+  shrink(table: FlowTable): void {
+    if (table.maxFlows === undefined || !table.eviction) return;
+    while (table.size > table.maxFlows) {
+      const victim = this.victim(table);
+      if (victim === undefined) return;
+      this.remove(victim, OFPRR_EVICTION);
     }
+  }
+
+  private makeRoom(table: FlowTable): void {
+    const victim = table.eviction ? this.victim(table) : undefined;
     if (victim === undefined) throw new OfpError("OFPFMFC_TABLE_FULL");
     this.remove(victim, OFPRR_EVICTION);
+  }
+
+  /** Of the largest group the least important flow, of those the one that would expire first. */
+  private victim(table: FlowTable): Rule | undefined {
+    const groups = new Map<string, { size: number; first: Rule }>();
+    for (const rule of table.rules()) {
+      if (rule.idleSec === 0 && rule.hardSec === 0) continue;
+      const key = table.evictionKey(rule);
+      const group = groups.get(key);
+      if (group === undefined) groups.set(key, { size: 1, first: rule });
+      else {
+        group.size++;
+        if (goesBefore(rule, group.first)) group.first = rule;
+      }
+    }
+    let best: { size: number; first: Rule } | undefined;
+    for (const group of groups.values()) {
+      if (best === undefined || group.size > best.size) best = group;
+      else if (group.size === best.size && goesBefore(group.first, best.first)) best = group;
+    }
+    return best?.first;
   }
 
   private checkedTable(id: number): FlowTable {
@@ -274,8 +325,13 @@ export class FlowTables {
   }
 }
 
+function goesBefore(a: Rule, b: Rule): boolean {
+  return a.importance === b.importance ? dueMs(a) < dueMs(b) : a.importance < b.importance;
+}
+
 function dueMs(rule: Rule): number {
-  const idle = rule.idleSec === 0 ? Number.POSITIVE_INFINITY : rule.usedMs + rule.idleSec * 1000;
+  const last = Math.max(rule.usedMs, rule.modifiedMs);
+  const idle = rule.idleSec === 0 ? Number.POSITIVE_INFINITY : last + rule.idleSec * 1000;
   const hard = rule.hardSec === 0 ? Number.POSITIVE_INFINITY : rule.modifiedMs + rule.hardSec * 1000;
   return Math.min(idle, hard);
 }
@@ -284,7 +340,7 @@ function specOf(mod: FlowMod): RuleSpec {
   return {
     match: mod.match,
     priority: mod.priority,
-    cookie: mod.newCookie,
+    cookie: mod.newCookie === NO_COOKIE ? 0n : mod.newCookie,
     actions: mod.actions,
     idleSec: mod.idleSec,
     hardSec: mod.hardSec,
@@ -342,11 +398,19 @@ export function usesMeter(actions: readonly Ofpact[], meter: number): boolean {
   });
 }
 
-function outputsToGroup(actions: readonly Ofpact[], group: number): boolean {
+export function outputsToGroup(actions: readonly Ofpact[], group: number): boolean {
   return actions.some((action) => {
     if (action.type === "group") return action.groupId === group;
     return (
       (action.type === "write_actions" || action.type === "clone") && outputsToGroup(action.actions, group)
     );
   });
+}
+
+export function sameActions(a: readonly Ofpact[], b: readonly Ofpact[]): boolean {
+  const text = (actions: readonly Ofpact[]) =>
+    JSON.stringify(actions, (key, value: unknown) =>
+      typeof value === "bigint" ? `${value}n` : key === "field" ? (value as { name: string }).name : value,
+    );
+  return a.length === b.length && text(a) === text(b);
 }

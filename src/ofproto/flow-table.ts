@@ -3,9 +3,10 @@
  * is in `flow-mods.ts`; here rules only come and go.
  */
 import { Classifier } from "../flow/classifier/classifier.ts";
+import { getFieldBig } from "../flow/fields/index.ts";
 import type { Flow } from "../flow/layout.ts";
 import type { Match } from "../flow/match.ts";
-import type { Conjunction as ConjunctionAction } from "../openflow/actions.ts";
+import type { Conjunction as ConjunctionAction, Subfield } from "../openflow/actions.ts";
 import { RULE_INSERTED, RULE_REMOVED, type Rule } from "./rule.ts";
 
 export const N_TABLES = 255;
@@ -24,15 +25,30 @@ export class FlowTable {
   name: string | undefined = undefined;
   /** Table features' miss handling: undefined is the version's default. */
   miss: "controller" | "continue" | "drop" | undefined = undefined;
+  /** Some Flow_Table row speaks of it. */
+  configured = false;
   eviction = false;
   evictionFlags = 0;
   vacancy = false;
   vacancyDown = 0;
   vacancyUp = 0;
   maxFlows: number | undefined = undefined;
+  /** Eviction groups by these; none: all flows are one group. */
+  evictionFields: readonly Subfield[] = [];
 
   constructor(id: number) {
     this.id = id;
+  }
+
+  /** Bits of a rule that say which eviction group it is in. */
+  evictionKey(rule: Rule): string {
+    const { flow, mask } = rule.match;
+    return this.evictionFields
+      .map(({ field, offset, bits }) => {
+        const value = getFieldBig(field, flow) & getFieldBig(field, mask);
+        return BigInt.asUintN(bits, value >> BigInt(offset)).toString(16);
+      })
+      .join(",");
   }
 
   get size(): number {

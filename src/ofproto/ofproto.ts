@@ -9,7 +9,7 @@ import { type Flow, W_ETH_TYPE, W_IN_PORT, W_NW, W_RECIRC_ID, W_TCP_FLAGS } from
 import { makeMatch } from "../flow/match.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Netdev } from "../netdev/netdev.ts";
-import { formatSubfield } from "../openflow/actions/row.ts";
+import { formatSubfield, parseSubfield } from "../openflow/actions/row.ts";
 import type { Ofpact, Subfield } from "../openflow/actions.ts";
 import { OFPP_NORMAL } from "../openflow/actions.ts";
 import { OfpError } from "../openflow/errors.ts";
@@ -23,6 +23,7 @@ import {
   OFPRR_GROUP_DELETE,
   OFPRR_METER_DELETE,
   type RuleCriteria,
+  sameActions,
   usesMeter,
 } from "./flow-mods.ts";
 import { FlowTable, N_TABLES, TBL_INTERNAL } from "./flow-table.ts";
@@ -37,6 +38,7 @@ import type {
   ControllerStatus,
   DescStrings,
   FailMode,
+  FlowTableConfig,
   Log,
   MacConfig,
   OfPort,
@@ -105,8 +107,6 @@ export class Ofproto {
   readonly flows: FlowTables;
   readonly groups: GroupTable;
   readonly meters: MeterTable;
-  /** How long a bundle of messages may wait for the next (other_config:bundle-idle-timeout). */
-  bundleIdleMs = 10_000;
   /** Called when what {@link controllerStatus} says has changed: a connection, a role. */
   statusChanged: (() => void) | undefined = undefined;
   readonly connections: ConnectionManager;
@@ -369,6 +369,21 @@ export class Ofproto {
     this.backer.changed();
   }
 
+  /** Bridge.flow_tables: what is not in `configs` is as by default. */
+  setFlowTables(configs: ReadonlyMap<number, FlowTableConfig>): void {
+    for (const table of this.tables) {
+      const config = configs.get(table.id);
+      if (config === undefined && !table.configured) continue;
+      table.configured = config !== undefined;
+      table.name = config?.name;
+      table.maxFlows = config?.maxFlows;
+      table.eviction = config?.evict ?? false;
+      table.evictionFields = (config?.groups ?? []).map(subfieldOf).filter((field) => field !== undefined);
+      this.flows.shrink(table);
+    }
+    this.backer.changed();
+  }
+
   setForwardBpdu(forward: boolean): void {
     if (forward === this.forwardBpdu) return;
     this.forwardBpdu = forward;
@@ -419,8 +434,8 @@ export class Ofproto {
   // Flow tables.
 
   /** Throws OfpError. Connections await `backer.settled()` before they promise an effect. */
-  flowMod(mod: FlowMod): void {
-    if (this.flows.apply(mod)) this.backer.changed();
+  flowMod(mod: FlowMod, mayAdd = true): void {
+    if (this.flows.apply(mod, mayAdd)) this.backer.changed();
   }
 
   /** The learn action's flow_mod; the name of an error when it failed. */
@@ -593,6 +608,14 @@ export class Ofproto {
   }
 }
 
+function subfieldOf(text: string): Subfield | undefined {
+  try {
+    return parseSubfield(text);
+  } catch {
+    return undefined;
+  }
+}
+
 function everyRule(): RuleCriteria {
   return {
     table: 255,
@@ -608,14 +631,6 @@ function everyRule(): RuleCriteria {
 
 function isTcp(flow: Flow): boolean {
   return (flow[W_ETH_TYPE] === 0x0800 || flow[W_ETH_TYPE] === 0x86dd) && (flow[W_NW]! & 0xff) === 6;
-}
-
-function sameActions(a: readonly Ofpact[], b: readonly Ofpact[]): boolean {
-  const text = (actions: readonly Ofpact[]) =>
-    JSON.stringify(actions, (key, value: unknown) =>
-      typeof value === "bigint" ? `${value}n` : key === "field" ? (value as { name: string }).name : value,
-    );
-  return a.length === b.length && text(a) === text(b);
 }
 
 function sameBundle(bundle: PortBundle, config: BundleConfig, ports: readonly OfportState[]): boolean {

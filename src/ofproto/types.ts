@@ -55,6 +55,16 @@ export interface BundleConfig {
   protected: boolean;
 }
 
+/** A Flow_Table row. */
+export interface FlowTableConfig {
+  name: string | undefined;
+  maxFlows: number | undefined;
+  /** overflow_policy: what is full makes room. */
+  evict: boolean;
+  /** Subfields, "NXM_OF_IN_PORT[]": flows that agree in all of them are one group, and the largest loses flows first. */
+  groups: readonly string[];
+}
+
 export interface ControllerConfig {
   /** e.g. `tcp:127.0.0.1:6653`, `ptcp:6653`, `none` never appears. */
   target: string;

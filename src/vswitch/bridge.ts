@@ -300,6 +300,7 @@ export class Bridge {
     ofproto.setFailMode(config.failMode);
     ofproto.setForwardBpdu(boolOption(config.otherConfig, "forward-bpdu", false));
     ofproto.setFloodVlans(config.floodVlans);
+    ofproto.setFlowTables(config.flowTables);
     const aging = intOption(config.otherConfig, "mac-aging-time", 0);
     const entries = intOption(config.otherConfig, "mac-table-size", 0);
     ofproto.setMac({

@@ -2,7 +2,13 @@
  * What the database wants, as plain values: the rows of Open_vSwitch, Bridge, Port, Interface, Controller and SSL are read
  * in one go, so that a reconfiguration that takes many turns of the loop sees one consistent state.
  */
-import type { BundleConfig, ControllerConfig, FailMode, VlanMode } from "../ofproto/types.ts";
+import type {
+  BundleConfig,
+  ControllerConfig,
+  FailMode,
+  FlowTableConfig,
+  VlanMode,
+} from "../ofproto/types.ts";
 import type { IdlReader } from "../ovsdb/idl-api.ts";
 import type { Ref, Row } from "../ovsdb/idl-types.ts";
 import type { OpenVswitchSchema } from "./schema/index.ts";
@@ -42,6 +48,7 @@ export interface BridgeConfig {
   protocols: string[];
   controllers: (ControllerConfig & { uuid: Ref<"Controller"> })[];
   floodVlans: number[];
+  flowTables: Map<number, FlowTableConfig>;
   otherConfig: Strings;
 }
 
@@ -185,6 +192,21 @@ function localPort(bridge: string): PortConfig {
   };
 }
 
+function readFlowTables(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">): BridgeConfig["flowTables"] {
+  const tables: BridgeConfig["flowTables"] = new Map();
+  for (const [id, ref] of row.flow_tables) {
+    const table = idl.row("Flow_Table", ref);
+    if (table === undefined) continue;
+    tables.set(Number(id), {
+      name: table.name,
+      maxFlows: table.flow_limit === undefined ? undefined : Number(table.flow_limit),
+      evict: table.overflow_policy === "evict",
+      groups: [...table.groups],
+    });
+  }
+  return tables;
+}
+
 function readBridge(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">): BridgeConfig {
   const ports = idl
     .refs("Port", row.ports)
@@ -205,6 +227,7 @@ function readBridge(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">): Brid
       .filter((controller) => controller.target !== "none")
       .map(readController),
     floodVlans: [...row.flood_vlans].map(Number),
+    flowTables: readFlowTables(idl, row),
     otherConfig: row.other_config,
   };
 }

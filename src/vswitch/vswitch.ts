@@ -50,6 +50,7 @@ const WATCH: Watch<OpenVswitchSchema> = {
       "protocols",
       "controller",
       "flood_vlans",
+      "flow_tables",
       "other_config",
       "stp_enable",
       "rstp_enable",
@@ -105,6 +106,7 @@ const WATCH: Watch<OpenVswitchSchema> = {
     ],
     quiet: ["is_connected", "role", "status"],
   },
+  Flow_Table: { columns: ["name", "flow_limit", "overflow_policy", "groups", "prefixes"] },
   SSL: { columns: ["private_key", "certificate", "ca_cert", "bootstrap_ca_cert"] },
 };
 
@@ -156,6 +158,7 @@ export class Vswitch {
   #closed = false;
   /** Interfaces whose state is out of date in the database. */
   readonly #stale = new Set<string>();
+  #controllersStale = false;
   #stateTimer: Timer | undefined;
   #lastStateMs = Number.NEGATIVE_INFINITY;
   #writing: Promise<void> | undefined;
@@ -326,6 +329,7 @@ export class Vswitch {
     }
     const other = config?.otherConfig ?? new Map<string, string>();
     for (const datapath of this.datapaths) datapath.backer.setLimits(limits(other));
+    for (const datapath of this.datapaths) datapath.backer.bundleIdleMs = bundleIdleMs(other);
   }
 
   async #openBridge(config: BridgeConfig): Promise<void> {
@@ -341,6 +345,7 @@ export class Vswitch {
       return;
     }
     datapath.backer.setLimits(limits(this.#config?.otherConfig ?? new Map()));
+    datapath.backer.bundleIdleMs = bundleIdleMs(this.#config?.otherConfig ?? new Map());
     const { clock, openflowStreams, rundir, random } = this.#options;
     const options = {
       name,
@@ -354,6 +359,7 @@ export class Vswitch {
     const ofproto = new Ofproto(options);
     const bridge = new Bridge(config, ofproto, datapath, this.#bridgeContext);
     this.#bridges.set(name, bridge);
+    ofproto.statusChanged = () => this.#controllersChanged();
     await ofproto.started();
   }
 
@@ -408,6 +414,19 @@ export class Vswitch {
         status: state?.status ?? new Map<string, string>(),
       });
     }
+  }
+
+  /** A connection came or went, or changed its role: the rows follow at once. */
+  #controllersChanged(): void {
+    if (this.#controllersStale || this.#closed) return;
+    this.#controllersStale = true;
+    this.#options.clock.soon(() => {
+      this.#controllersStale = false;
+      if (this.#closed) return;
+      void this.#write(async (txn) => {
+        for (const bridge of this.#bridges.values()) this.#writeControllers(txn, bridge, bridge.config);
+      });
+    });
   }
 
   #markStale(name: string): void {
@@ -521,6 +540,12 @@ export class Vswitch {
     await this.#running;
     this.idl.close();
   }
+}
+
+/** other_config:bundle-idle-timeout, in seconds there; 0 is the default too. */
+function bundleIdleMs(other: ReadonlyMap<string, string>): number {
+  const seconds = intOption(other, "bundle-idle-timeout", 0);
+  return seconds > 0 ? seconds * 1000 : 10_000;
 }
 
 function limits(other: ReadonlyMap<string, string>): {

@@ -176,8 +176,8 @@ t.test("ports, groups and packets in a bundle", async (t) => {
     port: 2,
     hwAddr,
     hwAddr64: undefined,
-    config: 16,
-    mask: 16,
+    config: 32,
+    mask: 32,
     advertise: 0,
   };
   await peer.add(group(7, 0, ["1"]));
@@ -332,5 +332,81 @@ t.test("meters", async (t) => {
   t.same(await peer.ask({ type: "meter-request", meterId: 9 }), ["OFPMMFC_UNKNOWN_METER"]);
   t.same(await peer.ask(meter(2, 0xffffffff)), []);
   t.same(await flows(sim), [], "the flow went with the meter");
+  await sim.close();
+});
+
+t.test("flow monitors", async (t) => {
+  for (const version of [1, 4, 5] as const) {
+    const { sim, peer } = await start(version);
+    const other = new Peer(sim, version);
+    sim.flowMod("br0", "in_port=1 actions=2");
+    sim.flowMod("br0", "table=3,in_port=2 actions=3");
+    const watch = (extra: object): Message => ({
+      type: "flow-monitor-request",
+      monitors: [
+        {
+          id: 5,
+          command: 0,
+          flags: 1 | 2 | 4 | 8 | 16,
+          outPort: 0xffff,
+          outGroup: 0xffffffff,
+          table: 0,
+          match: flow("").match,
+          ...extra,
+        },
+      ],
+    });
+    const events = (messages: Message[]) =>
+      messages.flatMap((message) => (message.type === "flow-monitor-reply" ? message.updates : []));
+    const first = await peer.reply(watch({}), "flow-monitor-reply");
+    t.match(first.updates, [
+      { event: version === 5 ? "initial" : "added", table: 0, actions: [{ port: 2 }] },
+    ]);
+    t.equal(first.updates.length, 1, "table 3 is not watched");
+    t.same(await peer.ask(watch({})), ["OFPMOFC_MONITOR_EXISTS"]);
+
+    await other.ask(flow("in_port=7,cookie=1 actions=2"));
+    t.match(events(await peer.listen()), [{ event: "added", cookie: 1n, actions: [{ port: 2 }] }]);
+    await other.ask(flow("in_port=7 actions=3", 1));
+    t.match(events(await peer.listen()), [{ event: "modified", actions: [{ port: 3 }] }]);
+    await other.ask(flow("in_port=7 actions=3", 1));
+    t.same(events(await peer.listen()), [], "nothing was modified");
+    await other.ask(flow("in_port=7", 3));
+    t.match(events(await peer.listen()), [{ event: "removed", reason: 2 }]);
+    await other.ask(flow("table=3,in_port=7 actions=2"));
+    if (version > 1) t.same(events(await peer.listen()), [], "another table");
+    else await peer.listen();
+
+    t.same(await peer.ask(flow("in_port=8,actions=1")), ["flow-monitor-reply"], "its own, abbreviated");
+    await sim.close();
+  }
+});
+
+t.test("a full table makes room", async (t) => {
+  const { sim, peer } = await start(1);
+  const br0 = sim.bridges.get("br0")!;
+  const table = (evict: boolean, groups: string[]) =>
+    br0.setFlowTables(new Map([[0, { name: "main", maxFlows: 3, evict, groups }]]));
+  table(false, []);
+  for (const i of [1, 2, 3]) sim.flowMod("br0", `idle_timeout=${i * 10},in_port=${i} actions=drop`);
+  t.same(await peer.ask(flow("in_port=9 actions=drop")), ["OFPFMFC_TABLE_FULL"]);
+  table(true, []);
+  t.same(await peer.ask(flow("in_port=9 actions=drop")), []);
+  const ports = (await flows(sim)).map((line) => /in_port=(\d)/.exec(line)![1]);
+  t.same(ports.sort(), ["2", "3", "9"], "what would have expired first went");
+  sim.flowMod("br0", "", 3);
+  table(true, ["NXM_OF_IN_PORT[]"]);
+  sim.flowMod("br0", "idle_timeout=5,in_port=1 actions=drop");
+  sim.flowMod("br0", "idle_timeout=30,in_port=2,ip actions=drop");
+  sim.flowMod("br0", "idle_timeout=40,in_port=2,arp actions=drop");
+  sim.flowMod("br0", "in_port=2,tcp actions=drop");
+  t.equal(
+    (await flows(sim)).filter((line) => line.includes("in_port=1")).length,
+    1,
+    "the larger group lost one",
+  );
+  table(true, []);
+  br0.setFlowTables(new Map());
+  t.equal(br0.tables[0]!.name, undefined);
   await sim.close();
 });

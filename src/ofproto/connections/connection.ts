@@ -8,6 +8,7 @@ import {
   type Decoded,
   decode,
   type EncodeMessageOptions,
+  encode,
   type Message,
   makeError,
   OfpError,
@@ -17,6 +18,8 @@ import type { Bundle } from "../handlers/bundles.ts";
 import { dispatch } from "../handlers/dispatch.ts";
 import type { Ofproto } from "../ofproto.ts";
 import type { Channel } from "./channel.ts";
+
+import { FlowMonitors } from "./monitors.ts";
 
 export const ROLE_EQUAL = 1;
 export const ROLE_PRIMARY = 2;
@@ -48,6 +51,7 @@ export class Connection {
   enableAsync = true;
   /** Open and closed bundles of messages, by their numbers. */
   readonly bundles = new Map<number, Bundle>();
+  readonly monitors = new FlowMonitors();
   /** Called for every message in either direction. */
   snoop: ((bytes: Uint8Array) => void) | undefined = undefined;
 
@@ -131,6 +135,12 @@ export class Connection {
   }
 
   sendError(error: OfpError, offending: Uint8Array, xid: number): void {
+    const foreign = offending[0]! as Version;
+    if (error.ofp === "OFPBRC_BAD_VERSION" && foreign >= 1 && foreign <= 6) {
+      // The peer is answered in the version that it spoke.
+      this.sendBytes(encode(makeError(error.ofp, foreign, offending), foreign, { xid }));
+      return;
+    }
     this.send({ ...makeError(error.ofp, this.version, offending), payload: offending.slice() }, xid);
   }
 }

@@ -8,6 +8,7 @@ import { FLOW_DP_WORDS, type Flow, W_IN_PORT, W_METADATA_HI, W_REG0 } from "../.
 import { makeMatch } from "../../flow/match.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
 import type { Stream, StreamFactory, StreamServer } from "../../lib/stream.ts";
+import type { Ofpact } from "../../openflow/actions.ts";
 import {
   type GroupMod,
   type MeterMod,
@@ -16,7 +17,7 @@ import {
   type PhyPort,
 } from "../../openflow/messages.ts";
 import { durationSince } from "../duration.ts";
-import type { FlowEvents } from "../flow-mods.ts";
+import type { Actor, FlowEvents } from "../flow-mods.ts";
 import { OFPR_EXPLICIT_MISS, type Ofproto } from "../ofproto.ts";
 import type { Rule } from "../rule.ts";
 import type { ControllerConfig, ControllerStatus, OfprotoOptions } from "../types.ts";
@@ -24,6 +25,7 @@ import type { ControllerUserdata } from "../userdata.ts";
 import { Channel } from "./channel.ts";
 import { Connection, ROLE_EQUAL, ROLE_PRIMARY, ROLE_SECONDARY } from "./connection.ts";
 import { Controller } from "./controller.ts";
+import type { FlowEvent } from "./monitors.ts";
 
 /** Wire versions 1 to 6 as a bit map: what Bridge.protocols empty means. */
 const ALL_VERSIONS = 0b1111110;
@@ -308,11 +310,52 @@ export class ConnectionManager implements FlowEvents {
 
   // FlowEvents.
 
-  added(_rule: Rule): void {}
+  added(rule: Rule, actor: Actor | undefined): void {
+    this.monitored("added", rule, 0, undefined, actor);
+  }
 
-  modified(_rule: Rule): void {}
+  modified(rule: Rule, old: readonly Ofpact[], actor: Actor | undefined): void {
+    this.monitored("modified", rule, 0, old, actor);
+  }
 
-  removed(rule: Rule, reason: number): void {
+  private monitored(
+    event: FlowEvent,
+    rule: Rule,
+    reason: number,
+    old: readonly Ofpact[] | undefined,
+    actor: Actor | undefined,
+  ): void {
+    if (rule.hidden) return;
+    for (const connection of this.connections) {
+      if (connection.monitors.isEmpty) continue;
+      const xid = actor?.connection === connection ? actor.xid : undefined;
+      connection.monitors.report(event, rule, reason, old, xid);
+      this.scheduleMonitors();
+    }
+  }
+
+  private monitorsScheduled = false;
+
+  /** For what changes outside of a message: time-outs, learned flows. */
+  private scheduleMonitors(): void {
+    if (this.monitorsScheduled) return;
+    this.monitorsScheduled = true;
+    this.clock.soon(() => {
+      this.monitorsScheduled = false;
+      this.flushMonitors();
+    });
+  }
+
+  flushMonitors(): void {
+    for (const connection of this.connections) {
+      if (connection.monitors.isEmpty) continue;
+      for (const updates of connection.monitors.take())
+        connection.send({ type: "flow-monitor-reply", updates }, 0);
+    }
+  }
+
+  removed(rule: Rule, reason: number, actor: Actor | undefined): void {
+    this.monitored("removed", rule, reason, undefined, actor);
     if ((rule.flags & OFPUTIL_FF_SEND_FLOW_REM) === 0 || rule.hidden) return;
     const now = this.clock.now();
     for (const connection of this.connections) {

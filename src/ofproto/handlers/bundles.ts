@@ -51,10 +51,10 @@ function open(connection: Connection, id: number, flags: number, bytes: Uint8Arr
 /** A bundle that nothing is added to for a while is forgotten. */
 function watch(connection: Connection, bundle: Bundle): void {
   const { clock } = connection.ofproto;
-  const wait = bundle.usedMs + connection.ofproto.bundleIdleMs - clock.now();
+  const wait = bundle.usedMs + connection.ofproto.backer.bundleIdleMs - clock.now();
   clock.background(Math.max(1, wait), () => {
     if (connection.bundles.get(bundle.id) !== bundle || !connection.channel.isOpen) return;
-    if (clock.now() < bundle.usedMs + connection.ofproto.bundleIdleMs) {
+    if (clock.now() < bundle.usedMs + connection.ofproto.backer.bundleIdleMs) {
       watch(connection, bundle);
       return;
     }
@@ -83,6 +83,7 @@ function commit(connection: Connection, bundle: Bundle): void {
   const finish: (() => void)[] = [];
   ofproto.flows.begin();
   for (const entry of bundle.entries) {
+    ofproto.flows.actor = { connection, xid: entry.decoded.xid };
     try {
       start(connection, entry.decoded, finish);
     } catch (error) {
@@ -105,7 +106,7 @@ function start(connection: Connection, { message }: Decoded, finish: (() => void
     case "flow-mod":
       checkFlowMod(connection, message);
       executeBuffered(message.bufferId);
-      ofproto.flows.apply(message);
+      ofproto.flows.apply(message, connection.version < 3);
       return;
     case "group-mod":
       startGroupMod(connection, message);

@@ -7,6 +7,7 @@ import { ROLE_SECONDARY } from "../connections/connection.ts";
 import { BUNDLE_HANDLERS } from "./bundles.ts";
 import { FLOW_HANDLERS } from "./flows.ts";
 import { GROUP_HANDLERS } from "./groups.ts";
+import { MONITOR_HANDLERS } from "./monitors.ts";
 import { PACKET_HANDLERS } from "./packets.ts";
 import { PORT_HANDLERS } from "./ports.ts";
 import { SESSION_HANDLERS } from "./session.ts";
@@ -33,6 +34,7 @@ const HANDLERS: Handlers = {
   ...BUNDLE_HANDLERS,
   ...FLOW_HANDLERS,
   ...GROUP_HANDLERS,
+  ...MONITOR_HANDLERS,
   ...PACKET_HANDLERS,
   ...PORT_HANDLERS,
   ...TABLE_HANDLERS,
@@ -68,5 +70,12 @@ export function dispatch(
   if (handler === undefined) {
     throw new OfpError(isMultipart(decoded.name) ? "OFPBRC_BAD_STAT" : "OFPBRC_BAD_TYPE");
   }
-  return handler(connection, message as never, decoded, bytes) ?? undefined;
+  const { flows } = connection.ofproto;
+  flows.actor = { connection, xid: decoded.xid };
+  try {
+    return handler(connection, message as never, decoded, bytes) ?? undefined;
+  } finally {
+    flows.actor = undefined;
+    connection.ofproto.connections.flushMonitors();
+  }
 }

@@ -84,7 +84,7 @@ function checkOutputs(actions: readonly Ofpact[]): void {
 export const FLOW_HANDLERS: Handlers = {
   "flow-mod": (connection, message) => {
     checkFlowMod(connection, message);
-    connection.ofproto.flowMod(message);
+    connection.ofproto.flowMod(message, connection.version < 3);
     return executeBuffered(message.bufferId);
   },
   "flow-request": (connection, message, { xid, name }) => {

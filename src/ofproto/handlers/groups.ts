@@ -18,6 +18,9 @@ const BUCKET_ACTIONS = [0, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25].reduce(
   0,
 );
 
+/** Every action of OpenFlow 1.0. */
+const OF10_ACTIONS = 0xfff;
+
 /** Throws when actions name a group or a meter that is not there. */
 export function checkReferences(ofproto: Ofproto, actions: readonly Ofpact[]): void {
   for (const action of actions) {
@@ -89,13 +92,14 @@ export const GROUP_HANDLERS: Handlers = {
   },
   "group-desc-request-all": (connection, _message, { xid }) => describeGroups(connection, OFPG_ALL, xid),
   "group-features-request": (connection, _message, { xid }) => {
+    const actions = connection.version === 1 ? OF10_ACTIONS : BUCKET_ACTIONS;
     connection.send(
       {
         type: "group-features-reply",
         types: 0xf,
         capabilities: GROUP_CAPABILITIES,
         maxGroups: [OFPG_MAX, OFPG_MAX, OFPG_MAX, OFPG_MAX],
-        actions: [BUCKET_ACTIONS, BUCKET_ACTIONS, BUCKET_ACTIONS, BUCKET_ACTIONS],
+        actions: [actions, actions, actions, actions],
       },
       xid,
     );

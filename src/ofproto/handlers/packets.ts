@@ -1,7 +1,15 @@
 /** packet_out: a controller's packet, with actions of its own. */
 import { makePacket } from "../../datapath/packet.ts";
 import { extractFlow, OFS_WORDS } from "../../flow/extract.ts";
-import { FLOW_DP_WORDS, type Flow, W_IN_PORT } from "../../flow/layout.ts";
+import {
+  FLOW_DP_WORDS,
+  FLOW_PACKET_WORDS,
+  FLOW_WORDS,
+  type Flow,
+  W_ETH_DST_HI,
+  W_IN_PORT,
+} from "../../flow/layout.ts";
+import type { Match } from "../../flow/match.ts";
 import type { Ofpact } from "../../openflow/actions.ts";
 import { OfpError } from "../../openflow/errors.ts";
 import { OFP_NO_BUFFER, type PacketOut } from "../../openflow/messages.ts";
@@ -13,6 +21,10 @@ import { checkReferences } from "./groups.ts";
 
 const OFPP_CONTROLLER = 0xfffd;
 const offsets = new Int32Array(OFS_WORDS);
+
+function isMetadata(word: number): boolean {
+  return word < W_ETH_DST_HI || word >= FLOW_PACKET_WORDS;
+}
 
 /** No packets are buffered: a buffer id can only be wrong. */
 export function executeBuffered(bufferId: number): void {
@@ -35,6 +47,7 @@ function preparePacketOut(
   bytes: Uint8Array,
   inPort: number,
   actions: readonly Ofpact[],
+  metadata?: Match,
 ): () => void {
   const { backer } = ofproto;
   const ctx = backer.xlate;
@@ -44,6 +57,12 @@ function preparePacketOut(
   const { flow } = ctx;
   flow.fill(0);
   extractFlow(data, 128, bytes.length, flow, offsets);
+  if (metadata !== undefined) {
+    // Pipeline fields that OpenFlow 1.5 sends along.
+    for (let word = 0; word < FLOW_WORDS; word++) {
+      if (metadata.mask[word] !== 0 && isMetadata(word)) flow[word] = metadata.flow[word]!;
+    }
+  }
   flow[W_IN_PORT] = inPort;
   ctx.trace = undefined;
   const key: Flow = flow.slice(0, FLOW_DP_WORDS);
@@ -71,8 +90,7 @@ export function startPacketOut(ofproto: Ofproto, message: PacketOut): () => void
   ) {
     throw new OfpError("OFPBRC_BAD_PORT");
   }
-  const port = inPort === OFPP_CONTROLLER ? OFPP_NONE : inPort;
-  return preparePacketOut(ofproto, message.packet, port, message.actions);
+  return preparePacketOut(ofproto, message.packet, inPort, message.actions, message.match);
 }
 
 export const PACKET_HANDLERS: Handlers = {

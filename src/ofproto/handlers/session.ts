@@ -12,6 +12,7 @@ const OFPC_PORT_STATS = 4;
 const OFPC_GROUP_STATS = 8;
 const OFPC_QUEUE_STATS = 64;
 const OFPC_ARP_MATCH_IP = 128;
+const OFPC_BUNDLES = 512;
 
 /** OFPAT10_OUTPUT to OFPAT10_ENQUEUE. */
 const OFPAT10_ALL = 0xfff;
@@ -29,7 +30,8 @@ function features(connection: Connection): FeaturesReply {
       OFPC_TABLE_STATS |
       OFPC_PORT_STATS |
       OFPC_QUEUE_STATS |
-      (version === 1 ? OFPC_ARP_MATCH_IP : OFPC_GROUP_STATS),
+      (version === 1 ? OFPC_ARP_MATCH_IP : OFPC_GROUP_STATS) |
+      (version >= 5 ? OFPC_BUNDLES : 0),
     actions: OFPAT10_ALL,
     ports:
       version < 4 ? ofproto.portsByNumber().map((port) => port.describe(ofproto.localEtherAddr)) : undefined,

@@ -42,7 +42,7 @@ function instructions(table: FlowTable): TableInstructions {
     "set_field",
     "strip_vlan",
     "push_vlan",
-    "set_ip_ttl",
+    "mod_nw_ttl",
     "dec_ttl",
     "set_mpls_ttl",
     "dec_mpls_ttl",
@@ -91,7 +91,9 @@ function describe(table: FlowTable): TableDesc {
     vacancy: table.vacancy,
     vacancyDown: table.vacancyDown,
     vacancyUp: table.vacancyUp,
-    vacancyNow: 0,
+    vacancyNow: table.maxFlows
+      ? Math.floor((100 * Math.max(0, table.maxFlows - table.size)) / table.maxFlows)
+      : 100,
   };
 }
 

@@ -28,6 +28,8 @@ const OFPR_NO_MATCH = 0;
 const OFPR_ACTION = 1;
 const OFPR_ACTION_SET = 3;
 const OFPR_PACKET_OUT = 5;
+/** Of packets that no flow sent: not shown. */
+const NO_COOKIE = 0xffff_ffff_ffff_ffffn;
 
 /** The action `output`. */
 export function xlateOutput(ctx: XlateContext, port: number, maxLen: number, mayPacketIn: boolean): void {
@@ -178,7 +180,7 @@ export function xlateController(
     ofproto: ctx.ofproto,
     reason,
     tableId: ctx.tableId,
-    cookie: ctx.rule?.cookie ?? 0n,
+    cookie: ctx.rule?.cookie ?? (ctx.inPacketOut ? NO_COOKIE : 0n),
     controllerId,
     maxLen,
     userdata,
