@@ -36,7 +36,14 @@ export async function connectTls(
   const serverName = config.serverName ?? (net.isIP(target.host) === 0 ? target.host : undefined);
   if (serverName !== undefined) options.servername = serverName;
   const socket = tls.connect(options);
-  await established(socket, "secureConnect", clock, timeoutMs);
+  try {
+    await established(socket, "secureConnect", clock, timeoutMs);
+  } catch (error) {
+    const { message } = error as Error;
+    if (!message.includes("SSL routines")) throw error;
+    log.warn(`SSL_connect: ${opensslText(message)}`);
+    throw osError("EPROTO");
+  }
   if (bootstrap) {
     try {
       writeBootstrap(socket, config.caCert!);
@@ -75,7 +82,7 @@ export async function listenTls(
     const asked = (socket as { servername?: string | false }).servername;
     if (asked) log.dbg(`connection indicated server name ${asked}`);
   });
-  server.on("tlsClientError", (error) => log.warn(`SSL_accept: ${error.message}`));
+  server.on("tlsClientError", (error) => log.warn(`SSL_accept: ${opensslText(error.message)}`));
   server.listen(target.host === "" ? { port: target.port } : { port: target.port, host: target.host });
   await listening(server);
   let seen = fingerprint(config);
@@ -102,6 +109,14 @@ export async function listenTls(
   };
 }
 
+/** "error:10000410:SSL routines:OPENSSL_internal:SSLV3_ALERT_X" of BoringSSL as OpenSSL says it, in small letters. */
+function opensslText(message: string): string {
+  return message.replace(
+    /:OPENSSL_internal:([A-Z0-9_]+)/,
+    (_, reason: string) => `::${reason.toLowerCase().replaceAll("_", " ")}`,
+  );
+}
+
 function needsBootstrap(config: TlsConfig): boolean {
   return config.bootstrap && config.caCert !== undefined && !fs.existsSync(config.caCert);
 }
@@ -121,9 +136,7 @@ function material(config: TlsConfig, bootstrap: boolean): tls.SecureContextOptio
     cert: cert.join("\n"),
     ...(caCert === "none" || bootstrap ? {} : { ca: read("CA certificate", caCert) }),
     ...versions(config.protocols),
-    ...(config.ciphers === undefined && config.ciphersuites === undefined
-      ? {}
-      : { ciphers: [config.ciphersuites, config.ciphers].filter((list) => list !== undefined).join(":") }),
+    ...ciphers(config.ciphers),
   };
 }
 
@@ -145,8 +158,22 @@ const VERSIONS: readonly tls.SecureVersion[] = ["TLSv1.2", "TLSv1.3"];
 /** "TLSv1.2", "TLSv1.2,TLSv1.3", "TLSv1.2+", "TLSv1.2-TLSv1.3"; older versions are not offered. */
 function versions(text: string | undefined): tls.SecureContextOptions {
   const named = VERSIONS.filter((version) => text?.split(/[,\s+-]+/).includes(version));
-  if (text === undefined || named.length === 0) return { minVersion: "TLSv1.2" };
-  return { minVersion: named[0]!, maxVersion: text.endsWith("+") ? "TLSv1.3" : named.at(-1)! };
+  const minVersion = named[0] ?? "TLSv1.2";
+  const maxVersion = named.length === 0 || text?.endsWith("+") ? "TLSv1.3" : named.at(-1)!;
+  log.dbg(`Enabled protocol range: ${minVersion} - ${maxVersion}`);
+  return { minVersion, maxVersion };
+}
+
+/**
+ * An OpenSSL cipher list as BoringSSL, which is below Bun, reads it: that has no security levels (it refuses what levels
+ * 1 and 2 refuse anyhow) and no word for its default, which is all it has. TLS 1.3 cipher suites cannot be chosen there.
+ */
+function ciphers(text: string | undefined): tls.SecureContextOptions {
+  const words = (text ?? "")
+    .split(/[:,\s]+/)
+    .filter((word) => word !== "" && !/^@(SECLEVEL=|STRENGTH)/.test(word))
+    .map((word) => (/^(COMPLEMENTOF)?DEFAULT$/.test(word) ? "ALL" : word));
+  return words.length === 0 ? {} : { ciphers: words.join(":") };
 }
 
 function fingerprint({ privateKey, certificate, caCert, peerCaCert, ...rest }: TlsConfig): string {

@@ -264,6 +264,27 @@ t.test("tls membership", { skip: pki === undefined ? "openssl is not installed" 
     rundir: folder,
     tls: { ...pki!, caCert: boot, bootstrap: true },
   });
+  const picky = nodeStreams({
+    clock: nodeClock,
+    rundir: folder,
+    tls: {
+      ...pki!,
+      protocols: "TLSv1.3",
+      ciphers: "DEFAULT:@SECLEVEL=2:!ECDHE-ECDSA-AES256-GCM-SHA384",
+      ciphersuites: "TLS_CHACHA20_POLY1305_SHA256",
+    },
+  });
+  const guests: Stream[] = [];
+  const modern = await picky.listen("pssl:0:127.0.0.1", (stream) => guests.push(stream));
+  t.teardown(() => modern.close());
+  const old = nodeStreams({ clock: nodeClock, rundir: folder, tls: { ...pki!, protocols: "TLSv1.2" } });
+  await t.rejects(old.connect(`ssl:127.0.0.1:${modern.port}`), { code: "EPROTO" }, "no version in common");
+  const guest = await secure.connect(`ssl:127.0.0.1:${modern.port}`);
+  while (guests.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  t.equal(guests[0]!.peerName, "one", "the common name of the client's certificate");
+  t.equal(guest.peerName, "one");
+  guest.destroy();
+
   await t.rejects(fresh.connect(`ssl:127.0.0.1:${second.port}`), { code: "EPROTO" });
   const rpc = new JsonRpc(await fresh.connect(`ssl:127.0.0.1:${second.port}`));
   t.strictSame(await rpc.transact("echo", [1]), [1]);
