@@ -3,7 +3,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import t from "tap";
+import t, { type Test } from "tap";
 import { openVswitchSchema } from "../../src/vswitch/schema/index.ts";
 import { BIN, peer, withoutPeer } from "./bin.ts";
 
@@ -231,7 +231,7 @@ const frame = (from: string, to: string): string =>
   `eth(src=${from},dst=${to}),eth_type(0x0800),ipv4(src=10.0.0.1,dst=10.0.0.2,proto=1,tos=0,ttl=64,frag=no),icmp(type=8,code=0)`;
 
 /** A switch floods an unknown address by the controller's word, then forwards by a flow of its. */
-async function learns(t: Tap, programs: Programs, protocol: string, passive: boolean): Promise<void> {
+async function learns(t: Test, programs: Programs, protocol: string, passive: boolean): Promise<void> {
   const bench = new Bench();
   t.teardown(() => bench.close());
   const socket = bench.file("br0.controller");
@@ -277,14 +277,12 @@ async function learns(t: Tap, programs: Programs, protocol: string, passive: boo
   t.pass("learned");
 }
 
-type Tap = Parameters<NonNullable<Parameters<typeof t.test>[1]>>[0] & typeof t;
-
 for (const protocol of ["OpenFlow10", "OpenFlow13", "OpenFlow15"]) {
-  t.test(`our switch, ${protocol}`, { skip }, (t) => learns(t as Tap, ours, protocol, true));
+  t.test(`our switch, ${protocol}`, { skip }, (t) => learns(t, ours, protocol, true));
 }
-t.test("our switch listens", { skip }, (t) => learns(t as Tap, ours, "OpenFlow10", false));
+t.test("our switch listens", { skip }, (t) => learns(t, ours, "OpenFlow10", false));
 const noPeer =
   skip || withoutPeer("ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-ofctl", "ovs-appctl");
 for (const protocol of ["OpenFlow10", "OpenFlow13"]) {
-  t.test(`Debian's switch, ${protocol}`, { skip: noPeer }, (t) => learns(t as Tap, theirs, protocol, true));
+  t.test(`Debian's switch, ${protocol}`, { skip: noPeer }, (t) => learns(t, theirs, protocol, true));
 }
