@@ -13,7 +13,7 @@ import { vlog } from "../lib/vlog.ts";
 import { ZERO_UUID } from "./atom.ts";
 import { OvsdbError } from "./error.ts";
 import { splitRemotes } from "./idl-link.ts";
-import type { Json, JsonObject } from "./json-text.ts";
+import type { Json } from "./json-text.ts";
 import { isArray, isObject, sortedText } from "./json-text.ts";
 import { applyUpdates, resetTables } from "./replay.ts";
 import type { DatabaseSchema } from "./schema.ts";
@@ -74,6 +74,8 @@ export class Relay implements RelaySource {
   #probeMs: number | undefined;
   /** The replica is up to date and follows the source. */
   #live = false;
+  /** The monitor has been asked for, and not cancelled. */
+  #monitoring = false;
   #lostAt = 0;
   #lastConnected = false;
   #closed = false;
@@ -204,16 +206,18 @@ export class Relay implements RelaySource {
     const before = this.#row;
     const schemaBefore = before?.values.schema;
     for (const uuid of Object.keys(rows)) {
-      const update = rows[uuid] as JsonObject;
-      const values = (update.initial ?? update.insert) as JsonObject | undefined;
-      if (values !== undefined) {
+      const update = rows[uuid]!;
+      if (!isObject(update)) continue;
+      const values = update.initial ?? update.insert;
+      if (isObject(values)) {
         if (values.name === this.#served.name) this.#row = { uuid, values: { ...values } };
       } else if (this.#row?.uuid !== uuid) continue;
       else if (update.delete !== undefined) {
         this.#row = undefined;
         this.#refuse("server does not have it any more");
         return;
-      } else this.#modifyRow(update.modify as JsonObject);
+        // Columns of at most one value come whole, not as a difference.
+      } else if (isObject(update.modify)) Object.assign(this.#row.values, update.modify);
     }
     if (this.#row === undefined) return;
     const { values } = this.#row;
@@ -230,17 +234,6 @@ export class Relay implements RelaySource {
     }
   }
 
-  /** Differences of <table-updates2>: another value for the columns of one, the optional ones toggle. */
-  #modifyRow(modify: JsonObject): void {
-    for (const name of Object.keys(modify)) {
-      const value = modify[name]!;
-      const { values } = this.#row!;
-      if (name !== "schema" || !isArray(value)) values[name] = value;
-      // Old and new: both are in the difference.
-      else values[name] = (value[1] as readonly Json[]).find((text) => text !== values[name]) ?? ["set", []];
-    }
-  }
-
   #gotSchema(json: Json): void {
     let schema: DatabaseSchema;
     try {
@@ -253,20 +246,22 @@ export class Relay implements RelaySource {
     if (this.#schema === undefined || !equalSchemas(this.#schema, schema)) {
       this.#lastTransaction = ZERO_UUID;
       this.#live = false;
+      this.#monitoring = false;
       this.#schema = schema;
       this.#lostAt = Number.NEGATIVE_INFINITY;
       this.#host.replaceDatabase(this.#served, new Database(schema, this.#host.uuid()));
     }
-    this.#monitor();
+    if (!this.#monitoring) this.#monitor();
   }
 
   #monitor(): void {
     const method = this.#method;
+    this.#monitoring = true;
     const { name, database } = this.#served;
     const tables: Record<string, Json> = {};
     for (const table of database.tables.keys()) tables[table] = [{}];
-    const since = method === "monitor_cond_since" ? [this.#lastTransaction] : [];
-    this.#request(method, [name, ["monid", name], tables, ...since], (result, error) => {
+    const last = method === "monitor_cond_since" ? [this.#lastTransaction] : [];
+    this.#request(method, [name, ["monid", name], tables, ...last], (result, error) => {
       if (database !== this.#served.database) return;
       if (error !== undefined) {
         const older = METHODS[METHODS.indexOf(method) + 1];
@@ -277,26 +272,34 @@ export class Relay implements RelaySource {
         }
         return;
       }
-      const [found, last, updates] =
-        method === "monitor_cond_since" ? (result as [boolean, string, Json]) : [false, ZERO_UUID, result];
-      this.#change((transaction) => {
-        if (found) applyUpdates(transaction, updates, 2);
-        else resetTables(transaction, database.tables.values(), updates);
+      const since = method === "monitor_cond_since";
+      if (since && (!isArray(result) || result.length !== 3)) {
+        this.#refuse("bad reply to monitor_cond_since");
+        return;
+      }
+      const [found, last, updates] = since ? (result as readonly Json[]) : [false, ZERO_UUID, result];
+      const fine = this.#change((transaction) => {
+        if (found === true) applyUpdates(transaction, updates!, 2);
+        else resetTables(transaction, database.tables.values(), updates!);
       });
-      this.#lastTransaction = last;
+      if (!fine) return;
+      this.#lastTransaction = typeof last === "string" ? last : ZERO_UUID;
       this.#live = true;
       this.#refresh();
       for (const request of this.#queue.splice(0)) this.#send(request);
     });
   }
 
-  #change(write: Parameters<ServedDatabase["change"]>[0]): void {
+  /** False: the connection is given up, and what comes next begins anew. */
+  #change(write: Parameters<ServedDatabase["change"]>[0]): boolean {
     try {
       this.#served.change(write, true);
+      return true;
     } catch (error) {
       if (!(error instanceof OvsdbError)) throw error;
       this.#lastTransaction = ZERO_UUID;
       this.#refuse(`update does not fit (${error.message})`);
+      return false;
     }
   }
 
@@ -325,15 +328,19 @@ export class Relay implements RelaySource {
     const id = params[0];
     const ofServer = isArray(id) && id[1] === SERVER;
     if (method === "update" || method === "update2" || method === "update3") {
-      const updates = params[method === "update3" ? 2 : 1]!;
+      const updates = params[method === "update3" ? 2 : 1] ?? null;
       if (ofServer) this.#serverUpdate(updates);
       else if (this.#live) {
-        this.#change((transaction) => applyUpdates(transaction, updates, method === "update" ? 1 : 2));
-        if (method === "update3") this.#lastTransaction = params[1] as string;
+        const fine = this.#change((transaction) =>
+          applyUpdates(transaction, updates, method === "update" ? 1 : 2),
+        );
+        if (fine && method === "update3" && typeof params[1] === "string") this.#lastTransaction = params[1];
       }
     } else if (method === "monitor_canceled" && !ofServer) {
-      // Another schema is on its way, by `_Server`.
+      // Perhaps for another schema, which `_Server` may tell of before or after; perhaps for the same.
       this.#live = false;
+      this.#monitoring = false;
+      this.#askSchema();
       this.#lostAt = this.#host.clock.now();
       this.#lastTransaction = ZERO_UUID;
     }
@@ -341,6 +348,7 @@ export class Relay implements RelaySource {
 
   #disconnected(): void {
     this.#next.clear();
+    this.#monitoring = false;
     if (this.#closed) return;
     if (this.#live) {
       this.#live = false;

@@ -229,7 +229,7 @@ t.test("relay: reads here, writes there", async (t) => {
   t.throws(() => relay.openDatabase("relay:T:unix:other"), /duplicate database name/);
 
   let source = await w.server("source", SCHEMA);
-  const writer = await w.client("source");
+  let writer = await w.client("source");
   await writer.transact(insert("a", { i: 1, s: ["set", [1, 2]] }));
   await until(t, "connected", row, ["relay", true, false, true]);
   t.strictSame(await reader.call("list_dbs"), ["_Server", "T"]);
@@ -256,6 +256,11 @@ t.test("relay: reads here, writes there", async (t) => {
   t.ok(reader.notes.some((note) => note.startsWith("monitor_canceled")));
   t.equal(await reader.rows("a", "i"), "[1,2]");
 
+  t.strictSame(await reader.call("convert", "T", newer as unknown as JsonObject), {}, "to the same");
+  writer = await w.client("source");
+  await writer.transact(insert("c", { n: 8 }));
+  await until(t, "it goes on", () => reader.rows("c", "n"), "[8]");
+
   source.close();
   await until(t, "the source went", () => relay.databases.get("T")!.relay!.connected, true);
   const queued = reader.transact(insert("a", { i: 3 }));
@@ -268,6 +273,27 @@ t.test("relay: reads here, writes there", async (t) => {
   relay.setRelayProbe(1000);
   t.ok(relay.removeDatabase("T"));
   for (const server of [relay, source]) server.close();
+});
+
+t.test("relay: for 30 seconds without its source it counts as connected", async (t) => {
+  const w = world();
+  const source = await w.server("source", SCHEMA);
+  const relay = await w.server("relay");
+  relay.openDatabase("relay:T:unix:source");
+  const link = relay.databases.get("T")!.relay!;
+  await until(t, "connected", () => link.connected, true);
+  const reader = await w.client("relay");
+  w.clock.stop();
+  source.close();
+  t.strictSame(await reader.call("list_dbs"), ["_Server", "T"], "and the loss is known by now");
+  await w.clock.warp(29_000, 1000);
+  t.ok(link.connected);
+  t.strictSame(await reader.call("list_dbs"), ["_Server", "T"]);
+  await w.clock.warp(2000, 1000);
+  t.notOk(link.connected);
+  t.strictSame(await reader.call("list_dbs"), ["_Server"]);
+  t.equal(await reader.rows("a", "i"), "[]", "who asks all the same gets an answer");
+  for (const server of [source, relay]) server.close();
 });
 
 t.test("a configuration file", async (t) => {
