@@ -8,7 +8,6 @@ import type { JsonRpcMessage, JsonRpcRequest } from "../lib/jsonrpc.ts";
 import { JsonRpc } from "../lib/jsonrpc.ts";
 import type { Stream } from "../lib/stream.ts";
 import { vlog } from "../lib/vlog.ts";
-import { ZERO_UUID } from "./atom.ts";
 import { OvsdbError, syntaxError } from "./error.ts";
 import type { AccessCheck } from "./execute.ts";
 import type { Json } from "./json-text.ts";
@@ -217,19 +216,28 @@ export class ClientSession implements LockClient, Requester {
     const id = params[1]!;
     if (this.#monitors.has(sortedText(id))) throw syntaxError(id, "duplicate monitor ID");
     const monitor = new Monitor(database.database, version, id, params[2]!);
-    const subscriber: Subscriber = { monitor, update: (updates) => this.#sendUpdate(monitor, updates) };
+    const subscriber: Subscriber = {
+      monitor,
+      update: (updates) => this.#sendUpdate(monitor, database, updates),
+    };
     this.#monitors.set(monitor.idText, { subscriber, database });
     database.subscribers.add(subscriber);
-    const initial = monitor.initial();
-    this.reply(request.id, version === 3 ? `[false,"${ZERO_UUID}",${initial}]` : initial);
+    if (version !== 3) {
+      this.reply(request.id, monitor.initial());
+      return;
+    }
+    const { history } = database;
+    const since = typeof params[3] === "string" ? history.since(database.database, params[3]) : undefined;
+    const updates = since === undefined ? monitor.initial() : (monitor.update(since, new Map()) ?? "{}");
+    this.reply(request.id, `[${since !== undefined},"${history.last}",${updates}]`);
   }
 
-  #sendUpdate(monitor: Monitor, updates: string): void {
+  #sendUpdate(monitor: Monitor, { history }: ServedDatabase, updates: string): void {
     const head = `{"id":null,"method":"update`;
     const { idText } = monitor;
     if (monitor.version === 1) this.rpc.sendText(`${head}","params":[${idText},${updates}]}`);
     else if (monitor.version === 2) this.rpc.sendText(`${head}2","params":[${idText},${updates}]}`);
-    else this.rpc.sendText(`${head}3","params":[${idText},"${ZERO_UUID}",${updates}]}`);
+    else this.rpc.sendText(`${head}3","params":[${idText},"${history.last}",${updates}]}`);
   }
 
   monitorChange(request: JsonRpcRequest): void {
@@ -244,7 +252,7 @@ export class ClientSession implements LockClient, Requester {
     if (monitor.version === 1) throw syntaxError(params[0]!, "unknown monitor session");
     const updates = monitor.change(params[2]!);
     // What is sent before the reply still goes by the old name.
-    if (updates !== undefined) this.#sendUpdate(monitor, updates);
+    if (updates !== undefined) this.#sendUpdate(monitor, entry.database, updates);
     if (newKey !== key) {
       this.#monitors.delete(key);
       monitor.rename(params[1]!);

@@ -7,6 +7,7 @@ import type { DatabaseFile } from "./database-file.ts";
 import { OvsdbError } from "./error.ts";
 import type { AccessCheck } from "./execute.ts";
 import { execute } from "./execute.ts";
+import { History } from "./history.ts";
 import type { Json } from "./json-text.ts";
 import { isObject, jsonText, sortedText } from "./json-text.ts";
 import type { Monitor, UpdateCache } from "./monitor.ts";
@@ -84,6 +85,7 @@ export class ServedDatabase {
   readOnly = false;
   /** Set for a relay's database. */
   relay: RelaySource | undefined;
+  history: History;
   readonly subscribers = new Set<Subscriber>();
   readonly #forwarded = new Map<Trigger, () => void>();
   readonly #options: ServedOptions;
@@ -97,6 +99,7 @@ export class ServedDatabase {
     this.database = database;
     this.file = file;
     this.#options = options;
+    this.history = new History(options.uuid());
   }
 
   get name(): string {
@@ -238,6 +241,7 @@ export class ServedDatabase {
     }
     transaction.finish();
     this.commits++;
+    this.history.add(transaction.changes);
     const cache: UpdateCache = new Map();
     for (const subscriber of this.subscribers) {
       const updates = subscriber.monitor.update(transaction.changes, cache);
@@ -263,6 +267,7 @@ export class ServedDatabase {
   /** Another content or schema from now on: waiting requests must have been cancelled, monitors too. */
   replace(database: Database): void {
     this.database = database;
+    this.history = new History(this.#options.uuid());
   }
 
   close(): void {
