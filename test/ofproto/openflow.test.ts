@@ -410,3 +410,13 @@ t.test("a full table makes room", async (t) => {
   t.equal(br0.tables[0]!.name, undefined);
   await sim.close();
 });
+
+t.test("table features follow the version", async (t) => {
+  const { sim, peer } = await start(3);
+  const { features } = await peer.reply({ type: "table-request" }, "table-reply");
+  const [first] = features!;
+  t.notOk(first!.nonmiss.instructions.includes("meter"), "meters came with 1.3");
+  t.ok(first!.match.includes("ipv6_label"));
+  t.notOk(first!.match.includes("tun_id"), "tunnels came with 1.3");
+  await sim.close();
+});

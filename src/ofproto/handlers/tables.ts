@@ -7,6 +7,8 @@ import { type FlowTable, TBL_INTERNAL } from "../flow-table.ts";
 import type { Handlers } from "./dispatch.ts";
 
 const MAX_ENTRIES = 1_000_000;
+/** OFPXMC_OPENFLOW_BASIC. */
+const OXM_BASIC = 0x8000;
 /** By importance, lifetime and whatever else: how we choose what to evict. */
 const OFPTMPEF_ALL = 7;
 const INSTRUCTIONS = [
@@ -33,37 +35,69 @@ function stats(table: FlowTable): TableStats {
   };
 }
 
-function instructions(table: FlowTable): TableInstructions {
+const ACTIONS = [
+  "output",
+  "group",
+  "set_field",
+  "strip_vlan",
+  "push_vlan",
+  "mod_nw_ttl",
+  "dec_ttl",
+  "set_mpls_ttl",
+  "dec_mpls_ttl",
+  "push_mpls",
+  "pop_mpls",
+  "set_queue",
+];
+
+interface FieldLists {
+  match: string[];
+  mask: string[];
+  writable: string[];
+}
+
+/** By wire version; the same for every table. */
+const fieldLists = new Map<number, FieldLists>();
+
+/** OpenFlow 1.2 speaks of its own fields only, by bits; later versions name each field. */
+function fieldsOf(version: number): FieldLists {
+  let lists = fieldLists.get(version);
+  if (lists === undefined) {
+    const known = FIELDS.filter(
+      ({ headers }) =>
+        version !== 3 ||
+        headers.some(({ oxmClass, ofVersion }) => oxmClass === OXM_BASIC && ofVersion <= version),
+    );
+    const names = (fields: typeof known) => fields.map(({ name }) => name);
+    lists = {
+      match: names(known),
+      mask: names(known.filter(({ maskable }) => maskable)),
+      writable: names(known.filter(({ writable }) => writable)),
+    };
+    fieldLists.set(version, lists);
+  }
+  return lists;
+}
+
+function instructions(table: FlowTable, version: number): TableInstructions {
   const next: number[] = [];
   for (let id = table.id + 1; id < TBL_INTERNAL; id++) next.push(id);
-  const actions = [
-    "output",
-    "group",
-    "set_field",
-    "strip_vlan",
-    "push_vlan",
-    "mod_nw_ttl",
-    "dec_ttl",
-    "set_mpls_ttl",
-    "dec_mpls_ttl",
-    "push_mpls",
-    "pop_mpls",
-    "set_queue",
-  ];
-  const fields = FIELDS.filter((field) => field.writable).map((field) => field.name);
+  const { writable } = fieldsOf(version);
   return {
     next,
-    instructions: INSTRUCTIONS.filter((name) => name !== "goto_table" || next.length > 0),
-    writeActions: actions,
-    writeSetFields: fields,
-    applyActions: actions,
-    applySetFields: fields,
+    instructions: INSTRUCTIONS.filter(
+      (name) => (name !== "goto_table" || next.length > 0) && (name !== "meter" || version >= 4),
+    ),
+    writeActions: ACTIONS,
+    writeSetFields: writable,
+    applyActions: ACTIONS,
+    applySetFields: writable,
   };
 }
 
-function features(table: FlowTable): TableFeatures {
-  const all = instructions(table);
-  const matchable = FIELDS.map((field) => field.name);
+function features(table: FlowTable, version: number): TableFeatures {
+  const all = instructions(table, version);
+  const { match, mask } = fieldsOf(version);
   return {
     table: table.id,
     name: table.name ?? "",
@@ -75,9 +109,9 @@ function features(table: FlowTable): TableFeatures {
     maxEntries: table.maxFlows ?? MAX_ENTRIES,
     nonmiss: all,
     miss: all,
-    match: matchable,
-    wildcard: matchable,
-    mask: FIELDS.filter((field) => field.maskable).map((field) => field.name),
+    match,
+    wildcard: match,
+    mask,
     command: 0,
     stats: stats(table),
   };
@@ -105,7 +139,8 @@ export const TABLE_HANDLERS: Handlers = {
       {
         type: "table-reply",
         tables: tables.map(stats),
-        features: connection.version < 4 ? tables.map(features) : undefined,
+        features:
+          connection.version < 4 ? tables.map((table) => features(table, connection.version)) : undefined,
       },
       xid,
     );
@@ -116,7 +151,9 @@ export const TABLE_HANDLERS: Handlers = {
     // One table's features are some kilobytes.
     tables.forEach((table, i) => {
       const more = i < tables.length - 1;
-      connection.send({ type: "table-features-reply", tables: [features(table)] }, xid, { more });
+      connection.send({ type: "table-features-reply", tables: [features(table, connection.version)] }, xid, {
+        more,
+      });
     });
   },
   "table-desc-request": (connection, _message, { xid }) => {
