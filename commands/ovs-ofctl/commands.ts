@@ -150,7 +150,7 @@ export const COMMANDS: Readonly<Record<string, OfctlCommand>> = {
   "parse-ofp10-match": read("", 0, 0, parse.parseOfp10Match),
   "parse-ofp11-match": read("", 0, 0, parse.parseOfp11Match),
   "parse-pcap": read("", 1, 1, missing),
-  "check-vlan": read("", 2, 2, missing),
+  "check-vlan": read("", 2, 2, parse.checkVlan),
   "print-error": read("", 1, 1, parse.printError),
   "encode-error-reply": read("", 2, 2, parse.encodeErrorReply),
   "ofp-print": read("", 1, 2, parse.ofpPrint),

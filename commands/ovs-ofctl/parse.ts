@@ -1,7 +1,8 @@
 /** Commands that need no switch: parse-flow(s), ofp-print, ofp-parse, parse-actions, parse-nxm and other test helpers. */
 import fs from "node:fs";
 import { fieldByName, fieldByOxmName } from "../../src/flow/fields/index.ts";
-import { copyMatch, type Match } from "../../src/flow/match.ts";
+import { W_VLAN0 } from "../../src/flow/layout.ts";
+import { type Match, makeMatch, setMatchWord } from "../../src/flow/match.ts";
 import { formatMatch } from "../../src/flow/match-text.ts";
 import { normalizeMatch } from "../../src/flow/normalize.ts";
 import { describeError, Fatal } from "../../src/lib/errors.ts";
@@ -138,7 +139,7 @@ export async function ofpParse(o: Ofctl, [file]: string[]): Promise<void> {
 }
 
 /** Lines of hex on standard input, each decoded by `one`; empty lines answer with one. */
-async function eachHexLine(o: Ofctl, one: (bytes: Uint8Array) => string): Promise<void> {
+async function eachHexLine(o: Ofctl, one: (bytes: Uint8Array, table: number) => string): Promise<void> {
   const lines = new TextDecoder().decode(await o.platform.stdin()).split("\n");
   if (lines.at(-1) === "") lines.pop();
   for (const line of lines) {
@@ -147,7 +148,8 @@ async function eachHexLine(o: Ofctl, one: (bytes: Uint8Array) => string): Promis
       o.platform.stdout("\n");
       continue;
     }
-    o.platform.stdout(one(hexBytes(clean)));
+    const numbered = /^(\d+),(.*)$/.exec(clean);
+    o.platform.stdout(one(hexBytes(numbered?.[2] ?? clean), numbered === null ? 255 : Number(numbered[1])));
   }
 }
 
@@ -173,11 +175,14 @@ function versionArgument(text: string): Version {
 export async function parseActionsCommand(o: Ofctl, [text]: string[], instructions = false): Promise<void> {
   const version = versionArgument(text!);
   const what = instructions ? "instructions" : "actions";
-  await eachHexLine(o, (bytes) => {
+  await eachHexLine(o, (bytes, table) => {
     try {
       const list = instructions
         ? decodeInstructions(new Reader(bytes), version)
         : decodeActions(new Reader(bytes), version);
+      if (list.some((a) => a.type === "goto_table" && table !== 255 && a.table <= table)) {
+        throw new OfpError("OFPBIC_BAD_TABLE_ID");
+      }
       const w = new Writer(256);
       if (instructions) encodeInstructions(list, w, version);
       else encodeActions(list, w, version);
@@ -342,6 +347,39 @@ export async function encodeHello(o: Ofctl, [text]: string[]): Promise<void> {
   o.platform.stdout(printMessage(bytes, { verbosity: 0 }));
 }
 
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, "0");
+}
+
+/** A VLAN match through every form of it. */
+export async function checkVlan(o: Ofctl, [tciText, maskText]: string[]): Promise<void> {
+  const match = makeMatch();
+  const mask = Number.parseInt(maskText!, 16);
+  setMatchWord(match, W_VLAN0, Number.parseInt(tciText!, 16) & mask, mask);
+  const tci = (m: Match): string =>
+    `${hex(m.flow[W_VLAN0]! & 0xffff, 4)}/${hex(m.mask[W_VLAN0]! & 0xffff, 4)}`;
+  let out = `${formatMatch(match)} -> ${tci(match)}\n`;
+  const nxm = new Writer(64);
+  writeMatch(nxm, match, 0);
+  out += `NXM: ${tlvText(nxm.done())} -> ${tci(readMatch(new Reader(nxm.done()), nxm.pos))}\n`;
+  const oxm = new Writer(64);
+  writeMatch(oxm, match, 3);
+  const back = readMatch(new Reader(oxm.done()), oxm.pos);
+  const [value, bits] = [back.flow[W_VLAN0]!, back.mask[W_VLAN0]!];
+  const pcp = bits & 0xe000 ? hex((value >>> 13) & 7, 2) : "--";
+  out += `OXM: ${tlvText(oxm.done())} -> ${hex(value & 0x1fff, 4)}/${hex(bits & 0x1fff, 4)},${pcp}\n`;
+  const of10 = bytes10(match);
+  const r10 = new Reader(of10);
+  const wild10 = r10.u32();
+  out += `OF1.0: ${hex(r10.view.getUint16(18), 4)}/${(wild10 >>> 1) & 1},${hex(of10[20]!, 2)}/${(wild10 >>> 20) & 1} -> ${tci(readMatch10(new Reader(of10)))}\n`;
+  const w11 = new Writer(88);
+  writeMatch11(w11, match);
+  const of11 = w11.done();
+  const wild11 = w11.view.getUint32(8);
+  out += `OF1.1: ${hex(w11.view.getUint16(36), 4)}/${(wild11 >>> 1) & 1},${hex(of11[38]!, 2)}/${(wild11 >>> 2) & 1} -> ${tci(readOfp11Match(new Reader(of11)))}\n`;
+  o.platform.stdout(out);
+}
+
 export async function parseKeyValue(o: Ofctl, args: string[]): Promise<void> {
   for (const text of args) {
     const items = keyValues(text).map(({ key, value }) => `${key}${value === "" ? "" : `=${value}`}`);
@@ -349,7 +387,6 @@ export async function parseKeyValue(o: Ofctl, args: string[]): Promise<void> {
   }
 }
 
-void copyMatch;
 void decode;
 void OFPFC_DELETE;
 void verbosity;

@@ -114,6 +114,8 @@ export interface RegMove {
   type: "reg_move";
   src: Subfield;
   dst: Subfield;
+  /** Came as ONF's extension of 1.3, and goes so. */
+  onf?: boolean;
 }
 export interface StackAction {
   type: "stack_push" | "stack_pop";
@@ -255,6 +257,8 @@ export interface Learn {
   limit: number;
   resultDst: Subfield | undefined;
   specs: LearnSpec[];
+  /** Came as NXAST_LEARN2, and goes so. */
+  second?: boolean;
 }
 export interface Conjunction {
   type: "conjunction";

@@ -17,14 +17,23 @@ function logger(module: string): Logger {
   return found;
 }
 
+/** Actions that make no sense, and what they stand in. */
+const actionLimit = new RateLimit(1, 5);
+
+function limitOf(module: string, line: string): RateLimit {
+  if (module === "nx_match") return matchLimit;
+  const action = line.startsWith("OpenFlow action") || line.startsWith("bad action");
+  return module === "ofp_actions" && action ? actionLimit : limit;
+}
+
 /** What went wrong, and in what. */
 export function logDecodeError(error: OfpError): void {
   if (error.message !== "" && error.module !== "") {
-    logger(error.module).warnRl(error.module === "nx_match" ? matchLimit : limit, error.message);
+    logger(error.module).warnRl(limitOf(error.module, error.message), error.message);
   }
   for (const { module, line, bytes } of error.context) {
     const dump = bytes === undefined ? "" : `\n${hexDump(bytes, false).trimEnd()}`;
-    logger(module).warnRl(limit, line + dump);
+    logger(module).warnRl(limitOf(module, line), line + dump);
   }
 }
 

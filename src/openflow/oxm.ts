@@ -465,6 +465,7 @@ function takeSmall(
 function validBits(field: Field): bigint {
   if (field === VLAN_VID) return 0x1fffn;
   if (field === NW_TOS) return 0xfcn;
+  if (field === CT_STATE) return 0xffn;
   if (field === ARP_OP) return 0xffn;
   return field.name.startsWith("tun_erspan") ? ones(field.bytes * 8) : ones(field.bits);
 }
@@ -483,7 +484,7 @@ function takeField(
   let mask = valid;
   if (masked) {
     const wire = body.big(bytes);
-    if (wire !== ones(bytes * 8)) {
+    if (wire !== ones(bytes * 8) && (field !== IPV6_LABEL || (wire & valid) !== valid)) {
       if (!field.maskable && wire !== valid) throw new OfpError("OFPBMC_BAD_MASK");
       mask = wire;
     }

@@ -114,7 +114,7 @@ export class Writer {
   }
   u32(value: number): void {
     this.room(4);
-    this.view.setUint32(this.pos, value);
+    this.view.setUint32(this.pos, value >>> 0);
     this.pos += 4;
   }
   u64(value: bigint): void {

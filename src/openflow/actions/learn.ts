@@ -45,7 +45,7 @@ const learn: ActionRow<Learn> = {
     long(nx("LEARN2", 45, 40, (r) => readLearn(r, true))),
   ],
   encode(a, w) {
-    const second = a.limit !== 0 || (a.flags & LEARN_WRITE_RESULT) !== 0;
+    const second = a.second === true || a.limit !== 0 || (a.flags & LEARN_WRITE_RESULT) !== 0;
     const start = beginNx(w, second ? 45 : 16);
     w.u16(a.idleSec);
     w.u16(a.hardSec);
@@ -97,6 +97,7 @@ function readLearn(r: Reader, second: boolean): Learn {
       a.resultDst = checkSubfield({ field: readFieldHeader(r), offset, bits: 1 }, true);
     } else if (offset !== 0) throw new OfpError("OFPBAC_BAD_ARGUMENT");
   }
+  if (second) a.second = true;
   while (r.left >= 2) {
     const header = r.u16();
     if (header === 0) break;

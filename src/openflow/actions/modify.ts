@@ -352,7 +352,7 @@ const regMove: ActionRow<RegMove> = {
       exact: false,
       decode: (r) => {
         mustBeZero(r, 2);
-        return readCopyField(r, 2);
+        return { ...readCopyField(r, 2), onf: true };
       },
     },
   ],
@@ -365,6 +365,18 @@ const regMove: ActionRow<RegMove> = {
       w.u16(0);
       writeFieldHeader(w, a.src.field, version);
       writeFieldHeader(w, a.dst.field, version);
+      end(w, start);
+      return;
+    }
+    if (a.onf && version >= 4) {
+      const start = beginNx(w, 3200, ONF_VENDOR);
+      w.u16(0);
+      w.u16(a.dst.bits);
+      w.u16(a.src.offset);
+      w.u16(a.dst.offset);
+      w.u16(0);
+      writeNxFieldHeader(w, a.src.field);
+      writeNxFieldHeader(w, a.dst.field);
       end(w, start);
       return;
     }

@@ -251,8 +251,8 @@ const controller: ActionRow<ControllerAction> = {
     }
     const start = beginNx(w, 37);
     w.zeros(6);
-    if (a.maxLen !== 0xffff) prop(w, 0, () => w.u16(a.maxLen));
-    if (a.controllerId !== 0) prop(w, 1, () => w.u16(a.controllerId));
+    if (a.maxLen !== 0xffff) prop(w, 0, () => w.u32(a.maxLen << 16));
+    if (a.controllerId !== 0) prop(w, 1, () => w.u32(a.controllerId << 16));
     if (a.reason !== 1) prop(w, 2, () => w.u8(a.reason));
     if (a.userdata.length > 0) prop(w, 3, () => w.put(a.userdata));
     if (a.pause) prop(w, 4, () => {});

@@ -304,6 +304,7 @@ function encodeInstruction(a: Ofpact, w: Writer, version: number): void {
     w.u64(a.mask);
     endInstruction(w, start);
   } else if (a.type === "write_actions") {
+    if (a.actions.length === 0) return;
     const start = beginInstruction(w, 3);
     w.u32(0);
     encodeActions(a.actions, w, version);
@@ -350,10 +351,14 @@ export interface ParsedActions {
   usable: number;
 }
 
+/** What the original counts for a plain action. */
+const ACTION_BYTES = 16;
+
 /** Parses an action list. Throws TextError with the original's text. */
 export function parseActions(text: string, options: ActionsFormat = {}): ParsedActions {
   const state = { usable: P_ANY };
   const actions = parseList(text, options, state, undefined, 0);
+  if (actions.length * ACTION_BYTES > 0xffff) throw new TextError("input too big");
   return { actions, usable: state.usable };
 }
 

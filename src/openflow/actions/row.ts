@@ -150,7 +150,6 @@ export function readActionHeader(r: Reader): WireHeader {
 
 export function fieldOf(h: WireHeader): Field {
   if (h.field === undefined) throw new OfpError("OFPBAC_BAD_SET_TYPE");
-  if (h.masked) throw new OfpError("OFPBAC_BAD_SET_MASK");
   return h.field;
 }
 

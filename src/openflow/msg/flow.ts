@@ -18,6 +18,7 @@ import {
   OFPFC_DELETE,
   OFPFC_MODIFY,
   OFPFC_MODIFY_STRICT,
+  OFPUTIL_FF_RESET_COUNTS,
   UNKNOWN64,
   type Version,
 } from "../messages.ts";
@@ -98,7 +99,8 @@ function decodeFlowMod10(r: Reader, options: DecodeOptions, nx: boolean): FlowMo
     bufferId,
     outPort,
     outGroup: OFPG_ANY,
-    flags: flagsFromWire(wireFlags, 1),
+    // Before 1.2 every flow_mod resets counters.
+    flags: flagsFromWire(wireFlags, 1) | OFPUTIL_FF_RESET_COUNTS,
     actions,
   };
 }
@@ -147,7 +149,7 @@ function decodeFlowMod11(r: Reader, version: Version, options: DecodeOptions): F
     bufferId,
     outPort: isDelete ? portFromWire(wirePort) : 0xffff,
     outGroup: isDelete ? outGroup : OFPG_ANY,
-    flags: flagsFromWire(wireFlags, version),
+    flags: flagsFromWire(wireFlags, version) | (version === 2 ? OFPUTIL_FF_RESET_COUNTS : 0),
     actions,
   };
 }

@@ -253,9 +253,9 @@ function writeTuple(t: CtTuple, w: Writer): void {
   w.u32(0);
   if (t.src !== undefined) property(w, 0, () => w.put(t.src!));
   if (t.dst !== undefined) property(w, 1, () => w.put(t.dst!));
-  if (t.srcPort !== undefined) property(w, 2, () => w.u16(t.srcPort!));
-  if (t.dstPort !== undefined) property(w, 3, () => w.u16(t.dstPort!));
-  if (t.icmpId !== undefined) property(w, 4, () => w.u16(t.icmpId!));
+  if (t.srcPort !== undefined) property(w, 2, () => w.u32(t.srcPort! << 16));
+  if (t.dstPort !== undefined) property(w, 3, () => w.u32(t.dstPort! << 16));
+  if (t.icmpId !== undefined) property(w, 4, () => w.u32(t.icmpId! << 16));
   if (t.icmpType !== undefined) property(w, 5, () => w.u8(t.icmpType!));
   if (t.icmpCode !== undefined) property(w, 6, () => w.u8(t.icmpCode!));
 }
@@ -315,7 +315,7 @@ const ctFlush = one<NxtCtFlush>(
     w.zeros(7);
     property(w, 0, () => writeTuple(m.orig, w));
     property(w, 1, () => writeTuple(m.reply, w));
-    if (m.zone !== undefined) property(w, 2, () => w.u16(m.zone!));
+    if (m.zone !== undefined) property(w, 2, () => w.u32(m.zone! << 16));
     if (m.mark !== undefined) property(w, 3, () => w.u32(m.mark!));
     if (m.markMask !== undefined) property(w, 4, () => w.u32(m.markMask!));
     if (m.label !== undefined) property(w, 5, () => w.put(m.label!));

@@ -20,6 +20,7 @@ import {
   type Message,
   type NxtCtFlush,
   OFP_NO_BUFFER,
+  OFPUTIL_FF_RESET_COUNTS,
   type OfpErrorMessage,
   type PacketIn,
   type PacketOut,
@@ -134,7 +135,11 @@ function printBody(d: Decoded, bytes: Uint8Array, o: PrintOptions): string {
     case "nxt-resume":
       return packetIn(m.packetIn, o);
     case "flow-mod":
-      return formatFlowMod(m, o, rawMatch(d, bytes, o));
+      return formatFlowMod(
+        d.version < 3 ? { ...m, flags: m.flags & ~OFPUTIL_FF_RESET_COUNTS } : m,
+        o,
+        rawMatch(d, bytes, o),
+      );
     case "flow-removed":
       return formatFlowRemoved(m, o);
     case "port-status":
