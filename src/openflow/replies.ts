@@ -4,10 +4,14 @@
  */
 
 import { beginMessage, messageRow } from "./codec.ts";
+import { logDecode } from "./log.ts";
 import type { FlowStats, Version } from "./messages.ts";
 import { writeFlowStats } from "./msg/flow.ts";
 import type { MessageRow } from "./msg/row.ts";
 import { Writer } from "./wire.ts";
+
+const TOO_LONG =
+  "Flow exceeded the maximum flow statistics reply size and was excluded from the response set";
 
 /** Room that a message may take: lengths are 16 bits. */
 const LIMIT = 0xffff;
@@ -40,6 +44,7 @@ export class MultipartWriter {
     if (w.pos - this.#start <= LIMIT) return;
     if (w.pos - entry > LIMIT - (this.#body - this.#start)) {
       w.pos = entry;
+      logDecode("ofp_flow", "warn", TOO_LONG);
       return;
     }
     const bytes = w.bytes.slice(entry, w.pos);
