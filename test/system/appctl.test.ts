@@ -207,8 +207,10 @@ t.test("--monitor", async (t) => {
   t.match(place.ours("ovsdb-server", ...args), { status: 0, stderr: "" });
   const first = pidOf(place.run)!;
   const monitor = Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${first}/status`, "utf8"))![1]);
+  // It takes its name after the daemon is up, so a moment after the command has returned.
+  const titled = () => /^ovsdb-server: monitoring pid \d+ \(/.test(readFileSync(`/proc/${monitor}/cmdline`, "utf8"));
+  t.ok(await eventually(titled), "the monitor says in its command line what it watches");
   t.equal(readFileSync(`/proc/${monitor}/comm`, "utf8"), "monitor\n");
-  t.match(readFileSync(`/proc/${monitor}/cmdline`, "utf8"), /^ovsdb-server: monitoring pid \d+ \(/);
   process.kill(first, "SIGSEGV");
   t.ok(
     await eventually(() => ![undefined, first].includes(pidOf(place.run))),
