@@ -10,7 +10,6 @@ class Up extends Command {
     description: "run database and switch in one process (its options: ovsbox up --help)",
     examples: [["In the background, as the system's switch", "ovsbox up --detach"]],
   });
-  // The options are the daemons', read by the same tables as theirs.
   args = Option.Proxy();
 
   async execute(): Promise<number> {
@@ -33,7 +32,7 @@ class Schema extends Command {
   }
 }
 
-/** main.ts has taken every applet's name before it comes here: these stand in the help only. */
+/** main.ts has taken "up" and every applet's name before it comes here: these stand in the help only. */
 function listed(name: string, about: string): typeof Command {
   return class extends Command {
     static override paths = [[name]];

@@ -3,7 +3,7 @@
  * leaves the page cache alone: that what is durable is also synced is shown on a simulated disk in test/ovsdb/storage.)
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,10 +35,17 @@ function startServer(): Promise<void> {
   server = spawn(join(BIN, "ovsdb-server"), args, { env, stdio: ["ignore", "ignore", "inherit"] });
   return new Promise((resolve, reject) => {
     const deadline = Date.now() + 10_000;
+    // The file is there a moment before anybody listens on it.
     const look = (): void => {
-      if (existsSync(socket)) resolve();
-      else if (Date.now() > deadline) reject(new Error("server did not start"));
-      else setTimeout(look, 5);
+      const probe = connect(socket);
+      probe.on("connect", () => {
+        probe.destroy();
+        resolve();
+      });
+      probe.on("error", () => {
+        if (Date.now() > deadline) reject(new Error("server did not start"));
+        else setTimeout(look, 5);
+      });
     };
     look();
   });
