@@ -208,7 +208,8 @@ t.test("--monitor", async (t) => {
   const first = pidOf(place.run)!;
   const monitor = Number(/^PPid:\s*(\d+)/m.exec(readFileSync(`/proc/${first}/status`, "utf8"))![1]);
   // It takes its name after the daemon is up, so a moment after the command has returned.
-  const titled = () => /^ovsdb-server: monitoring pid \d+ \(/.test(readFileSync(`/proc/${monitor}/cmdline`, "utf8"));
+  const titled = () =>
+    /^ovsdb-server: monitoring pid \d+ \(/.test(readFileSync(`/proc/${monitor}/cmdline`, "utf8"));
   t.ok(await eventually(titled), "the monitor says in its command line what it watches");
   t.equal(readFileSync(`/proc/${monitor}/comm`, "utf8"), "monitor\n");
   process.kill(first, "SIGSEGV");
