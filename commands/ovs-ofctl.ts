@@ -14,8 +14,8 @@ import {
   protocolsFromText,
   protocolsText,
   VERSION_NAMES,
-  versionByName,
   versionProtocols,
+  versionsFromText,
 } from "../src/openflow/protocols.ts";
 import { COMMANDS, type OfctlCommand } from "./ovs-ofctl/commands.ts";
 import { defaultSettings, type Ofctl, type Settings } from "./ovs-ofctl/settings.ts";
@@ -27,17 +27,6 @@ export function main(args: string[], program: string): Promise<number> {
   return runApplet(platform, program, () => run(platform, program, args)).then((status) =>
     platform.exit(status),
   );
-}
-
-function versions(text: string): number {
-  let bits = 0;
-  for (const word of text.split(/[ ,]+/)) {
-    if (word === "") continue;
-    const version = versionByName(word);
-    if (version === undefined) throw new Fatal(`Unknown OpenFlow version: "${word}"`);
-    bits |= 1 << version;
-  }
-  return bits;
 }
 
 function sortKey(settings: Settings, key: string | undefined, descending: boolean): void {
@@ -214,7 +203,7 @@ function options(platform: Platform, program: string, settings: Settings, help: 
           metavar: "VERSIONS",
           help: "set allowed OpenFlow versions",
           set: (v) => {
-            settings.versions = versions(v!);
+            settings.versions = versionsFromText(v!);
           },
         },
       ],

@@ -4,7 +4,7 @@ import { describeError, Fatal } from "../../src/lib/errors.ts";
 import type { OptionGroup } from "../../src/lib/getopt.ts";
 import { vlog } from "../../src/lib/vlog.ts";
 import { type FlowMod, OFPFC_ADD, TextError } from "../../src/openflow/index.ts";
-import { P_ANY, versionByName } from "../../src/openflow/protocols.ts";
+import { P_ANY, versionsFromText } from "../../src/openflow/protocols.ts";
 import { parseFlow } from "../../src/openflow/text/flow-parse.ts";
 import type { Mode } from "./learning-switch.ts";
 
@@ -67,17 +67,6 @@ function addPortQueue(settings: Settings, text: string): void {
     throw new Fatal("<port-name> arguments for -Q or --port-queue must be unique");
   }
   settings.portQueues.set(found[1]!, leadingNumber(found[2]!) >>> 0);
-}
-
-function versions(text: string): number {
-  let bits = 0;
-  for (const word of text.split(/[ ,]+/)) {
-    if (word === "") continue;
-    const version = versionByName(word);
-    if (version === undefined) throw new Fatal(`Unknown OpenFlow version: "${word}"`);
-    bits |= 1 << version;
-  }
-  return bits;
 }
 
 export function controllerOptions(settings: Settings): OptionGroup {
@@ -169,7 +158,7 @@ export function versionOptions(settings: Settings): OptionGroup {
         arg: "required",
         metavar: "VERSIONS",
         help: "set allowed OpenFlow versions\n(default: OpenFlow10, OpenFlow11, OpenFlow12, OpenFlow13, OpenFlow14, OpenFlow15)",
-        set: (text) => void (settings.versions = versions(text!)),
+        set: (text) => void (settings.versions = versionsFromText(text!)),
       },
     ],
   };

@@ -2,6 +2,7 @@
  * Flow protocols: an OpenFlow version with a way to write matches (upstream: ofp-protocol). A set of them is a bit
  * mask; what a flow uses narrows the set of those that can carry it.
  */
+import { Fatal } from "../lib/errors.ts";
 import type { Version } from "./messages.ts";
 
 export const P_OF10_STD = 1;
@@ -114,4 +115,16 @@ export function versionByName(name: string): Version | undefined {
     (VERSION_ALIASES[name] as Version | undefined) ??
     (VERSION_ALIASES[name.toLowerCase()] as Version | undefined)
   );
+}
+
+/** The argument of `-O`: names apart by commas or blanks. A set with bit `1 << version` for each; Fatal names a wrong one. */
+export function versionsFromText(text: string): number {
+  let bits = 0;
+  for (const word of text.split(/[ ,]+/)) {
+    if (word === "") continue;
+    const version = versionByName(word);
+    if (version === undefined) throw new Fatal(`Unknown OpenFlow version: "${word}"`);
+    bits |= 1 << version;
+  }
+  return bits;
 }
