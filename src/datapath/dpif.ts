@@ -70,8 +70,6 @@ export interface DpStats {
   /** Masks looked at, for "hit/pkt". */
   maskHits: number;
   cacheHits: number;
-  /** Packets dropped, by reason in words; reasons that never occurred are left out. */
-  drops: Readonly<Record<string, number>>;
 }
 
 export interface DpFlow {
@@ -114,6 +112,8 @@ export interface Dpif {
   execute(packet: Packet, key: Flow, actions: Int32Array): void;
 
   stats(): Promise<DpStats>;
+  /** Packets dropped so far, by the counters of drop-reasons.ts. */
+  drops(): ReadonlyMap<string, number>;
   settled(): Promise<void>;
   /** Polls of the dummy kind run in this thread; a worker ignores it. Called by time/warp. */
   run(): void;

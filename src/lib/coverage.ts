@@ -22,6 +22,7 @@ interface Tracked extends Counter {
 }
 
 const counters = new Map<string, Tracked>();
+const sources = new Set<() => void>();
 let position = 0;
 let epoch = 0;
 
@@ -35,7 +36,29 @@ export function coverage(name: string): Counter {
   return counter;
 }
 
+/** `read` gives totals that are kept elsewhere, by name; called before counters are looked at. Returns how to end that. */
+export function coverageSource(read: () => ReadonlyMap<string, number>): () => void {
+  const seen = new Map<string, number>();
+  const refresh = (): void => {
+    for (const [name, total] of read()) {
+      coverage(name).count += total - (seen.get(name) ?? 0);
+      seen.set(name, total);
+    }
+  };
+  refresh();
+  sources.add(refresh);
+  return () => {
+    refresh();
+    sources.delete(refresh);
+  };
+}
+
+function refreshAll(): void {
+  for (const refresh of sources) refresh();
+}
+
 function sample(): void {
+  refreshAll();
   position = (position + 1) % HOUR;
   for (const counter of counters.values()) {
     const grown = counter.count - counter.sampled;
@@ -64,6 +87,7 @@ export function coverageStart(clock: Clock, commands: UnixctlCommands): void {
   }
   commands.register("coverage/show", "", 0, 0, (_args, reply) => reply.ok(showCoverage()));
   commands.register("coverage/read-counter", "COUNTER", 1, 1, ([name], reply) => {
+    refreshAll();
     const counter = counters.get(name!);
     if (counter === undefined) reply.error("No such counter");
     else reply.ok(`${counter.count}\n`);
@@ -71,6 +95,7 @@ export function coverageStart(clock: Clock, commands: UnixctlCommands): void {
 }
 
 export function showCoverage(): string {
+  refreshAll();
   const hit = [...counters.values()]
     .filter((counter) => counter.count > 0)
     .sort((a, b) => (a.name < b.name ? -1 : 1));

@@ -2,35 +2,17 @@
 import type { DpFlow, DpFlowStats, Dpif } from "../datapath/dpif.ts";
 import { formatOdpActions } from "../datapath/odp/action-text.ts";
 import { formatOdpKey, type OdpPortNames } from "../datapath/odp/key-text.ts";
-import { FLOW_DP_WORDS, W_IN_PORT } from "../flow/layout.ts";
+import { formatFlowStats } from "../datapath/odp/stats-text.ts";
+import { ufidOf } from "../datapath/ufid.ts";
+import { W_IN_PORT } from "../flow/layout.ts";
 import { matchesOverlap } from "../flow/match.ts";
 import { formatMatch, parseMatch } from "../flow/match-text.ts";
-import { hashWords } from "../lib/hash.ts";
 import { formatActions } from "../openflow/actions/registry.ts";
 import { type Backer, fillFlow } from "./backer.ts";
 import type { CommandScope, OfprotoCommand } from "./commands.ts";
 import { TBL_INTERNAL } from "./flow-table.ts";
 import type { Ofproto } from "./ofproto.ts";
 import type { Rule } from "./rule.ts";
-
-/** Bits of TCP flags with their letters, in the order of printing. */
-const TCP_FLAG_LETTERS: readonly (readonly [bit: number, letter: string])[] = [
-  [0x002, "S"],
-  [0x001, "F"],
-  [0x008, "P"],
-  [0x004, "R"],
-  [0x020, "U"],
-  [0x010, "."],
-  [0x040, "E"],
-  [0x080, "C"],
-  [0x100, "N"],
-];
-
-export function formatTcpFlags(flags: number): string {
-  return TCP_FLAG_LETTERS.filter(([bit]) => (flags & bit) !== 0)
-    .map(([, letter]) => letter)
-    .join("");
-}
 
 export function portNames(dpif: Dpif): OdpPortNames {
   const byNumber = new Map<number, string>();
@@ -40,27 +22,6 @@ export function portNames(dpif: Dpif): OdpPortNames {
     byName.set(port.name, port.odpPort);
   }
   return { nameOf: (port) => byNumber.get(port), numberOf: (name) => byName.get(name) };
-}
-
-/** A flow's unique id: a hash of key and mask, as a UUID is written. */
-function ufidOf(flow: DpFlow): string {
-  const words: string[] = [];
-  for (let i = 0; i < 4; i++) {
-    const basis = hashWords(flow.mask, 0, FLOW_DP_WORDS, 0x5bd1e995 * (i + 1));
-    let hash = basis;
-    for (let word = 0; word < FLOW_DP_WORDS; word++) {
-      hash = (Math.imul(hash, 31) + (flow.key[word]! & flow.mask[word]!)) | 0;
-    }
-    words.push(((hash ^ basis) >>> 0).toString(16).padStart(8, "0"));
-  }
-  const [a, b, c, d] = words as [string, string, string, string];
-  return `${a}-${b.slice(0, 4)}-${b.slice(4)}-${c.slice(0, 4)}-${c.slice(4)}${d}`;
-}
-
-function formatFlowStats(stats: DpFlowStats, now: number): string {
-  const used = stats.usedMs === 0 ? "never" : `${(Math.max(0, now - stats.usedMs) / 1000).toFixed(3)}s`;
-  const flags = stats.tcpFlags === 0 ? "" : `, flags:${formatTcpFlags(stats.tcpFlags)}`;
-  return `packets:${stats.packets}, bytes:${stats.bytes}, used:${used}${flags}`;
 }
 
 interface DumpOptions {
@@ -80,7 +41,7 @@ export function dumpFlows(backer: Backer, options: DumpOptions): string[] {
   const lines: string[] = [];
   for (const flow of dpif.flows()) {
     if (!options.wanted(flow) || !dpif.flowStats(flow.handle, stats)) continue;
-    const ufid = options.more ? `ufid:${ufidOf(flow)}${options.dpctl ? ", " : " "}` : "";
+    const ufid = options.more ? `ufid:${ufidOf(flow.key, flow.mask)}${options.dpctl ? ", " : " "}` : "";
     const key = formatOdpKey(flow.key, flow.mask, { ports, verbose: options.more });
     const dp = options.more && options.dpctl ? ", dp:ovs" : "";
     const actions = formatOdpActions(flow.actions, {

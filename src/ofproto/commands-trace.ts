@@ -1,4 +1,5 @@
 /** ofproto/trace: what would happen to a packet, step by step (ovs-vswitchd(8), "OFPROTO COMMANDS"). */
+import { ACTION_DROPS } from "../datapath/drop-reasons.ts";
 import { formatOdpActions } from "../datapath/odp/action-text.ts";
 import { parseOdpKey } from "../datapath/odp/key-text.ts";
 import { composePacket } from "../flow/compose.ts";
@@ -11,7 +12,7 @@ import { portNames } from "./commands-dump.ts";
 import type { Ofproto } from "./ofproto.ts";
 import { formatTrace, type TraceNode } from "./trace-nodes.ts";
 import { OFPP_NONE } from "./types.ts";
-import { XLATE_ERROR_TEXT } from "./xlate/context.ts";
+import { XLATE_ERROR_NUMBER } from "./xlate/context.ts";
 import { shownMask, translate } from "./xlate/translate.ts";
 
 interface Request {
@@ -142,7 +143,9 @@ export function traceText(request: Request): string {
   });
   lines.push(`Datapath actions: ${actions}`);
   if (ctx.error !== undefined) {
-    lines.push(`Translation failed (${XLATE_ERROR_TEXT[ctx.error]}), packet is dropped.`);
+    lines.push(
+      `Translation failed (${ACTION_DROPS[XLATE_ERROR_NUMBER[ctx.error]]!.text}), packet is dropped.`,
+    );
   }
   return lines.join("\n");
 }

@@ -7,6 +7,7 @@ import { openLocalDpif } from "../datapath/userspace/dpif-local.ts";
 import { openWorkerDpif } from "../datapath/userspace/dpif-worker.ts";
 import type { SpawnDatapathThread } from "../datapath/userspace/thread.ts";
 import type { Clock } from "../lib/clock.ts";
+import { coverageSource } from "../lib/coverage.ts";
 import { osError } from "../lib/errors.ts";
 import type { InFlight } from "../lib/sim-clock.ts";
 import { RateLimit, vlog } from "../lib/vlog.ts";
@@ -111,6 +112,8 @@ export class Datapaths {
   readonly #plain: PlainDatapath[] = [];
   /** By the datapath's name. */
   readonly #locals = new Map<string, Netdev>();
+  /** Ends the counting of drops. */
+  readonly #uncover = new Map<Dpif, () => void>();
 
   constructor(
     opener: DatapathOpener,
@@ -136,7 +139,7 @@ export class Datapaths {
   async use(type: string): Promise<Datapath> {
     let datapath = this.#open.get(type);
     if (datapath === undefined) {
-      const opened = this.#opener.open(type);
+      const opened = this.#opened(type);
       const options = {
         type,
         dpif: opened.dpif,
@@ -162,7 +165,19 @@ export class Datapaths {
     await dpif.portAdd(local, 0);
   }
 
+  /** Opens one whose drops are counted in coverage/show. */
+  #opened(type: string, name?: string): OpenedDpif {
+    const opened = this.#opener.open(type, name);
+    this.#uncover.set(
+      opened.dpif,
+      coverageSource(() => opened.dpif.drops()),
+    );
+    return opened;
+  }
+
   async #close(dpif: Dpif): Promise<void> {
+    this.#uncover.get(dpif)?.();
+    this.#uncover.delete(dpif);
     await dpif.close();
     const local = this.#locals.get(dpif.name);
     if (local !== undefined) this.#registry.close(local, true);
@@ -173,7 +188,7 @@ export class Datapaths {
   async addPlain(type: string, name: string): Promise<void> {
     for (const other of this.all())
       if (other.type === type && other.dpif.name === name) throw osError("EEXIST");
-    const datapath = { ...this.#opener.open(type, name), type, backer: undefined };
+    const datapath = { ...this.#opened(type, name), type, backer: undefined };
     this.#plain.push(datapath);
     await this.#addLocal(datapath);
   }

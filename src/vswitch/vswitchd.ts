@@ -173,11 +173,7 @@ export class Vswitchd {
 function compose(text: string, length: number | undefined): Uint8Array {
   const parsed = parseOdpKey(text);
   if ("error" in parsed) throw new Fatal(parsed.error);
-  const packet = composePacket(parsed.key);
-  if (length === undefined || packet.length >= length) return packet;
-  const padded = new Uint8Array(length);
-  padded.set(packet);
-  return padded;
+  return composePacket(parsed.key, { totalLength: length });
 }
 
 /** Random, unicast and locally administered. */

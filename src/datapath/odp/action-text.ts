@@ -27,8 +27,6 @@ export interface ActionFormatOptions {
   readonly ports?: OdpPortNames | undefined;
   /** Text of an ODP_USERSPACE operand: "userspace(pid=0,controller(…))". */
   readonly userspace?: ((index: number) => string) | undefined;
-  /** Text of an ODP_DROP reason; default "drop" for 0, else "drop:reason". */
-  readonly dropReason?: ((reason: number) => string) | undefined;
   /** The key that the program runs on. */
   readonly key?: L.Flow | undefined;
 }
@@ -142,7 +140,7 @@ class ActionPrinter {
       case A.ODP_RECIRC:
         return `recirc(${hex(a >>> 0)})`;
       case A.ODP_DROP:
-        return this.#options.dropReason?.(a) ?? "drop";
+        return "drop";
       case A.ODP_HASH:
         return `hash(${HASH_NAMES[a] ?? `Unknown hash algorithm(${a})`}(${b >>> 0}))`;
       case A.ODP_CLONE:

@@ -417,12 +417,19 @@ export function parseOdpKey(
   const mask = new Int32Array(L.FLOW_DP_WORDS);
   mask[L.W_RECIRC_ID] = -1;
   const bad = parseKeyItems(text, 0, key, mask, ports);
-  // An Ethernet frame of which no type is told has none.
+  // An Ethernet frame of which no type is told has that of the header that is told, or none.
   if (key[L.W_PACKET_TYPE] === 0 && (key[L.W_ETH_TYPE]! | mask[L.W_ETH_TYPE]!) === 0) {
-    key[L.W_ETH_TYPE] = L.FLOW_DL_TYPE_NONE;
+    const implied = IMPLIED_TYPES.find(([name]) => text.includes(name));
+    key[L.W_ETH_TYPE] = implied?.[1] ?? L.FLOW_DL_TYPE_NONE;
   }
   return bad === undefined ? { key, mask } : { error: `syntax error at ${bad}` };
 }
+
+const IMPLIED_TYPES: readonly (readonly [attribute: string, type: number])[] = [
+  ["ipv4(", 0x0800],
+  ["ipv6(", 0x86dd],
+  ["arp(", 0x0806],
+];
 
 /** Returns the rest of the text from the first item that makes no sense. */
 function parseKeyItems(

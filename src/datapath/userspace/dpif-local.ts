@@ -19,9 +19,11 @@ import {
   UPCALL_MISS,
   type UpcallHandler,
 } from "../dpif.ts";
+import { formatFlowStats } from "../odp/stats-text.ts";
 import type { Packet } from "../packet.ts";
-import { readCounters } from "./counters.ts";
+import { readCounters, readDrops } from "./counters.ts";
 import { Datapath } from "./datapath.ts";
+import { logFlowAdd, logFlowDump, logMiss, wantsFlowDump } from "./debug-log.ts";
 import type { PacketIo } from "./execute.ts";
 import { FlowMirror } from "./flow-mirror.ts";
 import { compactMask, makeCompactMask } from "./flow-table.ts";
@@ -169,6 +171,7 @@ class LocalDpif implements Dpif, PacketIo {
 
   upcall(kind: number, packet: Packet, key: Flow, userdata: number): void {
     this.counters[N_UPCALLS]!++;
+    if (kind === UPCALL_MISS) logMiss(this.name, key, packet);
     const reply = this.handler?.({
       kind: kind === UPCALL_MISS ? UPCALL_MISS : UPCALL_ACTION,
       key,
@@ -217,6 +220,7 @@ class LocalDpif implements Dpif, PacketIo {
     if (flow < 0) throw osError("ENOSPC", "flowPut");
     compactMask(mask, this.mask);
     this.datapath.flowPut(flow, key, this.mask, program);
+    logFlowAdd(key, mask, program);
     return this.mirror.handle(flow);
   }
 
@@ -257,14 +261,23 @@ class LocalDpif implements Dpif, PacketIo {
     return true;
   }
 
-  flows(): Iterable<DpFlow> {
-    return this.mirror.flows();
+  *flows(): Iterable<DpFlow> {
+    const stats: DpFlowStats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+    for (const flow of this.mirror.flows()) {
+      if (wantsFlowDump() && this.flowStats(flow.handle, stats))
+        logFlowDump(`${this.type}@${this.name}`, flow, formatFlowStats(stats, this.clock.now()));
+      yield flow;
+    }
   }
 
   // ---- The rest ----
 
   async stats(): Promise<DpStats> {
     return readCounters(this.counters, this.mirror);
+  }
+
+  drops(): ReadonlyMap<string, number> {
+    return readDrops(this.counters);
   }
 
   async settled(): Promise<void> {}

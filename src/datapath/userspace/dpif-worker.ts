@@ -19,7 +19,7 @@ import {
   type UpcallHandler,
 } from "../dpif.ts";
 import { makePacket, type Packet } from "../packet.ts";
-import { readCounters } from "./counters.ts";
+import { readCounters, readDrops } from "./counters.ts";
 import { FlowMirror } from "./flow-mirror.ts";
 import { compactMask, makeCompactMask } from "./flow-table.ts";
 import { chooseOdpPort } from "./port-numbers.ts";
@@ -428,6 +428,10 @@ class WorkerDpif implements Dpif {
 
   stats(): Promise<DpStats> {
     return this.settled().then(() => readCounters(this.counters, this.mirror));
+  }
+
+  drops(): ReadonlyMap<string, number> {
+    return readDrops(this.counters);
   }
 
   run(): void {}

@@ -44,7 +44,7 @@ import { finishChecksum } from "./gso.ts";
 import { popMpls, pushMpls } from "./mpls.ts";
 import type { Scratch } from "./scratch.ts";
 import { setField } from "./set-field.ts";
-import { DROP_BY_ACTION, DROP_NO_ROOM, DROP_NOT_IMPLEMENTED, DROP_RECIRC_DEPTH, N_DROPS } from "./shared.ts";
+import { DROP_NO_ROOM, DROP_NOT_IMPLEMENTED, DROP_RECIRC_DEPTH, N_ACTION_DROPS, N_DROPS } from "./shared.ts";
 import { popVlan, pushVlan } from "./vlan.ts";
 
 const RECIRC_DEPTH_MAX = 6;
@@ -144,7 +144,7 @@ export class Executor {
           this.recirc(packet, key, program[at + 2]!, next === end, depth);
           break;
         case ODP_DROP:
-          this.drop(DROP_BY_ACTION);
+          this.counters[N_ACTION_DROPS + program[at + 2]!]!++;
           return;
         case ODP_HASH:
           if (stale) this.extract(packet, key);

@@ -36,39 +36,25 @@ export const N_LOST = 2;
 export const N_EMC_HITS = 3;
 export const N_MASKS_LOOKED_AT = 4;
 export const N_UPCALLS = 5;
-/** First of {@link DROP_REASONS}. */
+/** First of DATAPATH_DROPS (drop-reasons.ts). */
 export const N_DROPS = 16;
-export const COUNTERS = 64;
+/** First of ACTION_DROPS. */
+export const N_ACTION_DROPS = 64;
+export const COUNTERS = 96;
 
 /** Why a packet went nowhere; indices into the counters after N_DROPS. */
-export const DROP_BY_ACTION = 0;
-export const DROP_NO_PORT = 1;
-export const DROP_TX_QUEUE_FULL = 2;
-export const DROP_TX_ERROR = 3;
-export const DROP_TOO_SHORT = 4;
-export const DROP_UPCALL_QUEUE_FULL = 5;
-export const DROP_RECIRC_DEPTH = 6;
-export const DROP_NOT_IMPLEMENTED = 7;
-export const DROP_NO_ROOM = 8;
-export const DROP_NO_FLOW = 9;
-export const DROP_OVER_MTU = 10;
-export const DROP_BAD_GSO = 11;
-export const DROP_PORT_DOWN = 12;
-export const DROP_REASONS = [
-  "by action",
-  "unknown output port",
-  "transmit queue full",
-  "transmit error",
-  "frame too short",
-  "upcall queue full",
-  "recirculated too often",
-  "action not implemented",
-  "no room for a header",
-  "no flow after recirculation",
-  "longer than the port's MTU",
-  "segments cannot be made",
-  "port is down",
-] as const;
+export const DROP_NO_PORT = 0;
+export const DROP_TX_QUEUE_FULL = 1;
+export const DROP_TX_ERROR = 2;
+export const DROP_TOO_SHORT = 3;
+export const DROP_UPCALL_QUEUE_FULL = 4;
+export const DROP_RECIRC_DEPTH = 5;
+export const DROP_NOT_IMPLEMENTED = 6;
+export const DROP_NO_ROOM = 7;
+export const DROP_NO_FLOW = 8;
+export const DROP_OVER_MTU = 9;
+export const DROP_BAD_GSO = 10;
+export const DROP_PORT_DOWN = 11;
 
 // A flow's statistics: 32 bytes.
 export const STATS_BYTES = 32;

@@ -45,14 +45,15 @@ export const ETH_TYPE_VLAN_8021AD = 0x88a8;
 export const MAX_DEPTH = 64;
 export const MAX_RESUBMITS = 64 * 64;
 
-export type XlateError = "recursion" | "resubmits" | "stack" | "invalid-in-port" | "not-built" | undefined;
+export type XlateError = "recursion" | "resubmits" | "stack" | "mpls-labels" | "not-built" | undefined;
 
-export const XLATE_ERROR_TEXT: Readonly<Record<Exclude<XlateError, undefined>, string>> = {
-  recursion: "Recursion too deep",
-  resubmits: "Too many resubmits",
-  stack: "Stack too deep",
-  "invalid-in-port": "Invalid input port",
-  "not-built": "Action not implemented",
+/** As in ACTION_DROPS, whose texts and counters they have. */
+export const XLATE_ERROR_NUMBER: Readonly<Record<Exclude<XlateError, undefined>, number>> = {
+  "not-built": 0,
+  recursion: 2,
+  resubmits: 3,
+  stack: 4,
+  "mpls-labels": 7,
 };
 
 /** A source address that NORMAL saw: to be refreshed when packets take the megaflow. */

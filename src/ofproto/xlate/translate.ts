@@ -1,4 +1,5 @@
 /** A whole translation: a received packet's flow through its bridge's pipeline, or a packet-out's actions. */
+import { ODP_DROP } from "../../datapath/odp/actions.ts";
 import {
   FLOW_DP_WORDS,
   type Flow,
@@ -28,6 +29,7 @@ import {
   ETH_TYPE_MPLS,
   ETH_TYPE_MPLS_MCAST,
   ETH_TYPE_RARP,
+  XLATE_ERROR_NUMBER,
   type XlateContext,
 } from "./context.ts";
 import { resetSavedFlows } from "./output.ts";
@@ -65,7 +67,14 @@ export function translate(
   if (bridge !== undefined) ctx.trace = bridge;
   if (ctx.error === undefined) xlateActionSet(ctx);
   ctx.trace = top;
-  if (ctx.error !== undefined) ctx.odp.reset();
+  explainDrop(ctx);
+}
+
+/** A packet that goes nowhere is dropped by an action that says why, so that the datapath can count it. */
+function explainDrop(ctx: XlateContext): void {
+  const { odp, error } = ctx;
+  if (error !== undefined) odp.reset();
+  if (odp.length === 0) odp.emit(ODP_DROP, error === undefined ? 0 : XLATE_ERROR_NUMBER[error]);
 }
 
 /** A controller's own actions on `ctx.flow`. */
@@ -82,7 +91,7 @@ export function translateActions(
   ctx.inPacketOut = true;
   xlateActions(ctx, actions);
   if (ctx.error === undefined) xlateActionSet(ctx);
-  if (ctx.error !== undefined) ctx.odp.reset();
+  explainDrop(ctx);
 }
 
 /**
