@@ -14,8 +14,11 @@ export interface Background {
   exit(status: number): never;
 }
 
-/** Undefined in the process that only starts the other one, with its exit status. */
-export async function goBackground(client: Client, socket?: string): Promise<Background | number> {
+/** A number, the exit status, in the process that only starts the other one. `keepErrors`: standard error stays, too. */
+export async function goBackground(
+  client: Client,
+  { socket, keepErrors = true }: { socket?: string | undefined; keepErrors?: boolean } = {},
+): Promise<Background | number> {
   const { platform, program } = client;
   const daemon = new Daemon(platform, program, client.daemon);
   const started = await daemon.start();
@@ -24,7 +27,7 @@ export async function goBackground(client: Client, socket?: string): Promise<Bac
   const isDetached = client.daemon.detach;
   // Detaching takes standard output away, but this command's is its purpose.
   const output = isDetached ? fs.openSync("/proc/self/fd/1", "a") : 1;
-  const errors = isDetached ? fs.openSync("/proc/self/fd/2", "a") : 2;
+  const errors = isDetached ? fs.openSync(keepErrors ? "/proc/self/fd/2" : "/dev/null", "a") : 2;
   const unixctl = isDetached ? await UnixctlServer.listen(platform, program, commands, socket) : undefined;
   const exit = (status: number): never => {
     unixctl?.close();

@@ -12,7 +12,7 @@ export function lockCommand(method: Method): Command["run"] {
 }
 
 async function run(client: Client, method: Method): Promise<number> {
-  const background = await goBackground(client);
+  const background = await goBackground(client, { keepErrors: false });
   if (typeof background === "number") return background;
   const { rpc } = client;
   let first = true;

@@ -11,9 +11,10 @@ import type { Stream, StreamServer } from "./stream.ts";
 import type { TlsConfig } from "./stream-config.ts";
 import type { ActiveName, PassiveName } from "./stream-name.ts";
 import { established, listening, remoteName, SocketStream } from "./stream-node.ts";
-import { vlog } from "./vlog.ts";
+import { RateLimit, vlog } from "./vlog.ts";
 
 const log = vlog("stream_ssl");
+const suiteLimit = new RateLimit(1, 5);
 
 /** How often a listener looks whether its files have changed. */
 const RELOAD_MS = 1000;
@@ -42,6 +43,12 @@ export async function connectTls(
     const { message } = error as Error;
     if (!message.includes("SSL routines")) throw error;
     log.warn(`SSL_connect: ${opensslText(message)}`);
+    throw osError("EPROTO");
+  }
+  const suite = forbiddenSuite(socket, config);
+  if (suite !== undefined) {
+    socket.destroy();
+    log.warn(`SSL_connect: sslv3 alert handshake failure (${suite} is not among the cipher suites allowed)`);
     throw osError("EPROTO");
   }
   if (bootstrap) {
@@ -81,6 +88,10 @@ export async function listenTls(
   server.on("secureConnection", (socket: tls.TLSSocket) => {
     const asked = (socket as { servername?: string | false }).servername;
     if (asked) log.dbg(`connection indicated server name ${asked}`);
+    const suite = forbiddenSuite(socket, config);
+    if (suite !== undefined) {
+      log.warnRl(suiteLimit, `${name}: client uses ${suite}, which is not among the cipher suites allowed`);
+    }
   });
   server.on("tlsClientError", (error) => log.warn(`SSL_accept: ${opensslText(error.message)}`));
   server.listen(target.host === "" ? { port: target.port } : { port: target.port, host: target.host });
@@ -153,20 +164,47 @@ function read(what: string, file: string): string {
   }
 }
 
+/** Those that are offered: older ones are not. */
 const VERSIONS: readonly tls.SecureVersion[] = ["TLSv1.2", "TLSv1.3"];
 
-/** "TLSv1.2", "TLSv1.2,TLSv1.3", "TLSv1.2+", "TLSv1.2-TLSv1.3"; older versions are not offered. */
+export interface ProtocolRange {
+  readonly min: tls.SecureVersion;
+  readonly max: tls.SecureVersion;
+}
+
+/**
+ * "TLSv1.2,TLSv1.3" (also with blanks, and no gaps: all from the lowest to the highest), "TLSv1.2+", "TLSv1.2-TLSv1.3".
+ * @returns the range, or the word that is no version
+ */
+export function parseProtocols(text: string): ProtocolRange | string {
+  const isOpen = text.endsWith("+");
+  const words = isOpen
+    ? [text.slice(0, -1)]
+    : text.includes("-")
+      ? text.split("-")
+      : text.split(/[,\s]+/).filter((word) => word !== "");
+  const places = words.map((word) => VERSIONS.indexOf(word as tls.SecureVersion));
+  const bad = places.indexOf(-1);
+  if (bad >= 0) return words[bad]!;
+  const min = VERSIONS[Math.min(...places)] ?? VERSIONS[0]!;
+  return { min, max: isOpen ? VERSIONS.at(-1)! : (VERSIONS[Math.max(...places)] ?? VERSIONS.at(-1)!) };
+}
+
+/** What cannot be read counts as not said. */
 function versions(text: string | undefined): tls.SecureContextOptions {
-  const named = VERSIONS.filter((version) => text?.split(/[,\s+-]+/).includes(version));
-  const minVersion = named[0] ?? "TLSv1.2";
-  const maxVersion = named.length === 0 || text?.endsWith("+") ? "TLSv1.3" : named.at(-1)!;
-  log.dbg(`Enabled protocol range: ${minVersion} - ${maxVersion}`);
-  return { minVersion, maxVersion };
+  const range = text === undefined ? "" : parseProtocols(text);
+  if (typeof range === "string") {
+    if (text !== undefined) log.err(`${range}: SSL/TLS protocol not recognized`);
+    return { minVersion: VERSIONS[0]!, maxVersion: VERSIONS.at(-1)! };
+  }
+  const { min, max } = range;
+  log.dbg(`Enabled protocol range: ${min} ${text!.endsWith("+") ? "or later" : `- ${max}`}`);
+  return { minVersion: min, maxVersion: max };
 }
 
 /**
  * An OpenSSL cipher list as BoringSSL, which is below Bun, reads it: that has no security levels (it refuses what levels
- * 1 and 2 refuse anyhow) and no word for its default, which is all it has. TLS 1.3 cipher suites cannot be chosen there.
+ * 1 and 2 refuse anyhow) and no word for its default, which is all it has.
  */
 function ciphers(text: string | undefined): tls.SecureContextOptions {
   const words = (text ?? "")
@@ -174,6 +212,16 @@ function ciphers(text: string | undefined): tls.SecureContextOptions {
     .filter((word) => word !== "" && !/^@(SECLEVEL=|STRENGTH)/.test(word))
     .map((word) => (/^(COMPLEMENTOF)?DEFAULT$/.test(word) ? "ALL" : word));
   return words.length === 0 ? {} : { ciphers: words.join(":") };
+}
+
+/**
+ * TLS 1.3 cipher suites cannot be chosen in BoringSSL, whose three are always offered. So a client that may not use the
+ * one that came out gives up the connection; a server, whose clients could do nothing about it, takes it and says so.
+ */
+function forbiddenSuite(socket: tls.TLSSocket, { ciphersuites }: TlsConfig): string | undefined {
+  if (ciphersuites === undefined || socket.getProtocol() !== "TLSv1.3") return undefined;
+  const suite = socket.getCipher().standardName;
+  return ciphersuites.split(/[:,\s]+/).includes(suite) ? undefined : suite;
 }
 
 function fingerprint({ privateKey, certificate, caCert, peerCaCert, ...rest }: TlsConfig): string {

@@ -423,7 +423,9 @@ const self = vlog("vlog");
 /** Logs to `name` (undefined: PROGRAM.log in OVS_LOGDIR) from now on. False when it cannot be opened; that is logged. */
 export function vlogSetFile(name: string | undefined): boolean {
   if (platform === undefined) throw new Error("vlogStart comes first");
-  const path = absolute(dirs(platform.env).log, name ?? `${program}.log`);
+  // Reopened after a daemon has left this folder: the name must not be relative.
+  const path =
+    name === undefined ? absolute(dirs(platform.env).log, `${program}.log`) : absolute(platform.cwd(), name);
   // A respawned daemon's parent has said it.
   return openFile(path, platform.env.OVSBOX_ROLE === undefined);
 }

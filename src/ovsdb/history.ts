@@ -20,45 +20,46 @@ type Past = readonly (readonly [Table, readonly Before[]])[];
 
 export class History {
   readonly #prefix: string;
-  /** The oldest first; the last belongs to transaction number `#count`. */
+  /** The oldest first; `#ids` holds the UUID that was the last before each. */
   #past: Past[] = [];
+  #ids: string[] = [];
   #count = 0;
   #rows = 0;
+  /** UUID of the last transaction. */
+  last: string;
 
   /** `uuid` is random: transactions of another run are not taken for ours. */
   constructor(uuid: string) {
     this.#prefix = uuid.slice(0, 24);
+    this.last = this.#id();
   }
 
-  /** UUID of the last transaction. */
-  get last(): string {
-    return this.#id(this.#count);
+  #id(): string {
+    return this.#prefix + this.#count.toString(16).padStart(12, "0");
   }
 
-  #id(number: number): string {
-    return this.#prefix + number.toString(16).padStart(12, "0");
-  }
-
-  /** Notes a finished transaction. */
-  add(changes: Changes): void {
+  /** Notes a finished transaction; `id` is its UUID if another server has given it one. */
+  add(changes: Changes, id?: string): void {
     this.#count++;
+    this.#ids.push(this.last);
+    this.last = id ?? this.#id();
     const past = [...changes].map(
       ([table, rows]) => [table, [...rows.values()].map(({ row, old }) => ({ row, old }))] as const,
     );
     this.#past.push(past);
     this.#rows += size(past);
-    while (this.#past.length > MAX_TRANSACTIONS || this.#rows > MAX_ROWS)
+    while (this.#past.length > MAX_TRANSACTIONS || this.#rows > MAX_ROWS) {
       this.#rows -= size(this.#past.shift()!);
+      this.#ids.shift();
+    }
   }
 
   /** What has changed after transaction `id`, taken together; undefined: that is not known (any more). */
   since(database: Database, id: string): Changes | undefined {
-    if (!id.startsWith(this.#prefix)) return undefined;
-    const number = Number.parseInt(id.slice(24), 16);
-    const missed = this.#count - number;
-    if (this.#id(number) !== id || missed < 0 || missed > this.#past.length) return undefined;
+    const from = id === this.last ? this.#past.length : this.#ids.indexOf(id);
+    if (from < 0) return undefined;
     const merged = new Map<Table, Map<string, Change>>();
-    for (const past of this.#past.slice(this.#past.length - missed)) {
+    for (const past of this.#past.slice(from)) {
       for (const [table, befores] of past) {
         let rows = merged.get(table);
         if (rows === undefined) merged.set(table, (rows = new Map()));

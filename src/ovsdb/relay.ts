@@ -10,7 +10,7 @@ import type { JsonRpcMessage } from "../lib/jsonrpc.ts";
 import { JsonRpcSession } from "../lib/jsonrpc-session.ts";
 import type { StreamFactory } from "../lib/stream.ts";
 import { vlog } from "../lib/vlog.ts";
-import { ZERO_UUID } from "./atom.ts";
+import { parseUuid, ZERO_UUID } from "./atom.ts";
 import { OvsdbError } from "./error.ts";
 import { splitRemotes } from "./idl-link.ts";
 import type { Json } from "./json-text.ts";
@@ -278,22 +278,29 @@ export class Relay implements RelaySource {
         return;
       }
       const [found, last, updates] = since ? (result as readonly Json[]) : [false, ZERO_UUID, result];
-      const fine = this.#change((transaction) => {
-        if (found === true) applyUpdates(transaction, updates!, 2);
-        else resetTables(transaction, database.tables.values(), updates!);
-      });
+      const fine = this.#change(
+        (transaction) => {
+          if (found === true) applyUpdates(transaction, updates!, 2);
+          else resetTables(transaction, database.tables.values(), updates!);
+        },
+        since ? last : undefined,
+      );
       if (!fine) return;
-      this.#lastTransaction = typeof last === "string" ? last : ZERO_UUID;
       this.#live = true;
       this.#refresh();
       for (const request of this.#queue.splice(0)) this.#send(request);
     });
   }
 
-  /** False: the connection is given up, and what comes next begins anew. */
-  #change(write: Parameters<ServedDatabase["change"]>[0]): boolean {
+  /**
+   * A transaction as the source has made it; `id` is its UUID there, if it has told one: ours is the same, so that
+   * clients may change from one server to another. False: the connection is given up, and what comes next begins anew.
+   */
+  #change(write: Parameters<ServedDatabase["change"]>[0], id: Json | undefined): boolean {
+    const last = typeof id === "string" ? parseUuid(id) : undefined;
     try {
-      this.#served.change(write, true);
+      this.#served.change(write, true, last);
+      this.#lastTransaction = last ?? ZERO_UUID;
       return true;
     } catch (error) {
       if (!(error instanceof OvsdbError)) throw error;
@@ -331,10 +338,10 @@ export class Relay implements RelaySource {
       const updates = params[method === "update3" ? 2 : 1] ?? null;
       if (ofServer) this.#serverUpdate(updates);
       else if (this.#live) {
-        const fine = this.#change((transaction) =>
-          applyUpdates(transaction, updates, method === "update" ? 1 : 2),
+        this.#change(
+          (transaction) => applyUpdates(transaction, updates, method === "update" ? 1 : 2),
+          method === "update3" ? params[1] : undefined,
         );
-        if (fine && method === "update3" && typeof params[1] === "string") this.#lastTransaction = params[1];
       }
     } else if (method === "monitor_canceled" && !ofServer) {
       // Perhaps for another schema, which `_Server` may tell of before or after; perhaps for the same.

@@ -217,8 +217,11 @@ export class ServedDatabase {
     });
   }
 
-  /** A transaction of the server's own, or, as a replay, of another server's. Throws what `prepare` throws. */
-  change(write: (transaction: Transaction) => void, replay = false): void {
+  /**
+   * A transaction of the server's own, or, as a replay, of another server's, perhaps with the UUID that it has there.
+   * Throws what `prepare` throws.
+   */
+  change(write: (transaction: Transaction) => void, replay = false, id?: string): void {
     const transaction = new Transaction(this.database, this.#options.uuid);
     try {
       write(transaction);
@@ -227,12 +230,13 @@ export class ServedDatabase {
       transaction.abort();
       throw error;
     }
-    if (!transaction.isEmpty) this.commit(transaction);
+    if (!transaction.isEmpty) this.commit(transaction, id);
+    else if (id !== undefined) this.history.last = id;
     this.#rerun();
   }
 
   /** Makes a prepared transaction permanent and tells everybody; throws, with nothing changed, when it cannot be written. */
-  commit(transaction: Transaction): void {
+  commit(transaction: Transaction, id?: string): void {
     try {
       this.file?.append(transaction);
     } catch (error) {
@@ -241,7 +245,7 @@ export class ServedDatabase {
     }
     transaction.finish();
     this.commits++;
-    this.history.add(transaction.changes);
+    this.history.add(transaction.changes, id);
     const cache: UpdateCache = new Map();
     for (const subscriber of this.subscribers) {
       const updates = subscriber.monitor.update(transaction.changes, cache);

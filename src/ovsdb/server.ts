@@ -292,7 +292,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     for (const [spec, options] of remotes) {
       const name = spec.startsWith("db:") ? parseColumnName(this.databases, spec) : undefined;
       if (typeof name === "string") bad ??= name;
-      else this.#specs.set(spec, options);
+      this.#specs.set(spec, options);
     }
     await this.reconfigure();
     return bad;

@@ -137,12 +137,21 @@ function ownPath(): string {
   return process.execPath;
 }
 
+/** Where we were started, once we have left it: our command line may name files there. */
+let startFolder: string | undefined;
+
+function chdir(folder: string): void {
+  startFolder ??= process.cwd();
+  process.chdir(folder);
+}
+
 function respawn(env: Readonly<Record<string, string>>, newSession: boolean): SpawnedChild {
   const { spawn } = require("node:child_process") as typeof import("node:child_process");
   const child = spawn(ownPath(), process.argv.slice(COMPILED ? 2 : 1), {
     argv0: process.argv0,
     detached: newSession,
     env: { ...process.env, ...env },
+    cwd: startFolder !== undefined && fs().existsSync(startFolder) ? startFolder : undefined,
     stdio: ["ignore", "inherit", "inherit", "pipe"],
   });
   const pipe = child.stdio[READY_FD] as import("node:stream").Readable;
@@ -359,7 +368,7 @@ export const realProcess: ProcessOps = {
   notifyReady,
   tellParent,
   detachStdio,
-  chdir: (folder) => process.chdir(folder),
+  chdir,
   setComm,
   setTitle,
   lockMemory,

@@ -284,6 +284,12 @@ t.test("tls membership", { skip: pki === undefined ? "openssl is not installed" 
   t.equal(guests[0]!.peerName, "one", "the common name of the client's certificate");
   t.equal(guest.peerName, "one");
   guest.destroy();
+  const narrow = nodeStreams({
+    clock: nodeClock,
+    rundir: folder,
+    tls: { ...pki!, ciphersuites: "TLS_NO_SUCH_SUITE" },
+  });
+  await t.rejects(narrow.connect(`ssl:127.0.0.1:${modern.port}`), { code: "EPROTO" }, "no cipher suite");
 
   await t.rejects(fresh.connect(`ssl:127.0.0.1:${second.port}`), { code: "EPROTO" });
   const rpc = new JsonRpc(await fresh.connect(`ssl:127.0.0.1:${second.port}`));
@@ -293,6 +299,27 @@ t.test("tls membership", { skip: pki === undefined ? "openssl is not installed" 
     fs.readFileSync(pki!.caCert!, "utf8").replace(/\s/g, ""),
   );
   rpc.destroy();
+});
+
+t.test("protocol ranges of TLS", async (t) => {
+  const { parseProtocols } = await import("../../src/lib/stream-tls.ts");
+  const cases: [text: string, range: string][] = [
+    ["TLSv1.2", "TLSv1.2 TLSv1.2"],
+    ["TLSv1.3,TLSv1.2", "TLSv1.2 TLSv1.3"],
+    ["TLSv1.2 TLSv1.3,", "TLSv1.2 TLSv1.3"],
+    ["TLSv1.3-TLSv1.2", "TLSv1.2 TLSv1.3"],
+    ["TLSv1.3+", "TLSv1.3 TLSv1.3"],
+    ["TLSv1.2+", "TLSv1.2 TLSv1.3"],
+    ["", "TLSv1.2 TLSv1.3"],
+    ["TLSv1.2-TLSv1.3,TLSv1.3+", "bad TLSv1.2-TLSv1.3,TLSv1.3"],
+    ["TLSv1.2+TLSv1.3", "bad TLSv1.2+TLSv1.3"],
+    ["TLSv1.2,TLSv1.1", "bad TLSv1.1"],
+    ["TLSv1.2-", "bad "],
+  ];
+  for (const [text, want] of cases) {
+    const range = parseProtocols(text);
+    t.equal(typeof range === "string" ? `bad ${range}` : `${range.min} ${range.max}`, want, text);
+  }
 });
 
 t.test("messages", async (t) => {

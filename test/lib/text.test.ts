@@ -402,7 +402,9 @@ t.test("vlog", async (t) => {
   t.match(listLevels(), /^test_one {10} DBG {8}OFF {7}INFO$/m);
 
   t.equal(vlogSetSpec("PATTERN:console:%c-%m"), undefined);
-  t.equal(vlogSetFile("x.log"), true);
+  t.equal(vlogSetFile("no-such-folder-here/x.log"), false);
+  t.match(taken(), /vlog-failed to open \/no-such-folder-here\/x\.log /, "relative to the working folder");
+  t.equal(vlogSetFile(`${folder}/x.log`), true);
   fs.renameSync(`${folder}/x.log`, `${folder}/old.log`);
   other.err("to the old file");
   t.equal(vlogReopenFile(), undefined);

@@ -115,6 +115,9 @@ async function until(t: Test, what: string, look: () => unknown, want: unknown):
   t.strictSame(seen, want, what);
 }
 
+/** UUID of no transaction. */
+const UNKNOWN = "00000000-0000-0000-0000-000000000000";
+
 async function ask(server: OvsdbServer, name: string, ...args: string[]): Promise<string> {
   const row = replicationCommands(server).find(([command]) => command === `ovsdb-server/${name}`)!;
   let text = "";
@@ -246,6 +249,20 @@ t.test("relay: reads here, writes there", async (t) => {
   t.equal(await reader.rows("a", "i"), "[1,2]", "and so has the relay when it answers");
   t.equal(reader.notes.filter((note) => note.startsWith("update ")).length, 1, "monitors hear of it");
   t.equal(await reader.rows("a", "s"), await writer.rows("a", "s"));
+  const last = async (client: Client): Promise<Json> => {
+    const reply = await client.call("monitor_cond_since", "T", "last", { b: [{}] }, UNKNOWN);
+    await client.call("monitor_cancel", "last");
+    return (reply as Json[])[1]!;
+  };
+  const before = await last(reader);
+  t.equal(before, await last(writer), "a transaction has the source's UUID here, too");
+  await reader.transact(insert("b", { n: 1 }));
+  t.match(await reader.call("monitor_cond_since", "T", "r", { b: [{ columns: ["n"] }] }, before), [
+    true,
+    await last(writer),
+    { b: {} },
+  ]);
+  t.not(await last(writer), before);
   t.match(JSON.stringify(await reader.transact(insert("a", { i: 2 }))), /identical values/, "its refusal");
   t.match(JSON.stringify(await reader.transact(insert("zz", {}))), /No table named zz/, "our refusal");
 
