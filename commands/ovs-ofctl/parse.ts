@@ -1,6 +1,5 @@
 /** Commands that need no switch: parse-flow(s), ofp-print, ofp-parse, parse-actions, parse-nxm and other test helpers. */
 import fs from "node:fs";
-import { fieldByName, fieldByOxmName } from "../../src/flow/fields/index.ts";
 import { W_VLAN0 } from "../../src/flow/layout.ts";
 import { type Match, makeMatch, setMatchWord } from "../../src/flow/match.ts";
 import { formatMatch } from "../../src/flow/match-text.ts";
@@ -34,7 +33,7 @@ import {
 import { hexDump } from "../../src/openflow/text/common.ts";
 import { leadingCommand, parseFlow } from "../../src/openflow/text/flow-parse.ts";
 import { printMessage } from "../../src/openflow/text/print.ts";
-import { tlvText } from "../../src/openflow/text/raw-match.ts";
+import { parseTlvs, tlvText } from "../../src/openflow/text/raw-match.ts";
 import { Reader, Writer } from "../../src/openflow/wire.ts";
 import { parserLog } from "./dumps.ts";
 import { readLines } from "./flows.ts";
@@ -198,40 +197,6 @@ export async function parseActionsCommand(o: Ofctl, [text]: string[], instructio
 export const parseInstructionsCommand = (o: Ofctl, args: string[]): Promise<void> =>
   parseActionsCommand(o, args, true);
 
-/** Text of TLVs back to bytes: names, or headers in hex. */
-function tlvBytes(text: string): Uint8Array {
-  const w = new Writer(256);
-  for (const item of text.matchAll(/([A-Za-z0-9_]+)\(([0-9a-fA-F]*)(?:\/([0-9a-fA-F]*))?\)/g)) {
-    const mask = item[3];
-    const value = hexBytes(item[2]!);
-    const size = value.length * (mask === undefined ? 1 : 2);
-    const name = item[1]!.replace(/_W$/, "");
-    if (/^([0-9a-fA-F]{8}){1,2}$/.test(name)) w.put(hexBytes(name));
-    else {
-      const found = lookupField(name);
-      if (found === undefined) throw new Fatal(`unknown field \`${item[0]}'`);
-      w.u16(found.oxmClass);
-      w.u8((found.number << 1) | (mask === undefined ? 0 : 1));
-      w.u8(size + (found.experimenter === 0 ? 0 : 4));
-      if (found.experimenter !== 0) w.u32(found.experimenter);
-    }
-    w.put(value);
-    if (mask !== undefined) w.put(hexBytes(mask));
-  }
-  return w.done().slice();
-}
-
-interface WireField {
-  oxmClass: number;
-  number: number;
-  experimenter: number;
-}
-
-function lookupField(name: string): WireField | undefined {
-  if (name === "NXM_NX_COOKIE") return { oxmClass: 1, number: 30, experimenter: 0 };
-  return fieldByOxmName(name)?.header ?? fieldByName(name)?.headers[0];
-}
-
 /** parse-nxm and parse-oxm: TLV text in, decoded and encoded again, TLV text out; comments and empty lines stay. */
 async function parseTlv(o: Ofctl, version: number, strict: boolean): Promise<void> {
   const lines = new TextDecoder().decode(await o.platform.stdin()).split("\n");
@@ -242,7 +207,7 @@ async function parseTlv(o: Ofctl, version: number, strict: boolean): Promise<voi
       continue;
     }
     const clean = line.replace(/#.*/, "").trim();
-    const bytes = tlvBytes(clean === "<any>" ? "" : clean);
+    const bytes = parseTlvs(clean);
     const cookie = { value: 0n, mask: 0n };
     try {
       const match = readMatch(new Reader(bytes), bytes.length, { loose: !strict, cookie });

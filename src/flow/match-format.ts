@@ -20,7 +20,7 @@ import {
 import { formatPort, type PortNames } from "./ports-text.ts";
 import { protocolName } from "./protocols.ts";
 import { readTunBytes } from "./tun-metadata.ts";
-import { formatFieldValue, formatPacketType, hex } from "./value-text.ts";
+import { fieldOnes, formatFieldValue, formatPacketType, hex } from "./value-text.ts";
 
 export interface MatchFormatOptions {
   readonly ports?: PortNames | undefined;
@@ -88,8 +88,9 @@ class Formatter {
     const field = mustField(name);
     const mask = getFieldBig(field, this.#mask);
     if (mask === 0n) return;
+    const shown = field.onesOnly ? fieldOnes(field) : mask;
     this.#out.push(
-      `${label}=${formatFieldValue(field, getFieldBig(field, this.#flow), mask, this.#options.ports)}`,
+      `${label}=${formatFieldValue(field, getFieldBig(field, this.#flow), shown, this.#options.ports)}`,
     );
   }
 

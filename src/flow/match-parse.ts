@@ -75,6 +75,10 @@ export function setParsed(match: Match, field: Field, value: bigint, mask: bigin
     setMatchBigMasked(match, field, 0n, 0n);
     return;
   }
+  if (field.onesOnly) {
+    setMatchBigMasked(match, field, value & mask, value & mask);
+    return;
+  }
   const exact = (mask & fieldBits(field)) === fieldBits(field);
   switch (field.name) {
     case "dl_vlan":

@@ -64,13 +64,9 @@ export function prerequisitesMet(field: Field, flow: L.Flow, mask?: L.Flow): boo
       return type === ETH_TYPE_ARP || type === ETH_TYPE_RARP;
     case "nsh":
       return type === ETH_TYPE_NSH;
-    case "ct": {
-      const state = flow[L.W_CT_STATE_ZONE]! & (mask?.[L.W_CT_STATE_ZONE] ?? -1);
-      if ((state & 0x20) === 0) return false;
-      if (field.name.startsWith("ct_nw_") && field.format === "ipv4") return type === ETH_TYPE_IPV4;
-      if (field.format === "ipv6") return type === ETH_TYPE_IPV6;
-      return ip;
-    }
+    case "ct":
+      // Of a valid connection: some state beside "tracked" and "invalid".
+      return (flow[L.W_CT_STATE_ZONE]! & (mask?.[L.W_CT_STATE_ZONE] ?? -1) & 0xcf) !== 0;
     case "tcp":
       return over(IPPROTO_TCP);
     case "udp":

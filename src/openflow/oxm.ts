@@ -23,20 +23,24 @@ import {
   FLOW_PACKET_WORDS,
   FLOW_WORDS,
   VLAN_CFI,
+  W_CT_NW_PROTO,
+  W_CT_TP,
   W_ETH_DST_HI,
-  W_ETH_DST_SRC,
-  W_ETH_SRC_LO,
   W_ETH_TYPE,
   W_IN_PORT,
   W_MPLS,
+  W_NSH_BASE,
   W_NW,
   W_PACKET_TYPE,
   W_REG0,
+  W_TP,
+  W_TUN_ID_HI,
   W_VLAN0,
 } from "../flow/layout.ts";
 import { type Match, makeMatch } from "../flow/match.ts";
 import { setDefaultPacketType } from "../flow/match-text.ts";
 import { prerequisitesMet } from "../flow/normalize.ts";
+import { isMplsType } from "../flow/packet/ethernet.ts";
 import { readTunBytes, setTunMetadata } from "../flow/tun-metadata.ts";
 import { OfpError } from "./errors.ts";
 import { portFromWire, portToWire } from "./ports.ts";
@@ -157,8 +161,11 @@ function put(w: Writer, match: Match, field: Field, version: number): void {
   if (places.length === 1 && field.bytes <= 4) {
     const [, , width] = places[0]!;
     const value = getField(field, match.flow);
-    const mask = getField(field, match.mask);
-    const exact = mask === (width === 32 ? 0xffffffff : (1 << width) - 1) >>> 0;
+    const mask = field === TUN_FLAGS ? getField(field, match.mask) & 1 : getField(field, match.mask);
+    // Of tun_flags one bit is known, and it goes out masked; ICMP types and codes go out whole.
+    const exact =
+      (mask === (width === 32 ? 0xffffffff : (1 << width) - 1) >>> 0 && field !== TUN_FLAGS) ||
+      !field.maskable;
     const header = cachedHeader(field, version);
     if (header === undefined) return;
     writeHeader(w, header, field.bytes, !exact);
@@ -185,14 +192,17 @@ const MPLS = fields("mpls_label mpls_tc mpls_bos mpls_ttl");
 const IPV4 = fields("ip_src ip_dst");
 const IPV6 = fields("ipv6_src ipv6_dst");
 const ARP = fields("arp_op arp_spa arp_tpa arp_sha arp_tha");
-const ND = fields("nd_target nd_sll nd_tll nd_reserved nd_options_type");
+/** By ICMPv6 type. */
+const ND_FIELDS: Readonly<Record<number, Field[]>> = {
+  135: fields("nd_target nd_sll nd_reserved nd_options_type"),
+  136: fields("nd_target nd_tll nd_reserved nd_options_type"),
+};
 const NSH = fields("nsh_flags nsh_ttl nsh_mdtype nsh_np nsh_spi nsh_si nsh_c1 nsh_c2 nsh_c3 nsh_c4");
 const TUNNEL = fields(
-  "tun_id tun_src tun_dst tun_ipv6_src tun_ipv6_dst tun_gbp_id tun_gbp_flags tun_erspan_ver tun_erspan_idx tun_erspan_dir tun_erspan_hwid tun_gtpu_flags tun_gtpu_msgtype tun_flags",
+  "tun_id tun_src tun_dst tun_ipv6_src tun_ipv6_dst tun_gbp_id tun_gbp_flags tun_erspan_idx tun_erspan_ver tun_erspan_dir tun_erspan_hwid tun_gtpu_flags tun_gtpu_msgtype tun_flags",
 );
-const CT = fields(
-  "pkt_mark ct_state ct_zone ct_mark ct_label ct_nw_src ct_nw_dst ct_ipv6_src ct_ipv6_dst ct_nw_proto ct_tp_src ct_tp_dst",
-);
+const CT = fields("pkt_mark ct_state ct_zone ct_mark ct_label ct_nw_src ct_nw_dst ct_ipv6_src ct_ipv6_dst");
+const CT_TRANSPORT = fields("ct_nw_proto ct_tp_src ct_tp_dst");
 const REGS = fields(Array.from({ length: 32 }, (_, n) => `reg${n}`).join(" "));
 const XREGS = fields(Array.from({ length: 16 }, (_, n) => `xreg${n}`).join(" "));
 const PACKET_TYPE = mustField("packet_type");
@@ -210,8 +220,11 @@ const NW_PROTO = mustField("nw_proto");
 const IP_FRAG = mustField("ip_frag");
 const IPV6_LABEL = mustField("ipv6_label");
 const METADATA = mustField("metadata");
+const TUN_FLAGS = mustField("tun_flags");
 const ARP_OP = mustField("arp_op");
 const CT_STATE = mustField("ct_state");
+const NSH_TTL = mustField("nsh_ttl");
+const NSH_MDTYPE = mustField("nsh_mdtype");
 const TRANSPORT: Readonly<Record<number, Field[]>> = {
   6: fields("tcp_src tcp_dst tcp_flags"),
   17: fields("udp_src udp_dst"),
@@ -230,16 +243,20 @@ function anyBits(mask: Int32Array, first: number, end: number): boolean {
   return false;
 }
 
-/** Matches on Ethernet headers imply packet type Ethernet. */
-function hasEthernet(mask: Int32Array): boolean {
+/** What is written of a match implies packet type Ethernet: some header beside it. */
+function impliesEthernet(flow: Int32Array, mask: Int32Array): boolean {
   return (
-    (mask[W_ETH_DST_HI]! |
-      mask[W_ETH_DST_SRC]! |
-      mask[W_ETH_SRC_LO]! |
-      mask[W_ETH_TYPE]! |
-      mask[W_VLAN0]!) !==
-    0
+    mask[W_ETH_TYPE] !== 0 ||
+    anyBits(mask, W_ETH_DST_HI, W_CT_TP) ||
+    flow[W_CT_NW_PROTO] !== 0 ||
+    anyBits(mask, W_NSH_BASE, W_TUN_ID_HI)
   );
+}
+
+/** The ethertype that is matched exactly, or that a packet type without Ethernet header tells, else 0. */
+function matchedType(flow: Int32Array, mask: Int32Array): number {
+  if (flow[W_PACKET_TYPE]! >>> 16 === 1) return flow[W_PACKET_TYPE]! & 0xffff;
+  return (mask[W_ETH_TYPE]! & 0xffff) === 0xffff ? flow[W_ETH_TYPE]! & 0xffff : 0;
 }
 
 /** Appends the match's fields, unpadded. `cookie` is Nicira's pseudo-field, NXM only. */
@@ -252,6 +269,9 @@ export function writeMatch(
   const { flow, mask } = match;
   const metadata = anyBits(mask, W_IN_PORT + 1, W_ETH_DST_HI);
   const further = anyBits(mask, FLOW_PACKET_WORDS, FLOW_WORDS);
+  if (mask[W_PACKET_TYPE] !== 0 && (flow[W_PACKET_TYPE] !== 0 || !impliesEthernet(flow, mask))) {
+    put(w, match, PACKET_TYPE, version);
+  }
   if (metadata || further) putAll(w, match, FIRST, version);
   if (mask[W_IN_PORT] !== 0) {
     if (version >= 2) {
@@ -265,26 +285,25 @@ export function writeMatch(
   if (further && !isFieldZero(ACTSET_OUTPUT, mask)) {
     writeField(w, ACTSET_OUTPUT, version, getFieldBig(ACTSET_OUTPUT, flow), 0xffffffffn);
   }
-  if (flow[W_PACKET_TYPE] !== 0 || !hasEthernet(mask)) put(w, match, PACKET_TYPE, version);
   putAll(w, match, ETHERNET, version);
   if (version >= 3) putVlanOxm(w, match, version);
   else put(w, match, VLAN_TCI, version);
-  if (mask[W_MPLS] !== 0) putAll(w, match, MPLS, version);
-  const type = (mask[W_ETH_TYPE]! & 0xffff) === 0xffff ? flow[W_ETH_TYPE]! & 0xffff : 0;
+  const type = matchedType(flow, mask);
+  if (mask[W_MPLS] !== 0 && isMplsType(type)) putAll(w, match, MPLS, version);
   if (type === 0x0800) {
     putAll(w, match, IPV4, version);
     putIp(w, match, version, 1, ICMP4);
   } else if (type === 0x86dd) {
     putAll(w, match, IPV6, version);
     putIp(w, match, version, 58, ICMP6);
-    put(w, match, IPV6_LABEL, version);
-    if ((flow[W_NW]! & 0xff) === 58) putAll(w, match, ND, version);
+    if ((flow[W_NW]! & 0xff) === 58) putAll(w, match, ND_FIELDS[flow[W_TP]! >>> 16] ?? [], version);
   } else if (type === 0x0806 || type === 0x8035) {
     putAll(w, match, ARP, version);
-  } else if (type === 0x894f) {
-    putAll(w, match, NSH, version);
   }
-  if (further) putAll(w, match, TUNNEL, version);
+  if (further) {
+    putAll(w, match, NSH, version);
+    putAll(w, match, TUNNEL, version);
+  }
   if (match.tunMetadata !== undefined) {
     for (const slot of match.tunMetadata) putTunMetadata(w, match, slot, version);
   }
@@ -294,6 +313,7 @@ export function writeMatch(
   else for (let n = 0; n < 32; n++) if (mask[W_REG0 + n] !== 0) put(w, match, REGS[n]!, version);
   if (metadata || further) {
     putAll(w, match, CT, version);
+    if (flow[W_CT_NW_PROTO] !== 0) putAll(w, match, CT_TRANSPORT, version);
     put(w, match, METADATA, version);
   }
   if (cookie !== undefined && cookie.mask !== 0n) {
@@ -323,7 +343,10 @@ function putVlanOxm(w: Writer, match: Match, version: number): void {
 function putIp(w: Writer, match: Match, version: number, icmp: number, icmpFields: readonly Field[]): void {
   const { flow, mask } = match;
   const nw = mask[W_NW]!;
-  if (nw === 0) return;
+  if (nw === 0) {
+    put(w, match, IPV6_LABEL, version);
+    return;
+  }
   put(w, match, IP_FRAG, version);
   if (((nw >>> 8) & 0xfc) !== 0) {
     if (version >= 2) {
@@ -336,6 +359,7 @@ function putIp(w: Writer, match: Match, version: number, icmp: number, icmpField
   }
   put(w, match, IP_ECN, version);
   put(w, match, IP_TTL, version);
+  put(w, match, IPV6_LABEL, version);
   put(w, match, NW_PROTO, version);
   if ((nw & 0xff) !== 0xff) return;
   const proto = flow[W_NW]! & 0xff;
@@ -436,7 +460,9 @@ function zeroPadding(r: Reader): boolean {
 /** Fields that the general way must take: their values are not stored as they come. */
 const SPECIAL = new Set(
   fields("vlan_vid vlan_pcp nw_tos ct_state in_port_oxm actset_output").concat(
-    FIELDS.filter((f) => f.bytes > 4 || f.places.length !== 1 || f.name.startsWith("tun_erspan")),
+    FIELDS.filter(
+      (f) => f.bytes > 4 || f.places.length !== 1 || f.name.startsWith("tun_erspan") || f.onesOnly,
+    ),
   ),
 );
 
@@ -450,15 +476,24 @@ function takeSmall(
 ): boolean {
   if (SPECIAL.has(field)) return false;
   const value = bytes === 1 ? body.u8() : bytes === 2 ? body.u16() : body.u32();
-  const bits = field === ARP_OP ? 8 : field.bits;
+  const bits = field === ARP_OP ? 8 : field === NSH_TTL ? 6 : field.bits;
   if (bits < 32 && value >>> bits !== 0) throw new OfpError("OFPBMC_BAD_VALUE");
+  if (field === NSH_MDTYPE && value !== 1 && value !== 2) throw new OfpError("OFPBMC_BAD_VALUE");
   if (!options.loose && options.prerequisites !== false && !prerequisitesMet(field, match.flow, match.mask)) {
     throw new OfpError("OFPBMC_BAD_PREREQ");
   }
   if (!isFieldZero(field, match.mask)) throw new OfpError("OFPBMC_DUP_FIELD");
+  implyEthernet(match, field);
   fillField(field, match.mask);
   setField(field, match.flow, value | 0);
   return true;
+}
+
+/** A field of Ethernet packets, even one that is all wildcarded, says that the match is one of Ethernet packets. */
+function implyEthernet(match: Match, field: Field): void {
+  if (field.prereq === "none" || match.mask[W_PACKET_TYPE] !== 0) return;
+  match.mask[W_PACKET_TYPE] = -1;
+  match.flow[W_PACKET_TYPE] = 0;
 }
 
 /** Bits that a value may have. */
@@ -511,15 +546,17 @@ function takeField(
   if (field === VLAN_PCP) {
     if ((match.mask[W_VLAN0]! & 0xe000) !== 0) throw new OfpError("OFPBMC_DUP_FIELD");
   } else if (!isFieldZero(field, match.mask)) throw new OfpError("OFPBMC_DUP_FIELD");
+  implyEthernet(match, field);
   setMatchField(match, field, value, mask);
   // Some fields have more bits in a flow than values can have: an exact match covers them all.
   const partial = field === VLAN_VID || field === NW_TOS || field === CT_STATE;
-  if (mask === valid && !partial && field !== VLAN_PCP) fillField(field, match.mask);
+  if (mask === valid && !partial && field !== VLAN_PCP && !field.onesOnly) fillField(field, match.mask);
 }
 
 /** Sets a field as matches do: a VLAN priority implies a tag. */
 export function setMatchField(match: Match, field: Field, value: bigint, mask: bigint): void {
   const places = field.places;
+  if (field.onesOnly) mask &= value;
   if (places.length === 1) {
     setField(field, match.mask, Number(BigInt.asIntN(32, mask)));
     setField(field, match.flow, Number(BigInt.asIntN(32, value & mask)));

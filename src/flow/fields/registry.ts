@@ -48,6 +48,7 @@ function field(row: FieldRow, id: number): Field {
     maskable: row.masks !== "none",
     prereq: row.needs ?? "none",
     writable: row.writable ?? false,
+    onesOnly: row.onesOnly ?? false,
     of10: row.of10 ?? "no",
     of11: row.of11 ?? "no",
     headers: (row.headers ?? []).map(header),

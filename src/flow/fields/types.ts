@@ -56,6 +56,7 @@ export interface FieldRow {
   readonly masks: "none" | "any";
   readonly needs?: Prerequisite;
   readonly writable?: boolean;
+  readonly onesOnly?: boolean;
   readonly of10?: Membership;
   readonly of11?: Membership;
   /** "NAME number OpenFlow-version Open-vSwitch-version"; the class follows from the name; "-" is a Nicira field. */
@@ -91,6 +92,8 @@ export interface Field {
   readonly maskable: boolean;
   readonly prereq: Prerequisite;
   readonly writable: boolean;
+  /** Only the bits that are 1 in the value are matched, as 3.7 does it: a match on 0 matches anything. */
+  readonly onesOnly: boolean;
   readonly of10: Membership;
   readonly of11: Membership;
   /** In order of preference: Nicira's first, then OpenFlow's by version. */

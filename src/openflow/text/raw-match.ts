@@ -1,10 +1,12 @@
 /** Matches as they lie in a message, uninterpreted: `ofp10_match` field by field, NXM and OXM entry by entry. */
+import { type FieldHeader, fieldByName, fieldByOxmName } from "../../flow/fields/index.ts";
 import type { PortNames } from "../../flow/match-text.ts";
 import { formatIpv4 } from "../../lib/ip.ts";
 import { formatMac } from "../../lib/mac.ts";
+import { TextError } from "../actions/registry.ts";
 import { headerText, readHeader } from "../oxm.ts";
 import { formatPort } from "../ports.ts";
-import { Reader } from "../wire.ts";
+import { Reader, Writer } from "../wire.ts";
 
 /** "NXM_OF_IN_PORT(0001), NXM_OF_ETH_DST_W(…/…)"; "<any>" for none. */
 export function tlvText(bytes: Uint8Array): string {
@@ -14,11 +16,45 @@ export function tlvText(bytes: Uint8Array): string {
     const h = readHeader(r, "OFPBMC_BAD_LEN");
     const size = Math.min(h.masked ? h.payload / 2 : h.payload, r.left);
     const hex = (): string => Array.from(r.take(size), (b) => b.toString(16).padStart(2, "0")).join("");
-    const cookie = h.oxmClass === 1 && h.number === 30;
+    // The number is shared with NXM_NX_MPLS_TTL, which is shorter.
+    const cookie = h.oxmClass === 1 && h.number === 30 && size === 8;
     const name = `${cookie ? "NXM_NX_COOKIE" : headerText(h)}${h.masked ? "_W" : ""}`;
     parts.push(`${name}(${hex()}${h.masked ? `/${hex()}` : ""})`);
   }
   return parts.length === 0 ? "<any>" : parts.join(", ");
+}
+
+/** The inverse of tlvText; instead of a name a header may be given in hex. Throws TextError. */
+export function parseTlvs(text: string): Uint8Array {
+  const w = new Writer(256);
+  for (const item of text.matchAll(/([A-Za-z0-9_]+)\(([0-9a-fA-F]*)(?:\/([0-9a-fA-F]*))?\)/g)) {
+    const [, name, value, mask] = item as unknown as [string, string, string, string | undefined];
+    const size = Math.ceil(value.length / 2) * (mask === undefined ? 1 : 2);
+    if (/^([0-9a-fA-F]{8}){1,2}$/.test(name)) w.put(hexBytes(name));
+    else {
+      const h = headerByName(name);
+      if (h === undefined) throw new TextError(`unknown field \`${item[0]}'`);
+      w.u16(h.oxmClass);
+      w.u8((h.number << 1) | (mask === undefined ? 0 : 1));
+      w.u8(size + (h.experimenter === 0 ? 0 : 4));
+      if (h.experimenter !== 0) w.u32(h.experimenter);
+    }
+    w.put(hexBytes(value));
+    if (mask !== undefined) w.put(hexBytes(mask));
+  }
+  return w.done().slice();
+}
+
+function hexBytes(text: string): Uint8Array {
+  return Uint8Array.from(text.match(/[0-9a-fA-F]{2}/g) ?? [], (pair) => Number.parseInt(pair, 16));
+}
+
+function headerByName(name: string): Pick<FieldHeader, "oxmClass" | "number" | "experimenter"> | undefined {
+  const bare = name.replace(/_W$/, "");
+  if (bare === "NXM_NX_COOKIE") return { oxmClass: 1, number: 30, experimenter: 0 };
+  const found = fieldByOxmName(bare);
+  if (found === undefined || (bare !== name && !found.field.maskable)) return fieldByName(bare)?.headers[0];
+  return found.header;
 }
 
 /** Protocols that stand for an ethertype and an IP protocol. */
