@@ -206,7 +206,7 @@ function extractIpv4(
   const total = u16(data, at + 2);
   if (header < 20 || header > total || total > end - at) return;
   const padding = end - at - total;
-  if (padding > 255) return;
+  if (padding > 0xffff) return;
   offsets[OFS_L2_PAD] = padding;
   end -= padding;
 
@@ -265,7 +265,7 @@ function extractIpv6(
   if (end - at < 40) return;
   const payload = u16(data, at + 4);
   const padding = end - at - 40 - payload;
-  if (padding < 0 || padding > 255) return;
+  if (padding < 0 || padding > 0xffff) return;
   offsets[OFS_L2_PAD] = padding;
   end -= padding;
 

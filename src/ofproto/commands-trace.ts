@@ -123,8 +123,10 @@ export function traceText(request: Request): string {
 
   ctx.flow.set(flow);
   ctx.trace = nodes;
+  ctx.portNames = ports;
   translate(ctx, ofproto, ofproto.clock.now(), packet !== undefined, packet?.length ?? 0);
   ctx.trace = undefined;
+  ctx.portNames = undefined;
   formatTrace(nodes, lines);
 
   const initial = flowText(flow, ports);

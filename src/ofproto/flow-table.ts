@@ -75,8 +75,11 @@ export class FlowTable {
     this.count--;
   }
 
-  lookup(flow: Flow, wildcards: Flow | undefined): Rule | undefined {
-    const handle = this.classifier.lookup(flow, wildcards);
+  /** `clauses` is given the rules of the conjunction that led to the answer. */
+  lookup(flow: Flow, wildcards: Flow | undefined, clauses?: Rule[]): Rule | undefined {
+    const handles: number[] | undefined = clauses === undefined ? undefined : [];
+    const handle = this.classifier.lookup(flow, wildcards, undefined, handles);
+    if (handles !== undefined) for (const each of handles) clauses!.push(this.byHandle[each]!);
     return handle < 0 ? undefined : this.byHandle[handle];
   }
 

@@ -8,7 +8,17 @@
  * wildcarded; before that, tries may show that no prefix of the subtable's length covers the packet's address.
  */
 import { fieldByName } from "../fields/index.ts";
-import { FLOW_WORDS, type Flow, W_CONJ_ID, W_ETH_TYPE, W_IPV6_DST, W_IPV6_SRC, W_TP } from "../layout.ts";
+import {
+  FLOW_WORDS,
+  type Flow,
+  W_CONJ_ID,
+  W_ETH_TYPE,
+  W_IPV4_DST,
+  W_IPV4_SRC,
+  W_IPV6_DST,
+  W_IPV6_SRC,
+  W_TP,
+} from "../layout.ts";
 import { finishHash, type Match, mixHash, type TunMetadataSlot } from "../match.ts";
 import { type Conjunction, conjunctionsMet, SoftMatches } from "./conjunction.ts";
 import { PrefixTrie } from "./prefix-trie.ts";
@@ -27,7 +37,7 @@ export interface ClassifierOptions {
   /** Fields to keep prefix tries on (Flow_Table.prefixes), at most four. Default: IPv4 and IPv6 addresses. */
   readonly prefixes?: readonly string[];
   /** For measurements only: techniques to leave out. */
-  readonly without?: readonly ("priorities" | "stages" | "tries")[];
+  readonly without?: readonly ("priorities" | "stages" | "tries" | "ports")[];
 }
 
 const DEFAULT_PREFIXES = ["nw_dst", "nw_src", "ipv6_dst", "ipv6_src"];
@@ -39,6 +49,7 @@ export class Classifier {
   readonly #sorts: boolean;
   readonly #stages: boolean;
   readonly #usesTries: boolean;
+  readonly #portTries: boolean;
 
   #subtables: (Subtable | undefined)[] = [];
   #freeSubtables: number[] = [];
@@ -69,6 +80,7 @@ export class Classifier {
     this.#sorts = !without.includes("priorities");
     this.#stages = !without.includes("stages");
     this.#usesTries = !without.includes("tries");
+    this.#portTries = !without.includes("ports");
     this.#tries = makeTries(options.prefixes ?? DEFAULT_PREFIXES);
   }
 
@@ -170,9 +182,15 @@ export class Classifier {
   /**
    * The highest-priority rule that matches `flow` and is visible in `version`, or -1. When `wildcards` is given, the
    * mask bits that decided the answer are or-ed into it: every flow that equals `flow` in them gets the same answer.
+   * `clauses` is given the rules of the conjunction that led to the answer, when one did.
    */
-  lookup(flow: Flow, wildcards: Flow | undefined, version = VERSION_MAX): RuleHandle {
-    return this.#lookup(flow, wildcards, version, this.#conjunctions.size > 0);
+  lookup(
+    flow: Flow,
+    wildcards: Flow | undefined,
+    version = VERSION_MAX,
+    clauses: RuleHandle[] | undefined = undefined,
+  ): RuleHandle {
+    return this.#lookup(flow, wildcards, version, this.#conjunctions.size > 0, clauses);
   }
 
   priorityOf(rule: RuleHandle): number {
@@ -218,7 +236,13 @@ export class Classifier {
     }
   }
 
-  #lookup(flow: Flow, wildcards: Flow | undefined, version: number, conjunctive: boolean): RuleHandle {
+  #lookup(
+    flow: Flow,
+    wildcards: Flow | undefined,
+    version: number,
+    conjunctive: boolean,
+    clauses: RuleHandle[] | undefined,
+  ): RuleHandle {
     if (this.#unsorted) this.#sort();
     this.#trieBits.fill(-1);
     const soft = this.#soft;
@@ -244,7 +268,8 @@ export class Classifier {
         break;
       }
     }
-    if (conjunctive && soft.length > 0) return this.#resolve(flow, wildcards, version, best, bestPriority);
+    if (conjunctive && soft.length > 0)
+      return this.#resolve(flow, wildcards, version, best, bestPriority, clauses);
     return best;
   }
 
@@ -255,15 +280,21 @@ export class Classifier {
     version: number,
     best: RuleHandle,
     bestPriority: number,
+    clauses: RuleHandle[] | undefined,
   ): RuleHandle {
     const groups = this.#soft.take(bestPriority);
     const saved = flow[W_CONJ_ID]!;
     for (const rules of groups) {
       for (const id of conjunctionsMet(rules, this.#conjunctions)) {
         flow[W_CONJ_ID] = id;
-        const found = this.#lookup(flow, wildcards, version, false);
+        const found = this.#lookup(flow, wildcards, version, false, undefined);
         flow[W_CONJ_ID] = saved;
-        if (found >= 0) return found;
+        if (found < 0) continue;
+        if (clauses !== undefined) {
+          for (const rule of rules)
+            if (this.conjunctionsOf(rule).some((conjunction) => conjunction.id === id)) clauses.push(rule);
+        }
+        return found;
       }
     }
     return best;
@@ -271,15 +302,22 @@ export class Classifier {
 
   /** Head of the chain that has the flow's values in this subtable, or -1. */
   #match(subtable: Subtable, flow: Flow, wildcards: Flow | undefined): RuleHandle {
-    if (this.#usesTries && wildcards !== undefined && this.#excluded(subtable, flow, wildcards)) return -1;
+    const tries = this.#usesTries && wildcards !== undefined && subtable.hasTries;
+    if (tries && !this.#stages && this.#excluded(subtable, -1, flow, wildcards)) return -1;
     const ends = subtable.stageEnds;
     const last = subtable.lastStage;
     let hash = 0;
     let from = 0;
     if (this.#stages) {
-      for (let stage = 0; stage < last; stage++) {
+      for (let stage = 0; stage <= last; stage++) {
         const end = ends[stage]!;
         if (end === from) continue;
+        // A stage whose hash nobody has is not reached by the tries of later ones, which would narrow the megaflow.
+        if (tries && this.#excluded(subtable, stage, flow, wildcards)) {
+          subtable.unwildcard(wildcards, from);
+          return -1;
+        }
+        if (stage === last) break;
         hash = subtable.hashWords(flow, hash, from, end);
         from = end;
         if (!subtable.stageHashes[stage]!.has(hash)) {
@@ -292,18 +330,18 @@ export class Classifier {
     hash = finishHash(subtable.hashWords(flow, hash, from, count));
     const head = subtable.slots[this.#findSlot(subtable, hash, flow)]! - 1;
     if (wildcards !== undefined) {
-      if (head < 0 && this.#usesTries && subtable.ports !== undefined) missByPorts(subtable, flow, wildcards);
+      if (head < 0 && this.#portTries && subtable.ports !== undefined) missByPorts(subtable, flow, wildcards);
       else subtable.unwildcard(wildcards, count);
     }
     return head;
   }
 
-  /** A trie shows that no rule here can match; the bits that show it are un-wildcarded. */
-  #excluded(subtable: Subtable, flow: Flow, wildcards: Flow): boolean {
+  /** A trie of this stage (-1: of any) shows that no rule here can match; the bits that show it are un-wildcarded. */
+  #excluded(subtable: Subtable, stage: number, flow: Flow, wildcards: Flow): boolean {
     const lengths = subtable.trieLengths;
     for (let i = 0; i < lengths.length; i++) {
       const length = lengths[i]!;
-      if (length === 0) continue;
+      if (length === 0 || (stage >= 0 && subtable.trieStages[i] !== stage)) continue;
       const trie = this.#tries[i]!;
       let bits = this.#trieBits[i]!;
       if (bits === -1) {
@@ -537,11 +575,11 @@ function countPrefix(trie: PrefixTrie, row: Flow, length: number, by: 1 | -1): v
   else trie.remove(row, trie.word, length);
 }
 
-/** IPv6 addresses mean something in IPv6 packets only; the IPv4 words serve ARP too. */
+/** Addresses mean something in packets of their kind only (the IPv4 words serve ARP too, where tries are not asked). */
 function trieApplies(trie: PrefixTrie, flow: Flow): boolean {
   const type = flow[W_ETH_TYPE]!;
   if (trie.word === W_IPV6_SRC || trie.word === W_IPV6_DST) return type === 0x86dd;
-  if (trie.word < W_IPV6_SRC) return type === 0x0800 || type === 0x0806 || type === 0x8035;
+  if (trie.word === W_IPV4_SRC || trie.word === W_IPV4_DST) return type === 0x0800;
   return true;
 }
 
@@ -555,20 +593,14 @@ function prefixIsSet(wildcards: Flow, word: number, bits: number): boolean {
   return bits === 0 || ~wildcards[word]! >>> (32 - bits) === 0;
 }
 
-/** No rule here has the packet's values: everything before the ports counts, and the ports' bits that tell it. */
+/** No rule here has the packet's values: all other words count, and of the ports the bits that tell them from rules'. */
 function missByPorts(subtable: Subtable, flow: Flow, wildcards: Flow): void {
   const { words, masks, portsMask } = subtable;
   PORTS[0] = flow[W_TP]! & portsMask;
   const bits = subtable.ports!.lookup(PORTS, 0);
-  if (subtable.ports!.hasLength(32)) {
-    subtable.unwildcard(wildcards, words.length); // the ports occur: something else differs
-    return;
-  }
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
-    if (word === W_TP) continue;
-    if (word > W_TP && word < W_TP + 3) continue;
-    wildcards[word] = wildcards[word]! | masks[i]!;
+    if (word !== W_TP) wildcards[word] = wildcards[word]! | masks[i]!;
   }
   if (bits > 0) wildcards[W_TP] = wildcards[W_TP]! | (portsMask & (-1 << (32 - bits)));
 }

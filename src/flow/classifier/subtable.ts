@@ -6,9 +6,10 @@ import {
   FLOW_WORDS,
   type Flow,
   W_CT_NW_SRC,
+  W_CT_TP,
   W_ETH_DST_HI,
   W_IPV4_SRC,
-  W_NSH_BASE,
+  W_ND_TARGET,
   W_TP,
   W_TUN_ID_HI,
 } from "../layout.ts";
@@ -18,13 +19,17 @@ import { PrefixTrie } from "./prefix-trie.ts";
 
 export const STAGES = 4;
 
-/** Metadata and registers, then L2, L3, L4: what changes least from packet to packet is looked at first. */
+/**
+ * Metadata and registers, then L2, L3, L4: what changes least from packet to packet is looked at first. Bodies of ARP,
+ * neighbor discovery and NSH count as L4, as in upstream's FLOW_SEGMENT_3_ENDS_AT.
+ */
 export function stageOf(word: number): number {
   if (word < W_ETH_DST_HI) return 0;
   if (word < W_IPV4_SRC) return 1;
-  if (word < W_TP) return 2;
+  if (word < W_ND_TARGET) return 2;
   if (word < W_CT_NW_SRC) return 3;
-  if (word >= W_NSH_BASE && word < W_TUN_ID_HI) return 2;
+  if (word < W_CT_TP) return 2;
+  if (word < W_TUN_ID_HI) return 3;
   return 0;
 }
 
@@ -57,6 +62,10 @@ export class Subtable {
   readonly stageHashes: HashCounter[];
   /** Prefix length of each of the classifier's tries in this mask, 0 for none. */
   readonly trieLengths: Int32Array;
+  /** The stage that each trie's field is in. */
+  readonly trieStages: Int32Array;
+  /** This mask has a prefix that some trie counts. */
+  readonly hasTries: boolean;
   /** Ports of the rules here; only when the mask has port bits. */
   readonly ports: PrefixTrie | undefined;
   readonly portsMask: number;
@@ -92,6 +101,8 @@ export class Subtable {
     this.stageHashes = [];
     for (let stage = 0; stage < last; stage++) this.stageHashes.push(new HashCounter());
     this.trieLengths = Int32Array.from(tries, (trie) => prefixLength(mask, trie.word, trie.bits));
+    this.trieStages = Int32Array.from(tries, (trie) => stageOf(trie.word));
+    this.hasTries = this.trieLengths.some((length) => length > 0);
     this.portsMask = mask[W_TP]!;
     this.ports = this.portsMask !== 0 ? new PrefixTrie(W_TP, 32) : undefined;
     this.values = new Int32Array(words.length * 4);

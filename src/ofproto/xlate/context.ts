@@ -16,6 +16,7 @@ import {
   W_PACKET_TYPE,
   W_RECIRC_ID,
 } from "../../flow/layout.ts";
+import type { PortNames } from "../../flow/ports-text.ts";
 import type { Ofpact } from "../../openflow/actions.ts";
 import type { Ofproto } from "../ofproto.ts";
 import type { PortBundle } from "../port-bundle.ts";
@@ -111,6 +112,10 @@ export class XlateContext {
 
   /** Where a trace is being written, undefined when nobody asked. */
   trace: TraceNode[] | undefined = undefined;
+  /** How the trace names ports; undefined: by number. */
+  portNames: PortNames | undefined = undefined;
+  /** Of a lookup that is traced: the rules of the conjunction that led to its answer. */
+  readonly clauses: Rule[] = [];
 
   /** Expects `flow` filled in; everything else is made fresh. */
   begin(ofproto: Ofproto, nowMs: number, sideEffects: boolean, packetLength: number): void {

@@ -2,7 +2,7 @@
 import { FLOW_NW_FRAG_ANY, W_IN_PORT, W_NW, W_TP } from "../../flow/layout.ts";
 import { formatMatch } from "../../flow/match-text.ts";
 import type { Rule } from "../rule.ts";
-import { OFT_ACTION } from "../trace-nodes.ts";
+import { OFT_ACTION, OFT_DETAIL } from "../trace-nodes.ts";
 import type { OfPort } from "../types.ts";
 import { xlateActions } from "./actions.ts";
 import { MAX_DEPTH, MAX_RESUBMITS, type XlateContext } from "./context.ts";
@@ -12,13 +12,15 @@ export function lookupRule(ctx: XlateContext, tableId: number): Rule | undefined
   const { flow } = ctx;
   const table = ctx.ofproto.tables[tableId]!;
   let rule: Rule | undefined;
+  const clauses = ctx.tracing ? ctx.clauses : undefined;
+  if (clauses !== undefined) clauses.length = 0;
   if (((flow[W_NW]! >>> 24) & FLOW_NW_FRAG_ANY) !== 0 && ctx.ofproto.fragMode === "normal") {
     // Ports of a first fragment are hidden, so that all fragments of a datagram go the same way.
     const tp = flow[W_TP]!;
     flow[W_TP] = 0;
-    rule = table.lookup(flow, ctx.wildcards);
+    rule = table.lookup(flow, ctx.wildcards, clauses);
     flow[W_TP] = tp;
-  } else rule = table.lookup(flow, ctx.wildcards);
+  } else rule = table.lookup(flow, ctx.wildcards, clauses);
   if (rule === undefined) {
     if (ctx.sideEffects) table.missed++;
   } else if (ctx.sideEffects) table.matched++;
@@ -92,11 +94,18 @@ export function reportRule(ctx: XlateContext, rule: Rule | undefined, tableId: n
   if (rule === missRules.silent) text += "No match.";
   else if (rule === missRules.controller) text += 'No match, and a "packet-in" is called for.';
   else {
-    const match = formatMatch(rule.match, { ports: undefined });
-    text += match === "" ? "" : `${match}, `;
-    text += `priority ${rule.priority}`;
+    text += ruleText(ctx, rule);
     if (rule.cookie !== 0n) text += `, cookie 0x${rule.cookie.toString(16)}`;
   }
   const subs = ctx.tableNode(text)!;
+  for (const clause of ctx.clauses) {
+    const match = formatMatch(clause.match, { ports: ctx.portNames });
+    subs.push({ type: OFT_DETAIL, text: `conj. priority=${clause.priority},${match}`, subs: [] });
+  }
   ctx.trace = subs;
+}
+
+function ruleText(ctx: XlateContext, rule: Rule): string {
+  const match = formatMatch(rule.match, { ports: ctx.portNames });
+  return `${match === "" ? "" : `${match}, `}priority ${rule.priority}`;
 }
