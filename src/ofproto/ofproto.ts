@@ -379,6 +379,7 @@ export class Ofproto {
       table.maxFlows = config?.maxFlows;
       table.eviction = config?.evict ?? false;
       table.evictionFields = (config?.groups ?? []).map(subfieldOf).filter((field) => field !== undefined);
+      table.classifier.setPrefixes(config?.prefixes);
       this.flows.shrink(table);
     }
     this.backer.changed();

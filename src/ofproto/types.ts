@@ -63,6 +63,8 @@ export interface FlowTableConfig {
   evict: boolean;
   /** Subfields, "NXM_OF_IN_PORT[]": flows that agree in all of them are one group, and the largest loses flows first. */
   groups: readonly string[];
+  /** Fields with prefix tracking; undefined: the default ones. */
+  prefixes: readonly string[] | undefined;
 }
 
 export interface ControllerConfig {

@@ -3,6 +3,7 @@
  * (upstream: vswitchd/bridge.c). `vswitch.ts` calls the steps below for all bridges together, in this order:
  * `deletePorts`, `addPorts`, `configure`.
  */
+import { prefixField } from "../flow/classifier/classifier.ts";
 import { absolute } from "../lib/dirs.ts";
 import { describeError, osError } from "../lib/errors.ts";
 import { vlog } from "../lib/vlog.ts";
@@ -300,6 +301,12 @@ export class Bridge {
     ofproto.setFailMode(config.failMode);
     ofproto.setForwardBpdu(boolOption(config.otherConfig, "forward-bpdu", false));
     ofproto.setFloodVlans(config.floodVlans);
+    for (const { prefixes } of config.flowTables.values()) {
+      for (const field of prefixes ?? []) {
+        const kind = prefixField(field);
+        if (kind !== "compatible") log.warn(`bridge ${this.name}: 'prefixes' with ${kind} field: ${field}`);
+      }
+    }
     ofproto.setFlowTables(config.flowTables);
     const aging = intOption(config.otherConfig, "mac-aging-time", 0);
     const entries = intOption(config.otherConfig, "mac-table-size", 0);

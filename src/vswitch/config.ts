@@ -202,6 +202,7 @@ function readFlowTables(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">): 
       maxFlows: table.flow_limit === undefined ? undefined : Number(table.flow_limit),
       evict: table.overflow_policy === "evict",
       groups: [...table.groups],
+      prefixes: table.prefixes.has("none") ? [] : table.prefixes.size === 0 ? undefined : [...table.prefixes],
     });
   }
   return tables;

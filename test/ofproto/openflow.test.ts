@@ -386,7 +386,7 @@ t.test("a full table makes room", async (t) => {
   const { sim, peer } = await start(1);
   const br0 = sim.bridges.get("br0")!;
   const table = (evict: boolean, groups: string[]) =>
-    br0.setFlowTables(new Map([[0, { name: "main", maxFlows: 3, evict, groups }]]));
+    br0.setFlowTables(new Map([[0, { name: "main", maxFlows: 3, evict, groups, prefixes: undefined }]]));
   table(false, []);
   for (const i of [1, 2, 3]) sim.flowMod("br0", `idle_timeout=${i * 10},in_port=${i} actions=drop`);
   t.same(await peer.ask(flow("in_port=9 actions=drop")), ["OFPFMFC_TABLE_FULL"]);

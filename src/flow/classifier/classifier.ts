@@ -12,12 +12,21 @@ import {
   FLOW_WORDS,
   type Flow,
   W_CONJ_ID,
+  W_CT_IPV6_DST,
+  W_CT_IPV6_SRC,
+  W_CT_NW_DST,
+  W_CT_NW_SRC,
   W_ETH_TYPE,
   W_IPV4_DST,
   W_IPV4_SRC,
   W_IPV6_DST,
   W_IPV6_SRC,
   W_TP,
+  W_TUN_DST,
+  W_TUN_ID_HI,
+  W_TUN_IPV6_DST,
+  W_TUN_IPV6_SRC,
+  W_TUN_SRC,
 } from "../layout.ts";
 import { finishHash, type Match, mixHash, type TunMetadataSlot } from "../match.ts";
 import { type Conjunction, conjunctionsMet, SoftMatches } from "./conjunction.ts";
@@ -41,6 +50,32 @@ export interface ClassifierOptions {
 }
 
 const DEFAULT_PREFIXES = ["nw_dst", "nw_src", "ipv6_dst", "ipv6_src"];
+/** Words of the fields that may have a trie: addresses and tunnel IDs. */
+const TRIE_WORDS: ReadonlySet<number> = new Set([
+  W_IPV4_SRC,
+  W_IPV4_DST,
+  W_IPV6_SRC,
+  W_IPV6_DST,
+  W_CT_NW_SRC,
+  W_CT_NW_DST,
+  W_CT_IPV6_SRC,
+  W_CT_IPV6_DST,
+  W_TUN_ID_HI,
+  W_TUN_SRC,
+  W_TUN_DST,
+  W_TUN_IPV6_SRC,
+  W_TUN_IPV6_DST,
+]);
+
+/** Whether a trie can be kept on the field, in the words of a complaint about Flow_Table.prefixes. */
+export function prefixField(name: string): "compatible" | "incompatible" | "unknown" {
+  const field = fieldByName(name);
+  if (field === undefined) return "unknown";
+  const whole = field.bits === 32 || field.bits === 64 || field.bits === 128;
+  return whole && TRIE_WORDS.has(field.places[0]![0]) && !name.startsWith("arp")
+    ? "compatible"
+    : "incompatible";
+}
 
 export class Classifier {
   #tries: PrefixTrie[] = [];
@@ -94,9 +129,9 @@ export class Classifier {
     return this.#order.length;
   }
 
-  /** Replaces the prefix tries. True when that changed anything, and so what lookups un-wildcard. */
-  setPrefixes(prefixes: readonly string[]): boolean {
-    const tries = makeTries(prefixes);
+  /** Replaces the prefix tries; undefined: the default. True when that changed what lookups un-wildcard. */
+  setPrefixes(prefixes: readonly string[] | undefined): boolean {
+    const tries = makeTries(prefixes ?? DEFAULT_PREFIXES);
     if (tries.length === this.#tries.length && tries.every((trie, i) => trie.word === this.#tries[i]!.word)) {
       return false;
     }
@@ -563,9 +598,9 @@ function hashMask(mask: Flow): number {
 function makeTries(names: readonly string[]): PrefixTrie[] {
   const tries: PrefixTrie[] = [];
   for (const name of names) {
-    const field = fieldByName(name);
-    if (field === undefined || (field.bits !== 32 && field.bits !== 64 && field.bits !== 128)) continue;
-    if (tries.length < 4) tries.push(new PrefixTrie(field.places[0]![0], field.bits));
+    if (tries.length === 4 || prefixField(name) !== "compatible") continue;
+    const field = fieldByName(name)!;
+    tries.push(new PrefixTrie(field.places[0]![0], field.bits));
   }
   return tries;
 }

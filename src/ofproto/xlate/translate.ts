@@ -14,6 +14,7 @@ import {
   W_IPV6_SRC,
   W_MPLS,
   W_NW,
+  W_TP,
   W_VLAN0,
   W_VLAN1,
 } from "../../flow/layout.ts";
@@ -113,6 +114,11 @@ export function megaflowMask(ctx: XlateContext, out: Flow): void {
  */
 function forgetAbsent(original: Flow, out: Flow): void {
   if (original[W_VLAN0] === 0) out[W_VLAN1] = 0;
+  const protocol = original[W_NW]! & 0xff;
+  const type = original[W_ETH_TYPE];
+  // Type and code of ICMP are bytes.
+  if ((type === ETH_TYPE_IP && protocol === 1) || (type === ETH_TYPE_IPV6 && protocol === 58))
+    out[W_TP] = out[W_TP]! & 0x00ff00ff;
   switch (original[W_ETH_TYPE]) {
     case ETH_TYPE_IP:
     case ETH_TYPE_ARP:
