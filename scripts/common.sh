@@ -13,10 +13,10 @@ install_packages() {
   [ "$(id -u)" = 0 ] || die "must install $* : run as root, or install them yourself"
   if command -v apt-get >/dev/null; then
     if [ ! -e "$CACHE/apt-updated" ]; then
-      apt-get update -qq || true
+      apt-get update -qq -o DPkg::Lock::Timeout=300 || true
       touch "$CACHE/apt-updated"
     fi
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >"$CACHE/apt.log" 2>&1
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" >"$CACHE/apt.log" 2>&1
   elif command -v pacman >/dev/null; then
     pacman -Sy --needed --noconfirm "$@" >"$CACHE/pacman.log" 2>&1
   else

@@ -155,6 +155,8 @@ export class Vswitch {
   #running: Promise<void> | undefined;
   #again = false;
   #startedOnce = false;
+  /** other_config:flow-restore-wait as it was when the first configuration came, until it is taken away. */
+  #restoring = true;
   #closed = false;
   /** Interfaces whose state is out of date in the database. */
   readonly #stale = new Set<string>();
@@ -277,6 +279,7 @@ export class Vswitch {
     const config = readConfig(idl);
     this.#config = config;
     this.#applyGlobal(config);
+    this.#restoring &&= boolOption(config?.otherConfig ?? new Map(), "flow-restore-wait", false);
     const bridges = (config?.bridges ?? []).filter((bridge) => {
       // It would name sockets outside of the run folder.
       const valid = !bridge.name.includes("/");
@@ -296,8 +299,8 @@ export class Vswitch {
       await bridge.addPorts();
       bridge.configure();
     }
-    const restoring = boolOption(config?.otherConfig ?? new Map(), "flow-restore-wait", false);
-    for (const bridge of this.#bridges.values()) bridge.ofproto.setFlowRestoreWait(restoring);
+    if (!this.#restoring)
+      for (const bridge of this.#bridges.values()) bridge.ofproto.setFlowRestoreWait(false);
 
     // What promises an effect waits for it.
     for (const datapath of this.datapaths) await datapath.backer.settled();
@@ -357,6 +360,7 @@ export class Vswitch {
       log: logTo,
     };
     const ofproto = new Ofproto(options);
+    ofproto.setFlowRestoreWait(this.#restoring);
     const bridge = new Bridge(config, ofproto, datapath, this.#bridgeContext);
     this.#bridges.set(name, bridge);
     ofproto.statusChanged = () => this.#controllersChanged();

@@ -57,7 +57,8 @@ export function translate(
   const rule = lookupRule(ctx, 0) ?? ofproto.missRule(0, true);
   reportRule(ctx, rule, 0);
   if (rule !== undefined) {
-    ctx.credits.push(rule);
+    // What waits for its flows has not been received yet.
+    if (!ofproto.restoring) ctx.credits.push(rule);
     ctx.rule = rule;
     const port = ofproto.portAt(ctx.flow[W_IN_PORT]!);
     const silent = ofproto.restoring || (port !== undefined && (port.config & OFPPC_NO_RECV) !== 0);
