@@ -314,7 +314,7 @@ class Formatter {
     const value = this.#flow[L.W_TP]!;
     const print = (label: string, bits: number, of: number) => {
       if (bits === 0) return;
-      this.#out.push(bits === 0xffff ? `${label}=${of}` : `${label}=${hex(of)}/${hex(bits)}`);
+      this.#out.push(bits === 0xffff ? `${label}=${of}` : `${label}=0x${of.toString(16)}/${hex(bits)}`);
     };
     print("icmp_type", mask >>> 16, value >>> 16);
     print("icmp_code", mask & 0xffff, value & 0xffff);
