@@ -2,7 +2,7 @@
  * What a flow_mod does to the tables (OpenFlow 1.0 section 4.6 to 1.5.1 section 6.4; upstream: add_flow_start and kin).
  * Nothing here knows connections: the caller reports errors, flow_removed goes out through {@link FlowEvents}.
  */
-import { type Match, matchContains } from "../flow/match.ts";
+import type { Match } from "../flow/match.ts";
 import type { Ofpact } from "../openflow/actions.ts";
 import { OfpError } from "../openflow/errors.ts";
 import {
@@ -220,7 +220,12 @@ export class FlowTables {
     const table = this.tables[rule.table]!;
     const fresh = new Rule(
       rule.table,
-      { ...rule, actions: mod.actions, cookie: mod.modifyCookie ? mod.newCookie : rule.cookie },
+      {
+        ...rule,
+        match: rule.match,
+        actions: mod.actions,
+        cookie: mod.modifyCookie ? mod.newCookie : rule.cookie,
+      },
       rule.createdMs,
     );
     fresh.modifiedMs = this.nowMs();
@@ -364,12 +369,13 @@ function criteriaOf(mod: FlowMod, strict: boolean): RuleCriteria {
   };
 }
 
+/** Beyond the match, which the walk has compared. */
 function satisfies(rule: Rule, criteria: RuleCriteria): boolean {
   if (rule.hidden && !criteria.hidden) return false;
   if (((rule.cookie ^ criteria.cookie) & criteria.cookieMask) !== 0n) return false;
   if (criteria.outPort !== 0xffff && !outputsTo(rule.actions, criteria.outPort)) return false;
   if (criteria.outGroup !== 0xffffffff && !outputsToGroup(rule.actions, criteria.outGroup)) return false;
-  return criteria.priority >= 0 || matchContains(criteria.match, rule.match);
+  return true;
 }
 
 /** Some action sends to this port. */

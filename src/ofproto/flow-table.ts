@@ -7,7 +7,7 @@ import { getFieldBig } from "../flow/fields/index.ts";
 import type { Flow } from "../flow/layout.ts";
 import type { Match } from "../flow/match.ts";
 import type { Conjunction as ConjunctionAction, Subfield } from "../openflow/actions.ts";
-import { RULE_INSERTED, RULE_REMOVED, type Rule } from "./rule.ts";
+import type { Rule } from "./rule.ts";
 
 export const N_TABLES = 255;
 /** Holds the rules for table misses; not shown to controllers. */
@@ -61,17 +61,14 @@ export class FlowTable {
           .filter((action): action is ConjunctionAction => action.type === "conjunction")
           .map(({ id, clause, nClauses }) => ({ id, clause, clauses: nClauses }))
       : undefined;
-    rule.handle = this.classifier.insert(rule.match, rule.priority, undefined, conjunctions);
+    rule.enter(this.classifier, conjunctions);
     this.byHandle[rule.handle] = rule;
-    rule.state = RULE_INSERTED;
     this.count++;
   }
 
   remove(rule: Rule): void {
-    this.classifier.remove(rule.handle);
     this.byHandle[rule.handle] = undefined;
-    rule.handle = -1;
-    rule.state = RULE_REMOVED;
+    rule.leave();
     this.count--;
   }
 

@@ -1,5 +1,11 @@
 /** One entry of an OpenFlow table (upstream: `struct rule`), with the statistics that megaflows credit to it. */
-import type { RuleHandle } from "../flow/classifier/classifier.ts";
+import {
+  type Classifier,
+  type Conjunction,
+  type PackedMatch,
+  type RuleHandle,
+  unpackMatch,
+} from "../flow/classifier/classifier.ts";
 import type { Match } from "../flow/match.ts";
 import type { Ofpact } from "../openflow/actions.ts";
 
@@ -27,7 +33,10 @@ export class Rule {
   /** Grows for ever: an order of creation, and a name that is never reused. */
   readonly id: number;
   readonly table: number;
-  readonly match: Match;
+  /** The match before the rule is in a classifier (which keeps it from then on, in a tenth of the room) and after. */
+  private fresh: Match | undefined;
+  private left: PackedMatch | undefined = undefined;
+  private classifier: Classifier | undefined = undefined;
   readonly priority: number;
   cookie: bigint;
   actions: readonly Ofpact[];
@@ -52,9 +61,10 @@ export class Rule {
   constructor(table: number, spec: RuleSpec, nowMs: number) {
     this.id = ++lastId;
     this.table = table;
-    this.match = spec.match;
+    this.fresh = spec.match;
     this.priority = spec.priority;
-    this.cookie = spec.cookie;
+    // Each zero that was read is an object of its own.
+    this.cookie = spec.cookie === 0n ? 0n : spec.cookie;
     this.actions = spec.actions;
     this.idleSec = spec.idleSec;
     this.hardSec = spec.hardSec;
@@ -65,6 +75,29 @@ export class Rule {
     this.modifiedMs = nowMs;
     this.usedMs = nowMs;
     this.isConjunction = spec.actions.some((action) => action.type === "conjunction");
+  }
+
+  /** A copy, once the rule has been in a table. */
+  get match(): Match {
+    if (this.fresh !== undefined) return this.fresh;
+    return this.left !== undefined ? unpackMatch(this.left) : this.classifier!.matchOf(this.handle);
+  }
+
+  /** Puts the rule into `classifier`, for the time being. */
+  enter(classifier: Classifier, conjunctions: readonly Conjunction[] | undefined): void {
+    this.handle = classifier.insert(this.match, this.priority, undefined, conjunctions);
+    this.classifier = classifier;
+    this.fresh = undefined;
+    this.left = undefined;
+    this.state = RULE_INSERTED;
+  }
+
+  leave(): void {
+    this.left = this.classifier!.packedMatchOf(this.handle);
+    this.classifier!.remove(this.handle);
+    this.classifier = undefined;
+    this.handle = -1;
+    this.state = RULE_REMOVED;
   }
 
   credit(packets: number, bytes: number, usedMs: number): void {

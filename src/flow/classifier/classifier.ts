@@ -28,7 +28,7 @@ import {
   W_TUN_IPV6_SRC,
   W_TUN_SRC,
 } from "../layout.ts";
-import { finishHash, type Match, mixHash, type TunMetadataSlot } from "../match.ts";
+import { finishHash, type Match, makeMatch, mixHash, type TunMetadataSlot } from "../match.ts";
 import { type Conjunction, conjunctionsMet, SoftMatches } from "./conjunction.ts";
 import { PrefixTrie } from "./prefix-trie.ts";
 import { Subtable } from "./subtable.ts";
@@ -75,6 +75,24 @@ export function prefixField(name: string): "compatible" | "incompatible" | "unkn
   return whole && TRIE_WORDS.has(field.places[0]![0]) && !name.startsWith("arp")
     ? "compatible"
     : "incompatible";
+}
+
+/** A match without the words that it does not care for. */
+export interface PackedMatch {
+  readonly words: Int32Array;
+  readonly masks: Int32Array;
+  readonly values: Int32Array;
+  readonly tunMetadata: Match["tunMetadata"];
+}
+
+export function unpackMatch({ words, masks, values, tunMetadata }: PackedMatch): Match {
+  const match = makeMatch();
+  for (let i = 0; i < words.length; i++) {
+    match.mask[words[i]!] = masks[i]!;
+    match.flow[words[i]!] = values[i]!;
+  }
+  match.tunMetadata = tunMetadata;
+  return match;
 }
 
 export class Classifier {
@@ -244,6 +262,18 @@ export class Classifier {
     subtable.expand(this.#row[rule]!, flow);
     subtable.unwildcard(mask, subtable.words.length);
     return { flow, mask, tunMetadata: this.#tunMetadata.get(rule) };
+  }
+
+  /** The same in a few words, for a rule that is about to leave. */
+  packedMatchOf(rule: RuleHandle): PackedMatch {
+    const { words, masks, values } = this.#subtables[this.#subtableOf[rule]!]!;
+    const at = this.#row[rule]! * words.length;
+    return {
+      words,
+      masks,
+      values: values.slice(at, at + words.length),
+      tunMetadata: this.#tunMetadata.get(rule),
+    };
   }
 
   /** Some visible rule of this priority matches a packet that `match` matches too: the OpenFlow overlap check. */

@@ -3,6 +3,7 @@ import { W_NW } from "../../flow/layout.ts";
 import type { Match } from "../../flow/match.ts";
 import { normalizeMatch } from "../../flow/normalize.ts";
 import { decodeActions, decodeInstructions, encodeInstructions } from "../actions/registry.ts";
+import { decodeShared } from "../actions/shared.ts";
 import { OFPG_ANY } from "../actions.ts";
 import { OfpError } from "../errors.ts";
 import { readMatch10, readOfp11Match, writeMatch10, writeOfp11Match } from "../fixed-match.ts";
@@ -77,7 +78,7 @@ function decodeFlowMod10(r: Reader, options: DecodeOptions, nx: boolean): FlowMo
     command &= 0xff;
   }
   if (command > 4) throw new OfpError("OFPFMFC_BAD_COMMAND");
-  const actions = decodeActions(r, 1, 0, true);
+  const actions = decodeShared(r, 1, () => decodeActions(r, 1, 0, true));
   if (!nx) {
     const done = normalizeMatch(match!);
     if (done !== undefined) logNormalization(done);
@@ -130,7 +131,7 @@ function decodeFlowMod11(r: Reader, version: Version, options: DecodeOptions): F
   if (command > 4) throw new OfpError("OFPFMFC_BAD_COMMAND");
   const isDelete = command >= OFPFC_DELETE;
   const match = readOfp11Match(r, options);
-  const actions = decodeInstructions(r, version);
+  const actions = decodeShared(r, version, () => decodeInstructions(r, version));
   const known = version === 2 ? 3 : version === 3 ? 7 : 0x1f;
   if (wireFlags & ~known) throw new OfpError("OFPFMFC_BAD_FLAGS");
   return {
