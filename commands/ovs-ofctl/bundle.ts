@@ -1,39 +1,53 @@
-/** --bundle: flow_mods as one atomic change (OpenFlow 1.4 section 7.3.9; ONF extension for 1.3). */
+/** --bundle and bundle: flow_mods, group_mods and packet_outs as one change (OpenFlow 1.4 section 7.3.9; ONF extension for 1.3). */
 import { Fatal } from "../../src/lib/errors.ts";
+import { TextError } from "../../src/openflow/actions/registry.ts";
 import { decode } from "../../src/openflow/codec.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
-import type { FlowMod, Message } from "../../src/openflow/messages.ts";
-import { USABLE_13_UP } from "../../src/openflow/protocols.ts";
+import { type Message, OFP14, OFPFC_ADD } from "../../src/openflow/messages.ts";
+import { P_ANY, USABLE_13_UP, versionProtocols } from "../../src/openflow/protocols.ts";
+import { leadingCommand, parseFlow } from "../../src/openflow/text/flow-parse.ts";
+import { leadingGroupCommand, OFPGC_ADD, parseGroup } from "../../src/openflow/text/group-parse.ts";
 import { printMessage } from "../../src/openflow/text/print.ts";
 import { Writer } from "../../src/openflow/wire.ts";
-import { nextXid, openForFlowMods, type Session } from "./session.ts";
+import { parserLog } from "./dumps.ts";
+import { atLine, readLines } from "./lines.ts";
+import { parsePacketOut } from "./packet-out.ts";
+import { inputNames, nextXid, openForFlowMods, type Session } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 
 const ATOMIC_ORDERED = 3;
+const OPEN = 0;
+const COMMIT = 4;
 
-export function bundleFlowMods(
-  o: Ofctl,
-  name: string,
-  flows: readonly FlowMod[],
-  usable: number,
-): Promise<void> {
-  return bundleMessages(o, name, flows, usable);
+/** Bundles exist from OpenFlow 1.3 on: where -O allows nothing of that, 1.4 is spoken. */
+function allowBundles(o: Ofctl): void {
+  if ((o.settings.protocols & USABLE_13_UP) !== 0) return;
+  o.settings.versions = 1 << OFP14;
+  o.settings.protocols = versionProtocols(OFP14);
 }
 
-/** Opens a bundle, adds the messages, commits. An error is printed and ends the program with 1. */
+/** Opens a connection that can carry bundles. */
+export function openForBundle(o: Ofctl, name: string, usable: number): Promise<Session> {
+  allowBundles(o);
+  return openForFlowMods(o, name, usable & USABLE_13_UP);
+}
+
+/** Sends the messages as one bundle over a connection of its own. */
 export async function bundleMessages(
   o: Ofctl,
   name: string,
   messages: readonly Message[],
   usable: number,
 ): Promise<void> {
-  if ((o.settings.protocols & USABLE_13_UP) === 0) {
-    o.settings.versions = 0x70;
-    o.settings.protocols = USABLE_13_UP;
-  }
-  const session = await openForFlowMods(o, name, usable & USABLE_13_UP);
+  const session = await openForBundle(o, name, usable);
+  await sendBundle(session, messages);
+  session.close();
+}
+
+/** Opens a bundle, adds the messages, commits. An error is printed and ends the program with 1. */
+export async function sendBundle(session: Session, messages: readonly Message[]): Promise<void> {
   const bundleId = 0;
-  await control(session, bundleId, 0);
+  await control(session, bundleId, OPEN);
   const w = new Writer(65536);
   for (const message of messages) {
     const xid = nextXid();
@@ -45,9 +59,8 @@ export async function bundleMessages(
     );
     if (w.pos > 262144) await session.flush(w);
   }
-  await session.barrier(w, undefined);
-  await control(session, bundleId, 4);
-  session.close();
+  await session.barrier(w);
+  await control(session, bundleId, COMMIT);
 }
 
 async function control(session: Session, bundleId: number, ctrl: number): Promise<void> {
@@ -56,7 +69,7 @@ async function control(session: Session, bundleId: number, ctrl: number): Promis
   if (!(decoded instanceof OfpError) && decoded.message.type === "bundle-control") return;
   const { platform } = session.ofctl;
   platform.stderr(printMessage(reply.bytes, { verbosity: session.ofctl.settings.verbosity + 1 }));
-  const what = ctrl === 0 ? "bundle open" : "bundle commit";
+  const what = ctrl === OPEN ? "bundle open" : "bundle commit";
   throw new Fatal(
     `${what} failed (${decoded instanceof OfpError ? decoded.ofp : errorName(decoded.message)})`,
   );
@@ -64,4 +77,32 @@ async function control(session: Session, bundleId: number, ctrl: number): Promis
 
 function errorName(m: Message): string {
   return m.type === "error" ? (m.error ?? "unknown error") : m.type;
+}
+
+/** bundle SWITCH FILE: lines of "flow ...", "group ..." and "packet-out ...". */
+export async function bundle(o: Ofctl, [name, file]: string[]): Promise<void> {
+  const names = await inputNames(o, name!);
+  const options = { ports: names?.ports, tables: names?.tables, log: parserLog };
+  const messages: Message[] = [];
+  let usable = P_ANY;
+  for (const { text, line } of await readLines(o, file!)) {
+    const { message, usable: set } = atLine(file!, line, () => {
+      const [, word, rest] = /^(\S+)\s*(.*)$/.exec(text) as unknown as [string, string, string];
+      if (word === "flow") {
+        const leading = leadingCommand(rest);
+        const { fm, usable } = parseFlow(leading?.rest ?? rest, leading?.command ?? OFPFC_ADD, options);
+        return { message: fm, usable };
+      }
+      if (word === "group") {
+        const leading = leadingGroupCommand(rest);
+        const { gm, usable } = parseGroup(leading?.rest ?? rest, leading?.command ?? OFPGC_ADD, options);
+        return { message: gm, usable };
+      }
+      if (word === "packet-out") return parsePacketOut(rest, options);
+      throw new TextError(`Unsupported bundle message type: ${word}`);
+    });
+    usable &= set;
+    messages.push(message);
+  }
+  await bundleMessages(o, name!, messages, usable);
 }

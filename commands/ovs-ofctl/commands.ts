@@ -1,8 +1,12 @@
 /** Every command of ovs-ofctl: usage, number of arguments, whether it changes the switch, and what runs it. */
+import { bundle } from "./bundle.ts";
 import * as dumps from "./dumps.ts";
+import * as extensions from "./extensions.ts";
 import * as flows from "./flows.ts";
 import * as groups from "./groups.ts";
+import * as meters from "./meters.ts";
 import { monitor, snoop } from "./monitor.ts";
+import * as packets from "./packets.ts";
 import * as parse from "./parse.ts";
 import * as ports from "./ports.ts";
 import type { Ofctl } from "./settings.ts";
@@ -37,12 +41,6 @@ function write(
   return { usage, min, max, write: true, run, ...(about === undefined ? {} : { about }) };
 }
 
-/** Commands that are not built. */
-async function missing(o: Ofctl): Promise<number> {
-  o.platform.stderr(`${o.program}: ${o.command}: not implemented\n`);
-  return 1;
-}
-
 export const COMMANDS: Readonly<Record<string, OfctlCommand>> = {
   show: read("switch", 1, 1, dumps.show, "show OpenFlow information"),
   monitor: read(
@@ -73,14 +71,14 @@ export const COMMANDS: Readonly<Record<string, OfctlCommand>> = {
   "del-flows": write("switch [flow]", 1, 2, flows.delFlows, "delete matching FLOWs"),
   "replace-flows": write("switch file", 2, 2, flows.replaceFlows, "replace flows with those in FILE"),
   "diff-flows": read("source1 source2", 2, 2, flows.diffFlows, "compare flows from two sources"),
-  "add-meter": write("switch meter", 2, 2, groups.addMeter, "add meter described by METER"),
-  "mod-meter": write("switch meter", 2, 2, groups.modMeter, "modify specific METER"),
-  "del-meter": write("switch meter", 1, 2, groups.delMeters),
-  "del-meters": write("switch", 1, 2, groups.delMeters, "delete meters matching METER"),
-  "dump-meter": read("switch meter", 1, 2, groups.dumpMeters),
-  "dump-meters": read("switch", 1, 2, groups.dumpMeters, "print METER configuration"),
-  "meter-stats": read("switch [meter]", 1, 2, groups.meterStats, "print meter statistics"),
-  "meter-features": read("switch", 1, 1, groups.meterFeatures, "print meter features"),
+  "add-meter": write("switch meter", 2, 2, meters.addMeter, "add meter described by METER"),
+  "mod-meter": write("switch meter", 2, 2, meters.modMeter, "modify specific METER"),
+  "del-meter": write("switch meter", 1, 2, meters.delMeters),
+  "del-meters": write("switch", 1, 2, meters.delMeters, "delete meters matching METER"),
+  "dump-meter": read("switch meter", 1, 2, meters.dumpMeters),
+  "dump-meters": read("switch", 1, 2, meters.dumpMeters, "print METER configuration"),
+  "meter-stats": read("switch [meter]", 1, 2, meters.meterStats, "print meter statistics"),
+  "meter-features": read("switch", 1, 1, meters.meterFeatures, "print meter features"),
   "packet-out": write(
     'switch "in_port=<port> packet=<hex data> actions=..."',
     2,
@@ -111,15 +109,15 @@ export const COMMANDS: Readonly<Record<string, OfctlCommand>> = {
     dumps.simple({ type: "ipfix-flow-request" }),
     "print flow ipfix of a bridge",
   ),
-  "ct-flush-zone": write("switch zone", 2, 2, groups.ctFlushZone, "flush conntrack entries in ZONE"),
+  "ct-flush-zone": write("switch zone", 2, 2, extensions.ctFlushZone, "flush conntrack entries in ZONE"),
   "ct-flush": write(
     "switch [zone=N] [mark=X[/M]] [labels=Y[/N]] [ct-orig-tuple [ct-reply-tuple]]",
     1,
     6,
-    groups.ctFlush,
+    extensions.ctFlush,
   ),
   "ofp-parse": read("file", 1, 1, parse.ofpParse, "print messages read from FILE"),
-  "ofp-parse-pcap": read("pcap", 1, -1, missing),
+  "ofp-parse-pcap": read("pcap", 1, -1, packets.ofpParsePcap, "print OpenFlow read from PCAP"),
   "add-group": write("switch group", 1, 2, groups.addGroup, "add group described by GROUP"),
   "add-groups": write("switch file", 1, 2, groups.addGroups, "add group from FILE"),
   "mod-group": write("switch group", 1, 2, groups.modGroup, "modify specific group"),
@@ -129,9 +127,9 @@ export const COMMANDS: Readonly<Record<string, OfctlCommand>> = {
   "dump-groups": read("switch [group]", 1, 2, groups.dumpGroups, "print group description"),
   "dump-group-stats": read("switch [group]", 1, 2, groups.dumpGroupStats, "print group statistics"),
   "dump-group-features": read("switch", 1, 1, groups.dumpGroupFeatures, "print group features"),
-  bundle: write("switch file", 2, 2, missing),
-  "add-tlv-map": write("switch map", 2, 2, groups.addTlvMap, "add TLV option MAPpings"),
-  "del-tlv-map": write("switch [map]", 1, 2, groups.delTlvMap, "delete TLV option MAPpings"),
+  bundle: write("switch file", 2, 2, bundle, "apply the changes in FILE as one"),
+  "add-tlv-map": write("switch map", 2, 2, extensions.addTlvMap, "add TLV option MAPpings"),
+  "del-tlv-map": write("switch [map]", 1, 2, extensions.delTlvMap, "delete TLV option MAPpings"),
   "dump-tlv-map": read(
     "switch",
     1,
@@ -149,13 +147,13 @@ export const COMMANDS: Readonly<Record<string, OfctlCommand>> = {
   "parse-instructions": read("", 1, 1, parse.parseInstructionsCommand),
   "parse-ofp10-match": read("", 0, 0, parse.parseOfp10Match),
   "parse-ofp11-match": read("", 0, 0, parse.parseOfp11Match),
-  "parse-pcap": read("", 1, 1, missing),
+  "parse-pcap": read("pcap...", 1, -1, packets.parsePcap),
   "check-vlan": read("", 2, 2, parse.checkVlan),
   "print-error": read("", 1, 1, parse.printError),
   "encode-error-reply": read("", 2, 2, parse.encodeErrorReply),
   "ofp-print": read("", 1, 2, parse.ofpPrint),
   "encode-hello": read("", 1, 1, parse.encodeHello),
   "parse-key-value": read("", 1, -1, parse.parseKeyValue),
-  "compose-packet": read("", 1, 2, missing),
-  "parse-packet": read("", 0, 0, missing),
+  "compose-packet": read("flow [l7]", 1, 2, packets.composePacketCommand),
+  "parse-packet": read("", 0, 0, packets.parsePacket),
 };

@@ -5,19 +5,11 @@ import { decode, readHeaderAt } from "../../src/openflow/codec.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
 import type { FlowStats, Message } from "../../src/openflow/messages.ts";
 import { parsePort, parseUint } from "../../src/openflow/ports.ts";
-import { P_ANY, protocolsText } from "../../src/openflow/protocols.ts";
+import { protocolsText } from "../../src/openflow/protocols.ts";
 import { formatFlowStats } from "../../src/openflow/text/flow.ts";
 import { parseFlow } from "../../src/openflow/text/flow-parse.ts";
 import { FRAGS, printMessage } from "../../src/openflow/text/print.ts";
-import {
-  fetchPorts,
-  inputNames,
-  type Names,
-  openForFlowMods,
-  outputNames,
-  Session,
-  setDumpProtocol,
-} from "./session.ts";
+import { fetchPorts, inputNames, type Names, outputNames, Session, setDumpProtocol } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 import { compareFlows } from "./sort.ts";
 
@@ -85,13 +77,7 @@ export function simple(message: Message, needs?: (v: number) => void) {
 
 export async function dumpTableFeatures(o: Ofctl, [name]: string[]): Promise<void> {
   const session = await open(o, name!);
-  if (session.version < 4)
-    throw new Fatal(
-      "dump-table-features requires OpenFlow 1.3 or later (use -O OpenFlow13)".replace(
-        /^.*$/,
-        "table features require OpenFlow 1.3 or later",
-      ),
-    );
+  if (session.version < 4) throw new Fatal("table features require OpenFlow 1.3 or later");
   await dumpParts(o, session, { type: "table-features-request", tables: [] }, await outputNames(o, name!));
   session.close();
 }
@@ -131,11 +117,6 @@ export async function dumpFlows(o: Ofctl, args: string[]): Promise<void> {
   const raw =
     settings.sort.length === 0 && settings.stats && settings.names !== true && !o.platform.stdoutIsTerminal;
   const { session, message } = await flowRequest(o, args, "flow-request");
-  if (raw && settings.color === undefined) {
-    await dumpParts(o, session, message);
-    session.close();
-    return;
-  }
   if (raw) {
     await dumpParts(o, session, message);
     session.close();
@@ -286,13 +267,7 @@ export async function ping(o: Ofctl, [name, size]: string[]): Promise<void> {
 export async function benchmark(o: Ofctl, [name, sizeText, countText]: string[]): Promise<void> {
   const size = Number(sizeText);
   const count = Number(countText);
-  if (!(size + 8 <= 65535))
-    throw new Fatal(
-      "can't handle payload of more than 65527 bytes".replace(
-        "can't handle payload of more than 65527 bytes",
-        `payload must be between 0 and 65527 bytes`,
-      ),
-    );
+  if (!(size + 8 <= 65535)) throw new Fatal("payload must be between 0 and 65527 bytes");
   o.platform.stdout(
     `Sending ${count} packets * ${size + 8} bytes (with header) = ${count * (size + 8)} bytes total\n`,
   );
@@ -306,6 +281,3 @@ export async function benchmark(o: Ofctl, [name, sizeText, countText]: string[])
     `Finished in ${(seconds * 1000).toFixed(1)} ms (${Math.floor(count / seconds)} packets/s) (${Math.floor((count * (size + 8)) / seconds)} bytes/s)\n`,
   );
 }
-
-void P_ANY;
-void openForFlowMods;

@@ -1,10 +1,8 @@
 /** Commands that change flows: add-flow(s), mod-flows, del-flows, replace-flows, diff-flows, packet-out. */
-import fs from "node:fs";
 import { hashMatch, matchesEqual } from "../../src/flow/match.ts";
 import { formatMatch } from "../../src/flow/match-text.ts";
-import { describeError, Fatal } from "../../src/lib/errors.ts";
-import { formatActions, parseActions, TextError } from "../../src/openflow/actions/registry.ts";
-import { decode } from "../../src/openflow/codec.ts";
+import { Fatal } from "../../src/lib/errors.ts";
+import { formatActions, parseActions } from "../../src/openflow/actions/registry.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
 import {
   type FlowMod,
@@ -26,43 +24,17 @@ import {
   parseFlow,
 } from "../../src/openflow/text/flow-parse.ts";
 import { Writer } from "../../src/openflow/wire.ts";
-import { bundleFlowMods } from "./bundle.ts";
+import { bundleMessages, openForBundle, sendBundle } from "./bundle.ts";
 import { parserLog } from "./dumps.ts";
+import { atLine, readLines } from "./lines.ts";
 import { parsePacketOut } from "./packet-out.ts";
+import { packetFromHex } from "./packets.ts";
 import { inputNames, type Names, openForFlowMods, resolveName, Session, setDumpProtocol } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 
 async function parseOptions(o: Ofctl, name: string): Promise<FlowParseOptions> {
   const names = await inputNames(o, name);
   return { ports: names?.ports, tables: names?.tables, log: parserLog };
-}
-
-/** The lines of a file ("-": standard input) with their numbers; comments and empty lines left out. */
-export async function readLines(o: Ofctl, file: string): Promise<{ text: string; line: number }[]> {
-  let bytes: Uint8Array;
-  if (file === "-") bytes = await o.platform.stdin();
-  else {
-    try {
-      bytes = fs.readFileSync(file);
-    } catch (error) {
-      throw new Fatal(`${file}: open failed (${describeError(error)})`.replace("open failed", "open"));
-    }
-  }
-  const out: { text: string; line: number }[] = [];
-  const text = new TextDecoder().decode(bytes);
-  let line = 0;
-  for (let at = 0; at < text.length; ) {
-    let end = text.indexOf("\n", at);
-    if (end < 0) end = text.length;
-    line++;
-    let one = text.slice(at, end);
-    at = end + 1;
-    const hash = one.indexOf("#");
-    if (hash >= 0) one = one.slice(0, hash);
-    one = one.trim();
-    if (one !== "") out.push({ text: one, line });
-  }
-  return out;
 }
 
 /** Parses a whole file of flows; errors name file and line. */
@@ -75,19 +47,12 @@ export async function readFlowFile(
   const flows: FlowMod[] = [];
   let usable = P_ANY;
   for (const { text, line } of await readLines(o, file)) {
-    try {
-      const leading = command === -2 ? leadingCommand(text) : undefined;
-      const parsed = parseFlow(
-        leading?.rest ?? text,
-        leading?.command ?? (command === -2 ? OFPFC_ADD : command),
-        options,
-      );
-      usable &= parsed.usable;
-      flows.push(parsed.fm);
-    } catch (error) {
-      if (error instanceof TextError) throw new Fatal(`${file}:${line}: ${error.message}`);
-      throw error;
-    }
+    const leading = command === -2 ? leadingCommand(text) : undefined;
+    const parsed = atLine(file, line, () =>
+      parseFlow(leading?.rest ?? text, leading?.command ?? (command === -2 ? OFPFC_ADD : command), options),
+    );
+    usable &= parsed.usable;
+    flows.push(parsed.fm);
   }
   return { flows, usable };
 }
@@ -101,7 +66,7 @@ async function sendFlowMods(
   usable: number,
 ): Promise<void> {
   if (o.settings.bundle) {
-    await bundleFlowMods(o, name, flows, usable);
+    await bundleMessages(o, name, flows, usable);
     return;
   }
   const session = await openForFlowMods(o, name, usable);
@@ -110,7 +75,7 @@ async function sendFlowMods(
     session.queue(w, fm);
     if (w.pos > FLUSH_BYTES) await session.flush(w);
   }
-  await session.barrier(w, undefined);
+  await session.barrier(w);
   session.close();
 }
 
@@ -251,7 +216,8 @@ export async function replaceFlows(o: Ofctl, args: string[]): Promise<void> {
   const name = args[0]!;
   const options = await parseOptions(o, name);
   const { set: wanted, usable } = await flowsOfFile(o, args[1]!, options);
-  const session = await openForFlowMods(o, name, usable);
+  const open = o.settings.bundle ? openForBundle : openForFlowMods;
+  const session = await open(o, name, usable);
   const present = await flowsOfSwitch(session);
   const changes: FlowMod[] = [];
   for (const fm of present.order) {
@@ -264,8 +230,8 @@ export async function replaceFlows(o: Ofctl, args: string[]): Promise<void> {
       changes.push({ ...fm, command: OFPFC_ADD });
   }
   if (o.settings.bundle) {
+    await sendBundle(session, changes);
     session.close();
-    await bundleFlowMods(o, name, changes, usable);
     return;
   }
   const w = new Writer(FLUSH_BYTES + 65536);
@@ -273,7 +239,7 @@ export async function replaceFlows(o: Ofctl, args: string[]): Promise<void> {
     session.queue(w, fm);
     if (w.pos > FLUSH_BYTES) await session.flush(w);
   }
-  await session.barrier(w, undefined);
+  await session.barrier(w);
   session.close();
 }
 
@@ -331,19 +297,13 @@ export async function packetOut(o: Ofctl, args: string[]): Promise<void> {
   const parsed = parseActions(args[2]!, options);
   const session = await openForFlowMods(o, name, parsed.usable);
   for (const hex of args.slice(3)) {
-    const digits = hex.replace(/[\s.]/g, "").replace(/^0x/, "");
-    if (!/^([0-9a-fA-F]{2})*$/.test(digits)) throw new Fatal("Trailing garbage in packet data");
-    const packet = Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-    if (packet.length < 14) throw new Fatal("Packet data too short for Ethernet");
     await session.noReply({
       type: "packet-out",
       bufferId: OFP_NO_BUFFER,
       match: matchInPort(port),
       actions: parsed.actions,
-      packet,
+      packet: packetFromHex(hex),
     });
   }
   session.close();
 }
-
-void decode;

@@ -7,23 +7,23 @@ import { parseActions, type TableNames, TextError } from "../../src/openflow/act
 import { keyValues } from "../../src/openflow/actions/row.ts";
 import { OFPP_NONE } from "../../src/openflow/actions.ts";
 import { OFP_NO_BUFFER, type PacketOut } from "../../src/openflow/messages.ts";
+import { packetFromHex } from "./packets.ts";
 
 export function parsePacketOut(
   text: string,
   options: { ports?: PortNames | undefined; tables?: TableNames | undefined },
 ): { message: PacketOut; usable: number } {
   const found = /(?:^|[,\s])actions?=/.exec(text);
-  if (found === null) throw new TextError("must specify an action");
+  if (found === null) {
+    throw new TextError(/packet=/.test(text) ? "must specify an action" : "must specify packet");
+  }
   const parsed = parseActions(text.slice(found.index + found[0].length), options);
   const match = makeMatch();
   setMatchWord(match, W_IN_PORT, OFPP_NONE, -1);
   let packet: Uint8Array | undefined;
   for (const { key, value } of keyValues(text.slice(0, found.index))) {
     if (key === "packet") {
-      const digits = value.replace(/[\s.]/g, "");
-      if (!/^([0-9a-fA-F]{2})*$/.test(digits)) throw new TextError("packet: Trailing garbage in packet data");
-      packet = Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
-      if (packet.length < 14) throw new TextError("packet: Packet data too short for Ethernet");
+      packet = packetFromHex(value, "packet: ");
       continue;
     }
     const problem = parseMatchItem(match, key, value === "" ? undefined : value, options.ports);

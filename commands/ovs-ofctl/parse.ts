@@ -11,14 +11,13 @@ import {
   encodeActions,
   encodeInstructions,
   formatActions,
-  TextError,
 } from "../../src/openflow/actions/registry.ts";
 import { keyValues } from "../../src/openflow/actions/row.ts";
-import { decode, encode, readHeaderAt } from "../../src/openflow/codec.ts";
+import { encode, readHeaderAt } from "../../src/openflow/codec.ts";
 import { errorNames, errorNumbers, OfpError } from "../../src/openflow/errors.ts";
 import { readMatch10, readOfp11Match, writeMatch10, writeMatch11 } from "../../src/openflow/fixed-match.ts";
 import { logDecodeError, logNormalization } from "../../src/openflow/log.ts";
-import { type FlowMod, OFPFC_ADD, OFPFC_DELETE, type Version } from "../../src/openflow/messages.ts";
+import { type FlowMod, OFPFC_ADD, type Version } from "../../src/openflow/messages.ts";
 import { makeError } from "../../src/openflow/msg/core.ts";
 import { readMatch, writeMatch, writeOxmMatch } from "../../src/openflow/oxm.ts";
 import {
@@ -36,13 +35,9 @@ import { printMessage } from "../../src/openflow/text/print.ts";
 import { parseTlvs, tlvText } from "../../src/openflow/text/raw-match.ts";
 import { Reader, Writer } from "../../src/openflow/wire.ts";
 import { parserLog } from "./dumps.ts";
-import { readLines } from "./flows.ts";
+import { atLine, readLines } from "./lines.ts";
 import { nextXid } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
-
-function verbosity(o: Ofctl): number {
-  return o.settings.verbosity + 1;
-}
 
 function flowModBytes(fm: FlowMod, protocol: number): Uint8Array {
   const nxm = (protocol & (P_OF10_NXM | P_OF10_NXM_TID)) !== 0;
@@ -71,15 +66,12 @@ export async function parseFlows(o: Ofctl, [file]: string[]): Promise<void> {
   let usable = 511;
   const flows: FlowMod[] = [];
   for (const { text, line } of await readLines(o, file!)) {
-    try {
-      const leading = leadingCommand(text);
-      const parsed = parseFlow(leading?.rest ?? text, leading?.command ?? OFPFC_ADD, { log: parserLog });
-      usable &= parsed.usable;
-      flows.push(parsed.fm);
-    } catch (error) {
-      if (error instanceof TextError) throw new Fatal(`${file}:${line}: ${error.message}`);
-      throw error;
-    }
+    const leading = leadingCommand(text);
+    const parsed = atLine(file!, line, () =>
+      parseFlow(leading?.rest ?? text, leading?.command ?? OFPFC_ADD, { log: parserLog }),
+    );
+    usable &= parsed.usable;
+    flows.push(parsed.fm);
   }
   printFlowMods(o, flows, usable);
 }
@@ -116,20 +108,9 @@ export async function ofpParse(o: Ofctl, [file]: string[]): Promise<void> {
   let at = 0;
   while (at + 8 <= bytes.length) {
     const { length } = readHeaderAt(bytes, at);
-    if (length < 8)
-      throw new Fatal(
-        `${file}: ofp header length ${length} is too small`.replace(
-          /^.*$/,
-          `${file}: bad length ${length} in header`,
-        ),
-      );
+    if (length < 8) throw new Fatal(`${file}: bad length ${length} in header`);
     if (at + length > bytes.length) {
-      throw new Fatal(
-        `${file}: unexpected end of file within message`.replace(
-          /^.*$/,
-          `${file}: unexpected end of file mid-message`,
-        ),
-      );
+      throw new Fatal(`${file}: unexpected end of file mid-message`);
     }
     o.platform.stdout(printMessage(bytes.slice(at, at + length), { verbosity: o.settings.verbosity + 2 }));
     at += length;
@@ -166,8 +147,7 @@ function differences(a: Uint8Array, b: Uint8Array, prefix = ""): string {
 
 function versionArgument(text: string): Version {
   const version = versionByName(text);
-  if (version === undefined)
-    throw new Fatal(`invalid protocol`.replace("invalid protocol", `unknown OpenFlow version \`${text}'`));
+  if (version === undefined) throw new Fatal(`unknown OpenFlow version \`${text}'`);
   return version;
 }
 
@@ -351,7 +331,3 @@ export async function parseKeyValue(o: Ofctl, args: string[]): Promise<void> {
     o.platform.stdout(`${items.join(", ")}\n`);
   }
 }
-
-void decode;
-void OFPFC_DELETE;
-void verbosity;

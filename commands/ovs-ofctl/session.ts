@@ -289,13 +289,12 @@ export class Session {
   /** Sends a message that has no reply, then a barrier; prints an error and ends the program with 1. */
   async noReply(message: Message): Promise<void> {
     const w = new Writer(256);
-    const xids = new Set([this.queue(w, message)]);
-    await this.barrier(w, xids);
+    this.queue(w, message);
+    await this.barrier(w);
   }
 
-  /** Sends the buffer with a barrier after it. An error reply to one of `xids` (undefined: to any) is printed: exit 1. */
-  async barrier(w: Writer, xids: ReadonlySet<number> | undefined): Promise<void> {
-    void xids;
+  /** Sends the buffer with a barrier after it. The first error reply is printed; any makes the program exit with 1. */
+  async barrier(w: Writer): Promise<void> {
     const xid = this.queue(w, { type: "barrier-request" });
     await this.flush(w);
     let failed = false;
@@ -392,12 +391,7 @@ export async function setDumpProtocol(session: Session, allowed: number): Promis
     if (!(allowed & choices)) continue;
     if (await session.setProtocol(bit)) return;
   }
-  throw new Fatal(
-    `${session.name}: could not set any of the allowed flow formats (${protocolsText(allowed)})`.replace(
-      `${session.name}: could not set any of the allowed flow formats`,
-      "switch does not support any of the usable flow formats",
-    ),
-  );
+  throw new Fatal(`switch does not support any of the usable flow formats (${protocolsText(allowed)})`);
 }
 
 /** All ports of the switch. */

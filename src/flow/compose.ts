@@ -20,11 +20,11 @@ import {
 } from "./packet/ethernet.ts";
 
 export interface ComposeOptions {
-  /** What follows the transport header; default 64 bytes 0, 1, 2, …, and none in TCP segments with SYN, FIN or RST. */
+  /** What follows the transport header; default 64 bytes 0, 1, 2, …. TCP segments with SYN, FIN or RST and ICMP other than echoes have none. */
   readonly payload?: Uint8Array | undefined;
   /** Makes the frame this long, if it is not longer already: by payload, or behind headers that have none. */
   readonly totalLength?: number | undefined;
-  /** Makes checksums of IP and of the transport wrong on purpose (`--bad-csum`). */
+  /** Makes the checksum of the IPv4 header wrong on purpose (`--bad-csum`). */
   readonly badChecksum?: boolean | undefined;
 }
 
@@ -115,7 +115,7 @@ class Composer {
     else this.#transport(nw & 0xff, at + 12, 8, false);
     this.#set16(at + 2, this.#length - at);
     const sum = checksum(this.#bytes, at, 20);
-    this.#set16(at + 10, this.#options.badChecksum ? sum ^ 0xffff : sum);
+    this.#set16(at + 10, this.#options.badChecksum ? (sum + 0x100) & 0xffff : sum);
   }
 
   #ipv6(): void {
@@ -145,14 +145,15 @@ class Composer {
         this.#fill(8);
         this.#u16(0x5000 | flags);
         this.#fill(6);
-        this.#payload((flags & TCP_SYN_FIN_RST) === 0);
+        if ((flags & TCP_SYN_FIN_RST) === 0) this.#payload();
+        else this.#fill(this.#more);
         this.#sum(at, at + 16, pseudo());
         return;
       }
       case IPPROTO_UDP:
         this.#u32(ports);
         this.#u32(0);
-        this.#payload(true);
+        this.#payload();
         this.#set16(at + 4, this.#length - at);
         this.#sum(at, at + 6, pseudo());
         if (this.#bytes[at + 6] === 0 && this.#bytes[at + 7] === 0) this.#set16(at + 6, 0xffff);
@@ -164,7 +165,8 @@ class Composer {
       case IPPROTO_ICMP:
         if (isV6) break;
         this.#icmp();
-        this.#payload(true);
+        if (ports >>> 16 === 8 || ports >>> 16 === 0) this.#payload();
+        else this.#fill(this.#more);
         this.#sum(at, at + 2, 0);
         return;
       case IPPROTO_IGMP:
@@ -197,7 +199,8 @@ class Composer {
     const code = flow[L.W_TP]! & 0xffff;
     if (code !== 0 || (kind !== 135 && kind !== 136)) {
       this.#icmp();
-      this.#payload(true);
+      if (kind === 128 || kind === 129) this.#payload();
+      else this.#fill(this.#more);
       return;
     }
     this.#icmp(flow[L.W_IGMP_ND_RESERVED]!);
@@ -259,19 +262,16 @@ class Composer {
     this.#fill(this.#more);
   }
 
-  #payload(byDefault: boolean): void {
-    const payload = this.#options.payload ?? (byDefault ? DEFAULT_PAYLOAD : undefined);
-    if (payload !== undefined) {
-      this.#reserve(payload.length);
-      this.#bytes.set(payload, this.#length);
-      this.#length += payload.length;
-    }
+  #payload(): void {
+    const payload = this.#options.payload ?? DEFAULT_PAYLOAD;
+    this.#reserve(payload.length);
+    this.#bytes.set(payload, this.#length);
+    this.#length += payload.length;
     this.#fill(this.#more);
   }
 
   #sum(at: number, where: number, pseudo: number): void {
-    const sum = checksumFinish(checksumAdd(pseudo, this.#bytes, at, this.#length - at));
-    this.#set16(where, this.#options.badChecksum ? sum ^ 0xffff : sum);
+    this.#set16(where, checksumFinish(checksumAdd(pseudo, this.#bytes, at, this.#length - at)));
   }
 
   #reserve(more: number): void {

@@ -212,7 +212,7 @@ export function parseExactFlow(text: string, ports?: PortNames): { flow: Flow } 
         continue;
       }
       const parsed = parseFieldValue(field, value ?? "", ports);
-      if ("error" in parsed) return fail(parsed.error);
+      if ("error" in parsed) return fail(`bad value for ${key} (${parsed.error})`);
       if ((parsed.mask & fieldBits(field)) !== fieldBits(field)) {
         return fail(`${key}: cannot be masked`);
       }

@@ -26,3 +26,25 @@ export function pcapRecord(packet: Uint8Array, wallMs: number): Uint8Array {
   bytes.set(packet, 16);
   return bytes;
 }
+
+const PCAP_MAGIC_NSEC = 0xa1b23c4d;
+
+/** The packets of a capture file of either byte order; one cut short at the end is left out. A text: what is wrong. */
+export function readPcap(bytes: Uint8Array): Uint8Array[] | string {
+  if (bytes.length < 24) return "End of file";
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const little = [PCAP_MAGIC, PCAP_MAGIC_NSEC].includes(view.getUint32(0, true));
+  if (!little && ![PCAP_MAGIC, PCAP_MAGIC_NSEC].includes(view.getUint32(0))) {
+    const magic = view.getUint32(0, true).toString(16).padStart(8, "0");
+    return `bad magic 0x${magic} reading pcap file (expected 0xa1b2c3d4, 0xa1b23c4d, 0xd4c3b2a1, or 0x4d3cb2a1)`;
+  }
+  const packets: Uint8Array[] = [];
+  for (let at = 24; at + 16 <= bytes.length; ) {
+    const length = view.getUint32(at + 8, little);
+    at += 16;
+    if (length > bytes.length - at) break;
+    packets.push(bytes.subarray(at, at + length));
+    at += length;
+  }
+  return packets;
+}

@@ -224,7 +224,7 @@ function checkGroupMod(m: GroupMod): void {
   }
   const seen = new Set<number>();
   for (const b of m.buckets) {
-    if (seen.has(b.bucketId)) throw new OfpError("OFPGMFC_BUCKET_EXISTS");
+    if (seen.has(b.bucketId)) throw new OfpError("OFPGMFC_BAD_BUCKET", "Duplicate bucket id", "ofp_group");
     seen.add(b.bucketId);
   }
 }

@@ -1,5 +1,4 @@
 /** Flows in print: lines of dump-flows, flow_mod, flow_removed, statistics requests (upstream: ofp-flow). */
-import { mustField } from "../../flow/fields/index.ts";
 import { formatMatch } from "../../flow/match-text.ts";
 import { formatActions } from "../actions/registry.ts";
 import { OFPG_ANY, OFPP_ANY } from "../actions.ts";
@@ -16,8 +15,6 @@ import {
 } from "../messages.ts";
 import { formatPort, quoteName } from "../ports.ts";
 import { bitNames, duration, FLOW_FLAGS, hexNumber, type PrintOptions } from "./common.ts";
-
-void mustField;
 
 function tableName(table: number, o: PrintOptions): string {
   const name = o.tables?.nameOf(table);

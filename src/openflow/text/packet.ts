@@ -3,7 +3,7 @@ import { extractFlow as extract, OFS_L4, OFS_WORDS } from "../../flow/extract.ts
 import { FLOW_WORDS, W_ETH_TYPE, W_IN_PORT, W_NW, W_PACKET_TYPE } from "../../flow/layout.ts";
 import { flowAsMatch, formatMatch } from "../../flow/match-text.ts";
 
-export function extractFlow(packet: Uint8Array): string {
+export function packetText(packet: Uint8Array): string {
   const flow = new Int32Array(FLOW_WORDS);
   const offsets = new Int32Array(OFS_WORDS);
   extract(packet, 0, packet.length, flow, offsets);

@@ -51,7 +51,7 @@ import {
   formatMeterStats,
   meterId,
 } from "./group.ts";
-import { extractFlow } from "./packet.ts";
+import { packetText } from "./packet.ts";
 import {
   formatPhyPort,
   formatPortMod,
@@ -348,13 +348,13 @@ function packetIn(m: PacketIn, o: PrintOptions): string {
   out += "\n";
   if (m.userdata.length > 0) out += ` userdata=${dottedHex(m.userdata)}\n`;
   if (m.continuation !== undefined) out += "";
-  return out + packetText(m.packet, o);
+  return out + packetLines(m.packet, o);
 }
 
-function packetText(packet: Uint8Array, o: PrintOptions): string {
+function packetLines(packet: Uint8Array, o: PrintOptions): string {
   if (packet.length === 0) return "";
   const verbosity = o.verbosity ?? 1;
-  let out = verbosity > 0 ? `${extractFlow(packet)}\n` : "";
+  let out = verbosity > 0 ? `${packetText(packet)}\n` : "";
   if (verbosity > 2) out += hexDump(packet, false);
   return out;
 }
@@ -363,7 +363,7 @@ function packetOut(m: PacketOut, o: PrintOptions): string {
   let out = ` ${formatMatch(m.match, { ports: o.ports })} actions=${formatActions(m.actions, o)}`;
   if (m.bufferId === OFP_NO_BUFFER) {
     out += ` data_len=${m.packet.length}`;
-    if (m.packet.length > 0) out += `\n${packetText(m.packet, o)}`;
+    if (m.packet.length > 0) out += `\n${packetLines(m.packet, o)}`;
     else out += "\n";
     return out;
   }
