@@ -8,7 +8,7 @@ import { conditionFromJson } from "./condition.ts";
 import { checkDatum, compareDatums, datumJsonText } from "./datum.ts";
 import { OvsdbError, syntaxError } from "./error.ts";
 import type { Json } from "./json-text.ts";
-import { isArray, quote, sortedText } from "./json-text.ts";
+import { isArray, isObject, quote, sortedText } from "./json-text.ts";
 import type { Mutation } from "./mutation.ts";
 import { mutationFromJson } from "./mutation.ts";
 import { ObjectParser } from "./object-parser.ts";
@@ -69,7 +69,7 @@ class Retry {
 
 /** `operations` are the params of "transact" after the database's name. */
 export function execute(context: ExecuteContext, operations: readonly Json[]): Executed | Waiting {
-  const run = new Execution(context);
+  const run = new Execution(context, operations);
   const results: string[] = [];
   for (let i = 0; i < operations.length; i++) {
     try {
@@ -95,26 +95,58 @@ export function execute(context: ExecuteContext, operations: readonly Json[]): E
   return { kind: "done", results, transaction: run.transaction, durable: run.durable, failed: false };
 }
 
+interface NamedRow {
+  uuid: string;
+  defined: boolean;
+}
+
 type Operation = (run: Execution, parser: ObjectParser, json: Json) => string;
 
 class Execution {
   readonly context: ExecuteContext;
   readonly transaction: Transaction;
   durable = false;
-  readonly #symbols = new Map<string, { uuid: string; defined: boolean }>();
+  readonly #symbols = new Map<string, NamedRow>();
 
-  constructor(context: ExecuteContext) {
+  readonly #operations: readonly Json[];
+
+  constructor(context: ExecuteContext, operations: readonly Json[]) {
     this.context = context;
+    this.#operations = operations;
     this.transaction = new Transaction(context.database, context.uuid);
   }
 
-  readonly named = (name: string): string => this.symbol(name).uuid;
+  readonly named = (name: string): string => this.#symbol(name).uuid;
 
-  symbol(name: string): { uuid: string; defined: boolean } {
+  #symbol(name: string): NamedRow {
     let symbol = this.#symbols.get(name);
-    if (symbol === undefined)
-      this.#symbols.set(name, (symbol = { uuid: this.context.uuid(), defined: false }));
+    if (symbol === undefined) {
+      const uuid = this.#givenLater(name) ?? this.context.uuid();
+      this.#symbols.set(name, (symbol = { uuid, defined: false }));
+    }
     return symbol;
+  }
+
+  /** The "uuid" of the "insert" that is to come. Upstream's reference names no row then. */
+  #givenLater(name: string): string | undefined {
+    for (const operation of this.#operations) {
+      if (!isObject(operation) || operation["uuid-name"] !== name) continue;
+      return typeof operation.uuid === "string" ? parseUuid(operation.uuid) : undefined;
+    }
+    return undefined;
+  }
+
+  /** The name of a row that is inserted; its UUID is `given` or new. */
+  define(name: string, given: string | undefined): string {
+    let symbol = this.#symbols.get(name);
+    if (symbol?.defined === true) {
+      const what = 'This "uuid-name" appeared on an earlier "insert" operation.';
+      throw new OvsdbError("duplicate uuid-name", what, quote(name));
+    }
+    if (symbol === undefined) this.#symbols.set(name, (symbol = { uuid: "", defined: true }));
+    if (symbol.uuid === "" || given !== undefined) symbol.uuid = given ?? this.context.uuid();
+    symbol.defined = true;
+    return symbol.uuid;
   }
 
   operation(json: Json, parser: ObjectParser): string {
@@ -175,16 +207,7 @@ function insert(run: Execution, parser: ObjectParser): string {
       throw new OvsdbError("duplicate uuid", what, quote(given));
     }
   }
-  if (name !== undefined) {
-    const symbol = run.symbol(name);
-    if (symbol.defined) {
-      const what = 'This "uuid-name" appeared on an earlier "insert" operation.';
-      throw new OvsdbError("duplicate uuid-name", what, quote(name));
-    }
-    if (uuid !== undefined) symbol.uuid = uuid;
-    else uuid = symbol.uuid;
-    symbol.defined = true;
-  }
+  if (name !== undefined) uuid = run.define(name, uuid);
   const { columns, datums } = rowFromJson(table, rowJson, { named: run.named });
   // The defaults of the other columns must be allowed, too.
   for (const column of table.constrained) {

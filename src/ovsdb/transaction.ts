@@ -138,9 +138,10 @@ export class Transaction {
     this.#replay = replay;
     this.#checkStrong();
     if (!replay) {
-      this.#collectGarbage();
+      // A weak reference that goes may take a strong one with it, which leaves more garbage.
+      do this.#collectGarbage();
+      while (this.#dropWeak());
       this.#checkRowLimits();
-      this.#dropWeak();
     }
     this.#dropNoops();
     if (!replay) this.#checkIndexes();
@@ -269,8 +270,10 @@ export class Transaction {
 
   // Weak references.
 
-  #dropWeak(): void {
+  /** True: strong references have gone, too. */
+  #dropWeak(): boolean {
     const referrers = new Set<Row>();
+    let lost = false;
     for (const [table, changes] of this.changes) {
       for (const { row, deleted } of changes.values()) {
         if (deleted) for (const from of row.weakFrom ?? []) referrers.add(from);
@@ -281,11 +284,12 @@ export class Transaction {
       if (row.table.rows.get(row.uuid) !== row) continue;
       const change = this.changes.get(row.table)?.get(row.uuid);
       const isNew = change !== undefined && change.old === undefined;
-      for (const reference of row.table.weak) this.#dropWeakIn(row, reference, isNew);
+      for (const reference of row.table.weak) if (this.#dropWeakIn(row, reference, isNew)) lost = true;
     }
+    return lost;
   }
 
-  #dropWeakIn(row: Row, { column, part, table }: Reference, isNew: boolean): void {
+  #dropWeakIn(row: Row, { column, part, table }: Reference, isNew: boolean): boolean {
     const datum = row.data[column.index]!;
     const atoms = datum[part]!;
     let stays: boolean[] | undefined;
@@ -294,7 +298,7 @@ export class Transaction {
       stays ??= new Array<boolean>(atoms.length).fill(true);
       stays[i] = false;
     }
-    if (stays === undefined) return;
+    if (stays === undefined) return false;
     const keep = (_: Atom, i: number): boolean => stays[i]!;
     const rest = new Datum(datum.keys.filter(keep), datum.values?.filter(keep));
     if (rest.keys.length < column.type.min) {
@@ -309,6 +313,25 @@ export class Transaction {
       );
     }
     this.set(row, column, rest);
+    return this.#dropPartners(row, column, part, datum, stays);
+  }
+
+  /** The other halves of pairs that went. */
+  #dropPartners(
+    row: Row,
+    column: Column,
+    part: "keys" | "values",
+    datum: Datum,
+    stays: readonly boolean[],
+  ): boolean {
+    const partner = row.table.strong.find((other) => other.column === column && other.part !== part);
+    if (partner === undefined) return false;
+    const atoms = datum[partner.part]!;
+    for (let i = 0; i < atoms.length; i++) {
+      const target = stays[i] ? undefined : partner.table.rows.get(atoms[i] as string);
+      if (target !== undefined) this.#addReference(row, target, -1);
+    }
+    return true;
   }
 
   #dropNoops(): void {
