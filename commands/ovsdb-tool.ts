@@ -10,18 +10,12 @@ import type { Platform } from "../src/lib/platform.ts";
 import { vlog, vlogStart } from "../src/lib/vlog.ts";
 import { vlogOptions } from "../src/lib/vlog-options.ts";
 import { convertDatabase } from "../src/ovsdb/convert.ts";
-import {
-  createFile,
-  DatabaseFile,
-  type FileContext,
-  loadFile,
-  readSchema,
-  writeNewFile,
-} from "../src/ovsdb/database-file.ts";
+import { createFile, DatabaseFile, loadFile, readSchema, writeNewFile } from "../src/ovsdb/database-file.ts";
 import type { Disk } from "../src/ovsdb/disk.ts";
 import { nodeDisk } from "../src/ovsdb/disk-node.ts";
 import { OvsdbError } from "../src/ovsdb/error.ts";
 import { execute, operationsOf } from "../src/ovsdb/execute.ts";
+import type { FileContext } from "../src/ovsdb/file-context.ts";
 import { sortedText } from "../src/ovsdb/json-text.ts";
 import { fileMagic } from "../src/ovsdb/log.ts";
 import { RoleCheck } from "../src/ovsdb/rbac.ts";

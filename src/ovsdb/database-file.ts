@@ -5,30 +5,21 @@
  * Every transaction is written before its reply. One that asks to be durable waits for fdatasync, and one fdatasync
  * serves all that wait; the others are synced within SYNC_DELAY_MS.
  */
-import type { Clock, Timer } from "../lib/clock.ts";
+import type { Timer } from "../lib/clock.ts";
 import { describeError } from "../lib/errors.ts";
+import { Compaction, replaceFile, writeDatabase } from "./compaction.ts";
 import type { Disk, DiskFile, DiskLock } from "./disk.ts";
-import { lockFileName } from "./disk.ts";
 import { OvsdbError } from "./error.ts";
+import { type FileContext, ioError, takeLock } from "./file-context.ts";
 import { jsonText } from "./json-text.ts";
 import { encodeRecord, LogReader } from "./log.ts";
-import { applyRecord, settle, snapshotRecord, transactionRecord } from "./record.ts";
+import { applyRecord, settle, transactionRecord } from "./record.ts";
 import type { DatabaseSchema } from "./schema.ts";
 import { schemaFromJson, schemaToJson } from "./schema.ts";
 import { Database } from "./table.ts";
 import type { Transaction } from "./transaction.ts";
 
 export const SYNC_DELAY_MS = 100;
-
-export interface FileContext {
-  readonly disk: Disk;
-  readonly clock: Clock;
-  readonly uuid: () => string;
-  /** A lock is held by `holder` (0: by this process). Called before the error is thrown. */
-  readonly onLocked?: (lockFile: string, holder: number) => void;
-  /** A lock file cannot be made. */
-  readonly onLockFailed?: (lockFile: string, why: string) => void;
-}
 
 /** What a file holds; `torn` is the complaint about what follows the last whole record, if anything does. */
 export interface Loaded {
@@ -37,10 +28,6 @@ export interface Loaded {
   /** Bytes of whole records. */
   readonly length: number;
   readonly torn: OvsdbError | undefined;
-}
-
-export function ioError(path: string, what: string, error: unknown): OvsdbError {
-  return new OvsdbError("I/O error", `${path}: ${what} failed (${describeError(error)})`);
 }
 
 function readFile(disk: Disk, path: string): Uint8Array {
@@ -81,28 +68,21 @@ export function loadFile(disk: Disk, path: string, uuid: () => string, as?: Data
   return { database, records, length, torn };
 }
 
-function takeLock(context: FileContext, path: string): DiskLock {
-  const name = lockFileName(path);
-  let lock: DiskLock | { holder: number };
-  try {
-    lock = context.disk.lock(name);
-  } catch (error) {
-    context.onLockFailed?.(name, describeError(error));
-    throw new OvsdbError("I/O error", `${path}: failed to lock lockfile (${describeError(error)})`);
-  }
-  if ("release" in lock) return lock;
-  context.onLocked?.(name, lock.holder);
-  const why = lock.holder === 0 ? "Resource deadlock avoided" : "Resource temporarily unavailable";
-  throw new OvsdbError("I/O error", `${path}: failed to lock lockfile (${why})`);
-}
-
 /** Makes a file that holds `database`; one that exists is replaced. */
 export function writeNewFile(context: FileContext, path: string, database: Database, comment: string): void {
   const real = context.disk.resolve(path);
   const lock = takeLock(context, real);
   try {
     if (context.disk.exists(real)) context.disk.unlink(real);
-    writeSnapshot(context, real, database, comment).close();
+    let file: DiskFile | undefined;
+    try {
+      file = context.disk.open(real, "create");
+      writeDatabase(file, context, database, comment);
+    } catch (error) {
+      throw ioError(path, file === undefined ? "create" : "write", error);
+    } finally {
+      file?.close();
+    }
   } finally {
     lock.release();
   }
@@ -129,7 +109,7 @@ export function createFile(context: FileContext, path: string, schema: DatabaseS
 
 export class DatabaseFile {
   readonly path: string;
-  readonly database: Database;
+  database: Database;
   /** What was wrong with the tail when the file was opened; it is cut off by the first write. */
   readonly torn: OvsdbError | undefined;
   readonly #context: FileContext;
@@ -145,6 +125,9 @@ export class DatabaseFile {
   #dirty = false;
   #syncing: Promise<void> | undefined;
   #nextSync: Promise<void> | undefined;
+  /** The folder is not synced yet. */
+  #renamed = false;
+  #compaction: Compaction | undefined;
 
   /** Opens, locks and loads for writing. Throws OvsdbError. */
   constructor(context: FileContext, path: string) {
@@ -183,6 +166,7 @@ export class DatabaseFile {
   append(transaction: Transaction): void {
     const text = transactionRecord(transaction, this.#context.clock.wall());
     if (text !== undefined) this.#append(text);
+    this.#compaction?.note(transaction.changes);
   }
 
   #append(text: string): void {
@@ -200,6 +184,7 @@ export class DatabaseFile {
       }
       throw new OvsdbError("I/O error", what);
     }
+    this.#compaction?.carry(record);
     this.#length += record.length;
     this.records++;
     this.#dirty = true;
@@ -227,7 +212,7 @@ export class DatabaseFile {
 
   #startSync(): Promise<void> {
     this.#dirty = false;
-    const running = this.#file.sync().then(
+    const running = this.#syncAll().then(
       () => {
         this.#syncing = undefined;
       },
@@ -241,48 +226,70 @@ export class DatabaseFile {
     return running;
   }
 
-  /** Writes the database anew, without its history, and puts the new file in the old one's place. Throws OvsdbError. */
-  compact(comment: string): void {
-    this.replace(this.database, comment);
+  async #syncAll(): Promise<void> {
+    await this.#file.sync();
+    if (!this.#renamed) return;
+    this.#renamed = false;
+    try {
+      await this.#context.disk.syncFolder(this.#real);
+    } catch (error) {
+      this.#renamed = true;
+      throw error;
+    }
   }
 
-  /** Like `compact`, with another content (schema conversion): `database` is what the file holds from then on. */
+  /**
+   * Writes the database anew, without its history, and puts the new file in the old one's place, in steps between which
+   * transactions go on. Rejects with an OvsdbError, the old file being what it was. One that runs already is joined.
+   */
+  compact(comment: string): Promise<void> {
+    if (this.#compaction !== undefined) return this.#compaction.done;
+    const over = (): void => {
+      if (this.#compaction === compaction) this.#compaction = undefined;
+    };
+    const compaction = new Compaction(this.#context, this.#real, this.database, comment, (file) => {
+      over();
+      this.#adopt(file, compaction.records);
+    });
+    this.#compaction = compaction;
+    compaction.done.catch(over);
+    return compaction.done;
+  }
+
+  /** At once, with another content (schema conversion): `database` is what the file holds from then on. */
   replace(database: Database, comment: string): void {
-    const { disk } = this.#context;
-    const temporary = `${this.#real}.tmp`;
-    const lock = takeLock(this.#context, temporary);
-    try {
-      if (disk.exists(temporary)) disk.unlink(temporary);
-      const file = writeSnapshot(this.#context, temporary, database, comment);
-      try {
-        disk.rename(temporary, this.#real);
-      } catch (error) {
-        file.close();
-        throw new OvsdbError(
-          "I/O error",
-          `failed to rename "${temporary}" to "${this.#real}" (${describeError(error)})`,
-        );
-      }
-      disk.syncFolder(this.#real);
-      this.#file.close();
-      this.#file = file;
-      this.#length = file.size;
-      this.#snapshotLength = file.size;
-      this.records = 0;
-      this.#dirty = false;
-    } finally {
-      lock.release();
-      if (disk.exists(lockFileName(temporary))) disk.unlink(lockFileName(temporary));
-    }
+    this.#cancelCompaction();
+    replaceFile(this.#context, this.#real, database, comment, (file) => this.#adopt(file, 0));
+    this.database = database;
+  }
+
+  #cancelCompaction(): void {
+    this.#compaction?.cancel();
+    this.#compaction = undefined;
+  }
+
+  /** `file`, synced, has the name now. */
+  #adopt(file: DiskFile, records: number): void {
+    this.#file.close();
+    this.#file = file;
+    this.#length = file.size;
+    this.#snapshotLength = file.size;
+    this.records = records;
+    // The new name must be there before anything that is written from now on can count as durable.
+    this.#renamed = true;
+    this.#dirty = true;
+    this.sync().catch(() => {});
   }
 
   /** Syncs what is not synced yet and lets go of file and lock. */
   close(): void {
     this.#syncTimer?.cancel();
+    this.#cancelCompaction();
     if (this.#lock === undefined) return;
     if (this.#dirty) {
       try {
         this.#file.syncNow();
+        if (this.#renamed) this.#context.disk.syncFolderNow(this.#real);
       } catch {
         // Nobody is left to be told.
       }
@@ -291,29 +298,4 @@ export class DatabaseFile {
     this.#lock.release();
     this.#lock = undefined;
   }
-}
-
-/** Writes and syncs a new file; returns it open. */
-function writeSnapshot(context: FileContext, path: string, database: Database, comment: string): DiskFile {
-  let file: DiskFile;
-  try {
-    file = context.disk.open(path, "create");
-  } catch (error) {
-    throw ioError(path, "create", error);
-  }
-  try {
-    const schema = encodeRecord(jsonText(schemaToJson(database.schema)));
-    file.write(schema, 0);
-    let rows = 0;
-    for (const table of database.tables.values()) rows += table.rows.size;
-    if (rows > 0) {
-      const text = [...snapshotRecord(database, context.clock.wall(), comment)].join("");
-      file.write(encodeRecord(text), schema.length);
-    }
-    file.syncNow();
-  } catch (error) {
-    file.close();
-    throw error instanceof OvsdbError ? error : ioError(path, "write", error);
-  }
-  return file;
 }

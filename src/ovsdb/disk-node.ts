@@ -81,7 +81,15 @@ export function nodeDisk(locks: () => FileLocks): Disk {
       }
       return name;
     },
-    syncFolder(path) {
+    async syncFolder(path) {
+      const folder = await fs.promises.open(dirname(path), "r");
+      try {
+        await folder.sync();
+      } finally {
+        await folder.close();
+      }
+    },
+    syncFolderNow(path) {
       const fd = fs.openSync(dirname(path), "r");
       try {
         fs.fsyncSync(fd);

@@ -29,7 +29,8 @@ export interface Disk {
   /** The file that a symbolic link names, through any number of links; `path` itself when it is none. */
   resolve(path: string): string;
   /** Makes a rename or a new name in the folder of `path` survive a loss of power. */
-  syncFolder(path: string): void;
+  syncFolder(path: string): Promise<void>;
+  syncFolderNow(path: string): void;
   /** Write-locks `path` (made with mode 0600 when absent) without waiting; else the pid of who holds it, 0 for ourselves. */
   lock(path: string): DiskLock | { holder: number };
 }

@@ -37,6 +37,26 @@ export function encodeRecord(json: string): Uint8Array {
   return record;
 }
 
+/** A record whose text comes in pieces, too long for one string perhaps. */
+export class LongRecord {
+  readonly #hash = createHash("sha1");
+  readonly #pieces: Uint8Array[] = [];
+  #length = 0;
+
+  add(text: string): void {
+    const piece = ENCODER.encode(text);
+    this.#hash.update(piece);
+    this.#pieces.push(piece);
+    this.#length += piece.length;
+  }
+
+  /** All of it as it stands in the file; nothing can be added afterwards. */
+  finish(): readonly Uint8Array[] {
+    this.add("\n");
+    return [ENCODER.encode(`OVSDB JSON ${this.#length} ${this.#hash.digest("hex")}\n`), ...this.#pieces];
+  }
+}
+
 /** "JSON" for a stand-alone database file, "CLUSTER" for a clustered one. Throws OvsdbError. */
 export function fileMagic(disk: Disk, path: string): string {
   let bytes: Uint8Array;

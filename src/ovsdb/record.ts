@@ -42,29 +42,6 @@ function changeText(table: Table, { row, old, deleted }: Change): string | undef
   return text === "" && old !== undefined ? undefined : `{${text}}`;
 }
 
-/** The whole database as one record, for compaction. In pieces, so that a large one need not be one string. */
-export function* snapshotRecord(database: Database, date: number, comment: string): Generator<string> {
-  yield `{"_date":${Math.floor(date)}`;
-  for (const table of database.tables.values()) {
-    if (table.rows.size === 0) continue;
-    yield `,"${table.name}":{`;
-    let first = true;
-    for (const row of table.rows.values()) {
-      let text = "";
-      for (const column of table.schema.columns) {
-        if (column.ephemeral) continue;
-        const datum = row.data[column.index]!;
-        if (equalDatums(datum, table.defaults[column.index]!)) continue;
-        text += `${text === "" ? "" : ","}"${column.name}":${datumJsonText(column.type, datum)}`;
-      }
-      yield `${first ? "" : ","}"${row.uuid}":{${text}}`;
-      first = false;
-    }
-    yield "}";
-  }
-  yield `,"_comment":${quote(comment)}}`;
-}
-
 interface RowChange {
   readonly table: Table;
   readonly uuid: string;

@@ -103,7 +103,7 @@ export function serverCommands(
       "",
       0,
       1,
-      ([name], reply) => {
+      async ([name], reply) => {
         if (name?.startsWith("_") === true) {
           reply.error("cannot compact built-in databases");
           return;
@@ -113,10 +113,10 @@ export function serverCommands(
           return;
         }
         const errors: string[] = [];
-        for (const served of server.databases.values()) {
+        for (const served of [...server.databases.values()]) {
           if (name === undefined ? served.name.startsWith("_") : served.name !== name) continue;
           try {
-            server.compact(served);
+            await server.compact(served);
           } catch (error) {
             if (!(error instanceof OvsdbError)) throw error;
             errors.push(error.message);

@@ -38,6 +38,8 @@ export interface ServerOptions {
   readonly uuid: () => string;
   /** What compaction notes in the file, e.g. "compacting database online". */
   readonly compactionComment?: string;
+  /** See FileContext. */
+  readonly stepBytes?: number;
 }
 
 const STATUS_INTERVAL_MS = 2500;
@@ -96,6 +98,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
         disk: this.#options.disk,
         clock: this.clock,
         uuid: this.#options.uuid,
+        ...(this.#options.stepBytes === undefined ? {} : { stepBytes: this.#options.stepBytes }),
         onLocked: (lockFile, holder) => {
           const who = holder === 0 ? "within this process" : `by pid ${holder}`;
           vlog("lockfile").warn(`${lockFile}: cannot lock file because it is already locked ${who}`);
@@ -182,7 +185,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
           return;
         if (file.length < 2 * file.snapshotLength || this.clock.now() < nextCompaction) return;
         nextCompaction = this.clock.now() + COMPACT_INTERVAL_MS;
-        this.clock.soon(() => this.compact(served));
+        this.compact(served).catch((error: unknown) => log.err((error as OvsdbError).message));
       }),
     );
     this.backup.databasesChanged();
@@ -208,10 +211,10 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     return true;
   }
 
-  /** Throws OvsdbError. */
-  compact(served: ServedDatabase): void {
+  /** In steps, while the service goes on. Rejects with an OvsdbError. */
+  async compact(served: ServedDatabase): Promise<void> {
     const start = this.clock.now();
-    served.file?.compact(this.#options.compactionComment ?? "compacting database online");
+    await served.file?.compact(this.#options.compactionComment ?? "compacting database online");
     const took = this.clock.now() - start;
     if (took > 1000) log.info(`${served.name}: Database compaction took ${Math.round(took)}ms`);
   }

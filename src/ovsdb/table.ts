@@ -93,6 +93,11 @@ export class Database {
     for (const table of this.tables.values()) this.#findReferences(table);
   }
 
+  /** The last number that a row got. */
+  get version(): number {
+    return this.#version;
+  }
+
   nextVersion(): number {
     return ++this.#version;
   }

@@ -21,16 +21,43 @@ export class SimDisk implements Disk {
   syncs = 0;
   /** Writes fail with this errno while it is set. */
   failWrites: string | undefined;
+  /** Called before anything on the disk changes: a moment at which to try a crash on a `copy`. */
+  onChange: (() => void) | undefined;
   readonly #later: (run: () => void) => void;
 
   constructor(later: (run: () => void) => void = (run) => void setImmediate(run)) {
     this.#later = later;
   }
 
-  /** Power is lost and comes back. Locks and open files are gone. */
-  crash(): void {
+  #changing(): void {
+    this.onChange?.();
+  }
+
+  /** Another disk with the same contents, of which nobody has anything open or locked: as after the end of the process. */
+  copy(): SimDisk {
+    const copy = new SimDisk(this.#later);
+    const inodes = new Map<Inode, Inode>();
+    const same = (inode: Inode): Inode => {
+      const known = inodes.get(inode);
+      if (known !== undefined) return known;
+      const twin = new Inode();
+      twin.bytes = inode.bytes.slice();
+      twin.synced = inode.synced.slice();
+      inodes.set(inode, twin);
+      return twin;
+    };
+    for (const [name, inode] of this.#names) copy.#names.set(name, same(inode));
+    for (const [name, inode] of this.#syncedNames) copy.#syncedNames.set(name, same(inode));
+    return copy;
+  }
+
+  /**
+   * Power is lost and comes back. Locks and open files are gone. "names": the folder has reached the disk, though nobody
+   * has waited for it.
+   */
+  crash(kept: "nothing" | "names" = "nothing"): void {
     this.#locks.clear();
-    this.#names = new Map(this.#syncedNames);
+    if (kept === "nothing") this.#names = new Map(this.#syncedNames);
     for (const inode of this.#names.values()) inode.bytes = inode.synced.slice();
   }
 
@@ -54,6 +81,7 @@ export class SimDisk implements Disk {
 
   open(path: string, mode: "existing" | "create" | "replace"): DiskFile {
     if (mode === "create" && this.#names.has(path)) throw errno("EEXIST");
+    if (mode !== "existing") this.#changing();
     if (mode !== "existing" && !this.#names.has(path)) this.#names.set(path, new Inode());
     const inode = this.#inode(path);
     if (mode === "replace") inode.bytes = new Uint8Array(0);
@@ -63,6 +91,7 @@ export class SimDisk implements Disk {
   #file(inode: Inode): DiskFile {
     const disk = this;
     const syncNow = (): void => {
+      disk.#changing();
       disk.syncs++;
       inode.synced = inode.bytes.slice();
     };
@@ -71,6 +100,7 @@ export class SimDisk implements Disk {
         return inode.bytes.length;
       },
       write(bytes, offset) {
+        disk.#changing();
         const { failWrites } = disk;
         // A full disk takes a part.
         const taken = failWrites === undefined ? bytes : bytes.subarray(0, bytes.length >> 1);
@@ -81,6 +111,7 @@ export class SimDisk implements Disk {
         if (failWrites !== undefined) throw errno(failWrites);
       },
       truncate(size) {
+        disk.#changing();
         inode.bytes = inode.bytes.slice(0, size);
       },
       sync() {
@@ -88,6 +119,7 @@ export class SimDisk implements Disk {
         const now = inode.bytes.slice();
         return new Promise((resolve) =>
           disk.#later(() => {
+            disk.#changing();
             disk.syncs++;
             inode.synced = now;
             resolve();
@@ -100,11 +132,13 @@ export class SimDisk implements Disk {
   }
 
   rename(from: string, to: string): void {
+    this.#changing();
     this.#names.set(to, this.#inode(from));
     this.#names.delete(from);
   }
 
   unlink(path: string): void {
+    this.#changing();
     this.#inode(path);
     this.#names.delete(path);
   }
@@ -117,7 +151,20 @@ export class SimDisk implements Disk {
     return path;
   }
 
-  syncFolder(): void {
+  syncFolder(): Promise<void> {
+    // As `sync` of a file.
+    const now = new Map(this.#names);
+    return new Promise((resolve) =>
+      this.#later(() => {
+        this.#changing();
+        this.#syncedNames = now;
+        resolve();
+      }),
+    );
+  }
+
+  syncFolderNow(): void {
+    this.#changing();
     this.#syncedNames = new Map(this.#names);
   }
 
