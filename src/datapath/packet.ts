@@ -16,6 +16,10 @@ export interface Packet {
   address: number;
   offset: number;
   length: number;
+  /** The lowest offset that pushed headers (and a virtio header before them) may reach. */
+  floor: number;
+  /** Number of the scratch buffer that the packet was taken from, -1 for none. It is given back by this number. */
+  buffer: number;
   /** virtio_net_hdr.flags: 1 NEEDS_CSUM, 2 DATA_VALID. */
   vnetFlags: number;
   /** virtio_net_hdr.gso_type: 0 none, 1 TCPv4, 3 UDP, 4 TCPv6, 5 UDP_L4; bit 7 ECN. */
@@ -36,6 +40,8 @@ export function makePacket(data: Uint8Array, offset = 0, length = data.length - 
     address: 0,
     offset,
     length,
+    floor: 0,
+    buffer: -1,
     vnetFlags: 0,
     gsoType: 0,
     gsoHeaderLength: 0,

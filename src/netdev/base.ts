@@ -30,6 +30,8 @@ export function plainPacket(data: Uint8Array): Packet {
     address: 0,
     offset: 0,
     length: data.length,
+    floor: 0,
+    buffer: -1,
     vnetFlags: 0,
     gsoType: 0,
     gsoHeaderLength: 0,

@@ -5,7 +5,8 @@
  *   slot:  | tpacket2_hdr 32 | sockaddr_ll 20 | reserve ... | virtio header 10 | frame ...
  *                                                                              ^ tp_mac
  *
- * A frame too large for its slot is marked COPY and waits whole on the socket, one `recv` for each such slot, in order.
+ * A frame too large for its slot is marked COPY and waits whole on the socket, one `recv` for each such slot, in order;
+ * when the socket's buffer is full it is cut off instead, and of no use.
  */
 import { addressOf, cString, ENODEV, errno, libc, memoryAt, osError, pointer } from "./ffi.ts";
 
@@ -35,6 +36,8 @@ const SLOTS = (BLOCK_BYTES / SLOT_BYTES) * BLOCKS;
 const SLOT_WORDS = SLOT_BYTES / 4;
 /** Room before a frame for what actions push. */
 const RESERVE = 128;
+/** Frames passed over at a time. */
+const CUT_MAX = 256;
 const SOCKET_BUFFER_BYTES = 32 << 20;
 
 // Words of tpacket2_hdr.
@@ -58,6 +61,8 @@ const TWO_32_INVERSE = 1 / TWO_32;
 
 export class PacketRing {
   readonly fd: number;
+  /** Bytes before a frame, its virtio header included, that are the reader's. */
+  readonly headroom = RESERVE;
   /** The ring. */
   readonly data: Uint8Array;
   readonly address: number;
@@ -66,9 +71,12 @@ export class PacketRing {
   frameLength = 0;
   /** TPID << 16 | TCI of the tag that the kernel stripped, 0 for none. */
   frameTag = 0;
+  /** Frames that {@link next} has passed over because the kernel cut them off; the reader sets it back. */
+  cut = 0;
   /** Frames queued for sending. */
   queued = 0;
   private readonly words: Int32Array;
+  private readonly discarded = new Uint8Array(16);
   private readonly slots: number;
   private head = 0;
   private tail = 0;
@@ -144,10 +152,20 @@ export class PacketRing {
 
   /** Steps to the next frame, described by `frame*`; false when there is none. Its slot stays ours until {@link release}. */
   next(): boolean {
-    const at = this.head * SLOT_WORDS;
-    const status = Atomics.load(this.words, at + H_STATUS);
-    if ((status & STATUS_USER) === 0) return false;
     const words = this.words;
+    let at = this.head * SLOT_WORDS;
+    let status = Atomics.load(words, at + H_STATUS);
+    while (
+      (status & (STATUS_USER | STATUS_COPY)) === STATUS_USER &&
+      words[at + H_LENGTH]! > words[at + H_SNAP_LENGTH]!
+    ) {
+      if (++this.head === this.slots) this.head = 0;
+      // Not all slots at once: those that are ours must be told from those that are the kernel's.
+      if (++this.cut >= CUT_MAX) return false;
+      at = this.head * SLOT_WORDS;
+      status = Atomics.load(words, at + H_STATUS);
+    }
+    if ((status & STATUS_USER) === 0) return false;
     this.frame = (status & STATUS_COPY) !== 0 ? -1 : at * 4 + (words[at + H_MAC]! & 0xffff);
     this.frameLength = words[at + ((status & STATUS_COPY) !== 0 ? H_LENGTH : H_SNAP_LENGTH)]!;
     this.frameTag = 0;
@@ -163,6 +181,11 @@ export class PacketRing {
   /** A frame found by {@link next} that waits on the socket: virtio header and frame to `address`; bytes in all, or < 0. */
   receiveLarge(address: number, room: number): number {
     return libc.recv(this.fd, pointer(address), room, MSG_DONTWAIT);
+  }
+
+  /** Drops a frame that waits on the socket. */
+  discardLarge(): void {
+    libc.recv(this.fd, pointer(addressOf(this.discarded)), this.discarded.length, MSG_DONTWAIT);
   }
 
   /** Gives back every slot that {@link next} has stepped over. */

@@ -6,6 +6,8 @@
 import type { DatapathSystem } from "../../src/datapath/userspace/system.ts";
 import type { SpawnDatapathThread } from "../../src/datapath/userspace/thread.ts";
 import { WorkerLoop } from "../../src/datapath/userspace/worker-loop.ts";
+import type { PacketRing } from "../../src/sys/packet-ring.ts";
+import type { FakeRing } from "./fake-ring.ts";
 
 interface Region {
   address: number;
@@ -18,11 +20,24 @@ export class FakeMachine {
   readonly incoming = new Map<string, Uint8Array[]>();
   readonly outgoing = new Map<string, Uint8Array[]>();
   private readonly fds: string[] = [];
+  /** Rings by device name; a device without one here is none. */
+  readonly rings = new Map<string, FakeRing>();
+  /** What the worker reports; without a list it is an error. */
+  reports: string[] | undefined;
+  /** The next 32 random bits. */
+  random: () => number = () => 12345;
   loop: WorkerLoop | undefined;
   private bell: () => void = () => {};
   private rung = false;
 
-  private memory(address: number, length: number): Uint8Array {
+  /** Memory with an address of its own. */
+  addressOf(bytes: Uint8Array): number {
+    const address = (this.regions.length + 1) * 2 ** 32;
+    this.regions.push({ address, bytes });
+    return address;
+  }
+
+  memory(address: number, length: number): Uint8Array {
     for (const region of this.regions) {
       const at = address - region.address;
       if (at >= 0 && at + length <= region.bytes.length) return region.bytes.subarray(at, at + length);
@@ -35,8 +50,10 @@ export class FakeMachine {
       throw new Error("not in this test");
     };
     return {
-      openRing: () => {
-        throw Object.assign(new Error("no such device"), { errno: 19 });
+      openRing: (name) => {
+        const ring = this.rings.get(name);
+        if (ring === undefined) throw Object.assign(new Error("no such device"), { errno: 19 });
+        return ring as unknown as PacketRing;
       },
       openTap: (name) => {
         this.incoming.set(name, []);
@@ -63,15 +80,12 @@ export class FakeMachine {
           close: () => {},
         }) as never,
       drainEventFd: () => {},
-      addressOf: (bytes) => {
-        const address = (this.regions.length + 1) * 2 ** 32;
-        this.regions.push({ address, bytes });
-        return address;
-      },
+      addressOf: (bytes) => this.addressOf(bytes),
       nowMs: () => 1000,
-      random: () => 12345,
+      random: () => this.random(),
       report: (text) => {
-        throw new Error(text);
+        if (this.reports === undefined) throw new Error(text);
+        this.reports.push(text);
       },
       ringBell: () => {
         if (!this.rung) setImmediate(() => this.ring());

@@ -1,6 +1,6 @@
 /** src/netdev: rtnetlink's bytes, the table of links, device types, dummy devices and their commands. */
 import t from "tap";
-import type { Packet } from "../../src/datapath/packet.ts";
+import { makePacket, type Packet } from "../../src/datapath/packet.ts";
 import { Fatal } from "../../src/lib/errors.ts";
 import { SimClock } from "../../src/lib/sim-clock.ts";
 import { MemoryNetwork } from "../../src/lib/stream-memory.ts";
@@ -382,18 +382,7 @@ t.test("dummy devices", async (t) => {
   p1.input(FRAME);
   p1.setAdminUp(true);
   t.strictSame(got, [FRAME.length], "a device that is down receives nothing");
-  const packet: Packet = {
-    data: FRAME,
-    address: 0,
-    offset: 0,
-    length: FRAME.length,
-    vnetFlags: 0,
-    gsoType: 0,
-    gsoHeaderLength: 0,
-    gsoSize: 0,
-    csumStart: 0,
-    csumOffset: 0,
-  };
+  const packet = makePacket(FRAME);
   p1.send(packet);
   p1.send({ ...packet, data: new Uint8Array(2000), length: 2000 });
   t.match(

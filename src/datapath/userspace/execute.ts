@@ -207,7 +207,7 @@ export class Executor {
   /** Makes the bytes private with `bytes` of headroom (and a virtio header's); false when there is no memory. */
   private makeRoom(packet: Packet, bytes: number): boolean {
     this.io.unshare(packet);
-    if (packet.offset >= bytes + VNET_HEADER_LENGTH) return true;
+    if (packet.offset - packet.floor >= bytes + VNET_HEADER_LENGTH) return true;
     const copy = this.scratch.copy(packet);
     if (copy === undefined) {
       this.drop(DROP_NO_ROOM);
@@ -216,6 +216,7 @@ export class Executor {
     packet.data = copy.data;
     packet.address = copy.address;
     packet.offset = copy.offset;
+    packet.floor = copy.floor;
     if (this.heldCount === this.held.length) this.held.push(copy);
     else this.held[this.heldCount] = copy;
     this.heldCount++;

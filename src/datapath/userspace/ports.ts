@@ -143,10 +143,15 @@ export class RingPort {
       packet.data = ring.data;
       packet.address = ring.address;
       packet.offset = ring.frame;
+      packet.floor = ring.frame - ring.headroom;
       packet.length = ring.frameLength;
       loadVnet(packet);
       if (ring.frameTag !== 0) this.restoreTag(packet, ring.frameTag);
       datapath.receive(packet, this.odpPort);
+    }
+    if (ring.cut > 0) {
+      this.host.counters[N_DROPS + DROP_NO_ROOM]! += ring.cut;
+      ring.cut = 0;
     }
     return count;
   }
@@ -156,6 +161,8 @@ export class RingPort {
     const length = Math.min(Math.max(ring.frameLength, 1), LARGEST_FRAME);
     const packet = host.scratch.take(length);
     if (packet === undefined) {
+      // It must not be taken for the next one.
+      ring.discardLarge();
       host.counters[N_DROPS + DROP_NO_ROOM]!++;
       return;
     }

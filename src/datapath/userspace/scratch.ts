@@ -18,19 +18,37 @@ const LARGE_ROOM = LARGE_BYTES - SCRATCH_HEADROOM;
 
 class Pool {
   readonly packets: Packet[] = [];
-  readonly starts: Int32Array;
   readonly inUse: Uint8Array;
   next = 0;
 
-  constructor(data: Uint8Array, address: number, count: number, bytes: number) {
-    this.starts = new Int32Array(count);
+  private readonly data: Uint8Array;
+  private readonly address: number;
+  private readonly bytes: number;
+
+  /** `first` is the number of its first buffer. */
+  constructor(data: Uint8Array, address: number, count: number, bytes: number, first: number) {
+    this.data = data;
+    this.address = address;
+    this.bytes = bytes;
     this.inUse = new Uint8Array(count);
     for (let i = 0; i < count; i++) {
       const packet = makePacket(data, i * bytes, 0);
-      packet.address = address;
+      packet.buffer = first + i;
       this.packets.push(packet);
-      this.starts[i] = i * bytes;
     }
+  }
+
+  /** Empties the packet; where it pointed to when it was last used does not matter. */
+  reset(index: number, length: number): Packet {
+    const packet = this.packets[index]!;
+    packet.data = this.data;
+    packet.address = this.address;
+    packet.floor = index * this.bytes;
+    packet.offset = packet.floor + SCRATCH_HEADROOM;
+    packet.length = length;
+    packet.vnetFlags = 0;
+    packet.gsoType = 0;
+    return packet;
   }
 }
 
@@ -43,8 +61,8 @@ export class Scratch {
   constructor(addressOf: (data: Uint8Array) => number, flush: () => void) {
     const small = new Uint8Array(SMALL_BUFFERS * SMALL_BYTES);
     const large = new Uint8Array(LARGE_BUFFERS * LARGE_BYTES);
-    this.small = new Pool(small, addressOf(small), SMALL_BUFFERS, SMALL_BYTES);
-    this.large = new Pool(large, addressOf(large), LARGE_BUFFERS, LARGE_BYTES);
+    this.small = new Pool(small, addressOf(small), SMALL_BUFFERS, SMALL_BYTES, 0);
+    this.large = new Pool(large, addressOf(large), LARGE_BUFFERS, LARGE_BYTES, SMALL_BUFFERS);
     this.flush = flush;
   }
 
@@ -61,12 +79,7 @@ export class Scratch {
       const index = pool.next++;
       if (pool.inUse[index] !== 0) continue;
       pool.inUse[index] = 1;
-      const packet = pool.packets[index]!;
-      packet.offset = pool.starts[index]! + SCRATCH_HEADROOM;
-      packet.length = length;
-      packet.vnetFlags = 0;
-      packet.gsoType = 0;
-      return packet;
+      return pool.reset(index, length);
     }
     return undefined;
   }
@@ -78,9 +91,9 @@ export class Scratch {
   }
 
   release(packet: Packet): void {
-    const pool = packet.data === this.small.packets[0]!.data ? this.small : this.large;
-    const bytes = pool === this.small ? SMALL_BYTES : LARGE_BYTES;
-    pool.inUse[Math.trunc(packet.offset / bytes)] = 0;
+    const { buffer } = packet;
+    if (buffer < SMALL_BUFFERS) this.small.inUse[buffer] = 0;
+    else this.large.inUse[buffer - SMALL_BUFFERS] = 0;
   }
 
   /** A copy of `packet` with fresh headroom, or undefined. */

@@ -142,6 +142,7 @@ export function storeSlotPacket(words: Int32Array, at: number, packet: Packet, o
 
 export function loadSlotPacket(words: Int32Array, at: number, packet: Packet): void {
   packet.offset = words[at + S_OFFSET]!;
+  packet.floor = packet.offset - SLOT_HEADROOM;
   packet.length = words[at + S_LENGTH]!;
   packet.vnetFlags = words[at + S_VNET_FLAGS]!;
   packet.gsoType = words[at + S_GSO_TYPE]!;

@@ -385,9 +385,10 @@ export class WorkerLoop implements PacketIo, PortHost {
       this.counters[N_DROPS + DROP_NO_ROOM]!++;
       return;
     }
-    const offset = packet.offset;
+    const { offset, floor } = packet;
     loadSlotPacket(words, at + 2 - S_OFFSET, packet);
     packet.offset = offset;
+    packet.floor = floor;
     packet.length = length;
     let from = at + EXECUTE_HEADER;
     for (let word = 0; word < FLOW_DP_WORDS; word++) this.key[word] = words[from++]!;
