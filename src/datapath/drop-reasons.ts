@@ -40,4 +40,5 @@ export const DATAPATH_DROPS: readonly DropReason[] = [
   reason("datapath_drop_over_mtu", "longer than the port's MTU"),
   reason("datapath_drop_bad_gso", "segments cannot be made"),
   reason("datapath_drop_port_down", "port is down"),
+  reason("datapath_drop_no_conntrack", "no conntrack yet"),
 ];

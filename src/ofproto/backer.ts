@@ -16,13 +16,13 @@ import {
   type Upcall,
   type UpcallReply,
 } from "../datapath/dpif.ts";
-import { FLOW_DP_WORDS, FLOW_WORDS, type Flow, W_IN_PORT } from "../flow/layout.ts";
+import { FLOW_DP_WORDS, FLOW_WORDS, type Flow, W_IN_PORT, W_RECIRC_ID } from "../flow/layout.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { type FrozenState, FrozenTable, frozenInPort } from "./frozen.ts";
 import type { Ofproto } from "./ofproto.ts";
 import type { OfportState } from "./ports.ts";
 import type { Log, OfPort } from "./types.ts";
 import { Ukeys } from "./ukeys.ts";
-import { UserdataTable } from "./userdata.ts";
 import { type Credit, XlateContext } from "./xlate/context.ts";
 import { megaflowMask, translate } from "./xlate/translate.ts";
 
@@ -59,7 +59,8 @@ export class Backer {
   readonly log: Log;
   /** Bridges by name, kept by {@link Ofproto}'s constructor and `close`. */
   readonly ofprotos = new Map<string, Ofproto>();
-  readonly userdata = new UserdataTable();
+  /** What recirc_ids and userspace actions stand for. */
+  readonly frozen = new FrozenTable();
   readonly ukeys = new Ukeys();
   /** Numbers of meters in use in the datapath. */
   readonly meterIds = new Set<number>();
@@ -130,6 +131,23 @@ export class Backer {
     if (port.odpPort !== undefined) this.byOdp.delete(port.odpPort);
   }
 
+  /**
+   * Where translation of a packet with this key begins: in its port's bridge, or in the state that its recirc_id stands
+   * for. Fills in `flow`; undefined when there is no such place (any more).
+   */
+  enter(key: Flow, flow: Flow): { ofproto: Ofproto; state: FrozenState | undefined } | undefined {
+    if (key[W_RECIRC_ID] === 0) {
+      const from = this.byOdp.get(key[W_IN_PORT]!);
+      if (from === undefined) return undefined;
+      fillFlow(flow, key, from.port.ofPort);
+      return { ofproto: from.ofproto, state: undefined };
+    }
+    const state = this.frozen.state(key[W_RECIRC_ID]!);
+    if (state === undefined) return undefined;
+    fillFlow(flow, key, frozenInPort(state));
+    return { ofproto: state.ofproto, state };
+  }
+
   /** The other end of a patch port; both must name each other. */
   patchPeer(ofproto: Ofproto, port: OfportState): { ofproto: Ofproto; port: OfportState } | undefined {
     const name = port.peerName;
@@ -156,15 +174,13 @@ export class Backer {
 
   private miss(upcall: Upcall): UpcallReply | undefined {
     const ctx = this.upcallContext;
-    const from = this.byOdp.get(upcall.key[W_IN_PORT]!);
+    const from = this.enter(upcall.key, ctx.flow);
     if (from === undefined) return undefined;
-    const { flow } = ctx;
-    fillFlow(flow, upcall.key, from.port.ofPort);
     const now = this.clock.now();
     const { length } = upcall.packet;
     const { generation } = this;
     ctx.trace = undefined;
-    translate(ctx, from.ofproto, now, true, length);
+    translate(ctx, from.ofproto, now, true, length, from.state);
     // The packet itself: a megaflow's statistics begin with the next one.
     for (const credit of ctx.credits) credit.credit(1, length, now);
 
@@ -190,9 +206,9 @@ export class Backer {
   }
 
   private userspaceAction(upcall: Upcall): undefined {
-    const data = this.userdata.get(upcall.userdata);
-    if (data === undefined || data.dontSend) return undefined;
-    data.ofproto.sendPacketIn(data, upcall.packet, upcall.key);
+    const action = this.frozen.action(upcall.userdata);
+    if (action === undefined || action.copy.dontSend) return undefined;
+    action.state.ofproto.sendPacketIn(action.state, action.copy, upcall.packet, upcall.key);
     return undefined;
   }
 
@@ -241,6 +257,7 @@ export class Backer {
         this.finishPass(pass);
         return;
       }
+      this.frozen.mark(next.value.actions);
       this.visit(next.value.handle, next.value.key, next.value.mask, next.value.actions, pass.expire);
       pass.seen++;
       if ((++count & 15) === 0 && this.realNow() >= end) break;
@@ -250,6 +267,7 @@ export class Backer {
 
   private finishPass(pass: RevalidationPass): void {
     this.pass = undefined;
+    this.frozen.sweep();
     this.dumpDurationMs = Math.max(1, Math.round(this.realNow() - pass.startedMs));
     this.averageFlows = Math.round((this.averageFlows + pass.seen) / 2);
     this.cleanGeneration = pass.generation;
@@ -308,15 +326,14 @@ export class Backer {
 
   private revalidate(handle: FlowHandle, slot: number, key: Flow, mask: Flow, actions: Int32Array): void {
     const ctx = this.revalContext;
-    const from = this.byOdp.get(key[W_IN_PORT]!);
+    const from = this.enter(key, ctx.flow);
     if (from === undefined) {
       this.deleteFlow(handle, slot);
       return;
     }
-    fillFlow(ctx.flow, key, from.port.ofPort);
     ctx.trace = undefined;
     const { generation } = this;
-    translate(ctx, from.ofproto, this.clock.now(), false, 0);
+    translate(ctx, from.ofproto, this.clock.now(), false, 0, from.state);
     const fresh = this.revalMask;
     if (this.megaflowsEnabled) megaflowMask(ctx, fresh);
     else exactMask(fresh);

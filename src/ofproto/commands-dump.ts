@@ -47,7 +47,7 @@ export function dumpFlows(backer: Backer, options: DumpOptions): string[] {
     const actions = formatOdpActions(flow.actions, {
       ports,
       key: flow.key,
-      userspace: (index) => backer.userdata.format(index),
+      userspace: (index) => backer.frozen.formatUserspace(index),
     });
     lines.push(`${ufid}${key}, ${formatFlowStats(stats, now)}${dp}, actions:${actions}`);
   }

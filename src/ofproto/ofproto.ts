@@ -5,7 +5,7 @@
  */
 import type { Packet } from "../datapath/packet.ts";
 import { mustField, setFieldBig } from "../flow/fields/index.ts";
-import { type Flow, W_ETH_TYPE, W_IN_PORT, W_NW, W_RECIRC_ID, W_TCP_FLAGS } from "../flow/layout.ts";
+import { type Flow, W_ETH_TYPE, W_NW, W_RECIRC_ID, W_TCP_FLAGS } from "../flow/layout.ts";
 import { makeMatch } from "../flow/match.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Netdev } from "../netdev/netdev.ts";
@@ -27,6 +27,7 @@ import {
   usesMeter,
 } from "./flow-mods.ts";
 import { FlowTable, N_TABLES, TBL_INTERNAL } from "./flow-table.ts";
+import { type ControllerCopy, type FrozenState, frozenInPort } from "./frozen.ts";
 import { GroupTable } from "./group.ts";
 import { MeterTable } from "./meter.ts";
 import { PortBundle } from "./port-bundle.ts";
@@ -46,7 +47,6 @@ import type {
   OfprotoOptions,
 } from "./types.ts";
 import { OFPP_LOCAL } from "./types.ts";
-import type { ControllerUserdata } from "./userdata.ts";
 import { reportActionSet, xlateActionSet } from "./xlate/action-set.ts";
 import type { Credit, XlateContext } from "./xlate/context.ts";
 
@@ -582,11 +582,11 @@ export class Ofproto {
   }
 
   /** A copy that some megaflow's action handed up. `key` is the packet's datapath key. */
-  sendPacketIn(data: ControllerUserdata, packet: Packet, key: Flow): void {
-    const port = this.portsByOfp.get(data.flow[W_IN_PORT]!);
-    if (data.reason === OFPR_EXPLICIT_MISS && port !== undefined && (port.config & OFPPC_NO_PACKET_IN) !== 0)
+  sendPacketIn(state: FrozenState, copy: ControllerCopy, packet: Packet, key: Flow): void {
+    const port = this.portsByOfp.get(frozenInPort(state));
+    if (copy.reason === OFPR_EXPLICIT_MISS && port !== undefined && (port.config & OFPPC_NO_PACKET_IN) !== 0)
       return;
-    this.connections.packetIn(data, packet, key);
+    this.connections.packetIn(state, copy, packet, key);
   }
 
   /** Closes listeners and connections, drops rules, leaves the backer. `del`: also removes its ports from the datapath. */
@@ -604,7 +604,7 @@ export class Ofproto {
     }
     this.meters.clear();
     this.backer.ofprotos.delete(this.name);
-    this.backer.userdata.forget(this);
+    this.backer.frozen.forgetBridge(this);
     this.backer.changed();
   }
 }

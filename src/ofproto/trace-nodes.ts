@@ -54,8 +54,14 @@ function formatNodes(
         formatNodes(node.subs, base, base, more, lines);
         break;
       }
+      case OFT_THAW: {
+        lines.push(" ".repeat((base + 1) * 4) + node.text);
+        const last = node.subs.length - 1;
+        for (const [at, { text }] of node.subs.entries())
+          lines.push(" ".repeat((base + (at === last ? 2 : 3)) * 4) + text);
+        break;
+      }
       case OFT_TABLE:
-      case OFT_THAW:
         lines.push(" ".repeat(place * 4) + node.text);
         formatNodes(node.subs, base, base, more, lines);
         break;

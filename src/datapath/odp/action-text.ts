@@ -12,6 +12,7 @@ import {
   type OdpAttribute,
   readPart,
 } from "./attributes.ts";
+import { formatCt, parseCt } from "./ct-text.ts";
 import {
   formatPart,
   formatTunnel,
@@ -163,7 +164,7 @@ class ActionPrinter {
         return `check_pkt_len(size=${a},gt(${this.list(at + 4, split)}),le(${this.list(split, end)}))`;
       }
       case A.ODP_CT:
-        return "ct";
+        return formatCt(words, at);
       case A.ODP_CT_CLEAR:
         return "ct_clear";
       case A.ODP_TUNNEL_PUSH:
@@ -295,6 +296,8 @@ function parseAction(
       builder.closeNested(at);
       return bad === undefined;
     }
+    case "ct":
+      return parseCt(inside, builder);
     case "sample":
       return parseSample(inside, builder, options);
     case "check_pkt_len":
@@ -318,6 +321,8 @@ function parseWord(name: string, builder: A.OdpActionBuilder, options: ActionPar
     builder.emit(A.ODP_OUTPUT, Number(name));
   } else if (Object.hasOwn(bare, name)) {
     builder.emit(bare[name]!, 0, 0, 0, 0);
+  } else if (name === "ct") {
+    return parseCt("", builder);
   } else {
     const port = options.ports?.numberOf(name);
     if (port === undefined) return false;

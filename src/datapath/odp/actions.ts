@@ -37,7 +37,7 @@ export const ODP_PUSH_MPLS = 12;
 export const ODP_POP_MPLS = 13;
 /** [OP, words, length, nested if greater (with its word count first), nested if not] */
 export const ODP_CHECK_PKT_LEN = 14;
-/** [OP, 4, flags, zone...]: see protocols/conntrack; later. */
+/** [OP, CT_WORDS, ...]: connection tracking; operands at the CT_ offsets. */
 export const ODP_CT = 15;
 /** [OP, 2] */
 export const ODP_CT_CLEAR = 16;
@@ -45,6 +45,51 @@ export const ODP_CT_CLEAR = 16;
 export const ODP_TUNNEL_PUSH = 17;
 /** [OP, 3, port] */
 export const ODP_TUNNEL_POP = 18;
+
+// Operands of ODP_CT, counted from its opcode.
+/** CT_COMMIT and its like. */
+export const CT_FLAGS = 2;
+export const CT_ZONE = 3;
+export const CT_MARK = 4;
+export const CT_MARK_MASK = 5;
+/** Most significant word first; 4 words, then 4 of the mask. */
+export const CT_LABEL = 6;
+export const CT_LABEL_MASK = 10;
+/** 0, 21 ftp or 69 tftp. */
+export const CT_ALG = 14;
+/** CT_NAT_SRC and its like; looked at when CT_NAT is among the flags. */
+export const CT_NAT_FLAGS = 15;
+/** IPv4 in the first word, or IPv6 in all 4. */
+export const CT_NAT_MIN = 16;
+export const CT_NAT_MAX = 20;
+/** min << 16 | max, 0 for none. */
+export const CT_NAT_PORTS = 24;
+export const CT_WORDS = 25;
+
+export const CT_COMMIT = 1;
+export const CT_FORCE = 2;
+export const CT_NAT = 4;
+export const CT_NAT_SRC = 1;
+export const CT_NAT_DST = 2;
+export const CT_NAT_PERSISTENT = 4;
+export const CT_NAT_HASH = 8;
+export const CT_NAT_RANDOM = 16;
+export const CT_NAT_IPV4 = 32;
+export const CT_NAT_IPV6 = 64;
+
+/** Where the nested programs of the action at `at` begin, 0 when it has none. */
+export function nestedStart(program: Int32Array, at: number): number {
+  switch (program[at]) {
+    case ODP_CLONE:
+      return at + 2;
+    case ODP_SAMPLE:
+      return at + 3;
+    case ODP_CHECK_PKT_LEN:
+      return at + 4;
+    default:
+      return 0;
+  }
+}
 
 /** Grows as needed; `words.subarray(0, length)` is the program. Reused from one translation to the next. */
 export class OdpActionBuilder {
@@ -73,6 +118,17 @@ export class OdpActionBuilder {
   openNested(opcode: number): number {
     const at = this.length;
     this.emit(opcode, 0, 0, 0, 0);
+    return at;
+  }
+
+  /** Appends an action of `size` words in all, operands 0; returns where it begins. */
+  emitBlank(opcode: number, size: number): number {
+    this.reserve(size);
+    const at = this.length;
+    this.words.fill(0, at, at + size);
+    this.words[at] = opcode;
+    this.words[at + 1] = size;
+    this.length = at + size;
     return at;
   }
 

@@ -207,11 +207,18 @@ function commitFields(
   }
 }
 
-/** Entries of the label stack that a flow holds, 0 to 3. */
-export function countMplsLabels(flow: L.Flow): number {
+/** Entries of the label stack that a flow holds, 0 to 3; marks the bits that tell. */
+export function countMplsLabels(flow: L.Flow, wildcards?: L.Flow): number {
   if (!isMplsType(flow[L.W_ETH_TYPE]! & 0xffff)) return 0;
-  for (let label = 0; label < 3; label++) if ((flow[L.W_MPLS + label]! & 0x100) !== 0) return label + 1;
-  return 3;
+  let count = 0;
+  for (let label = 0; label < 3; label++) {
+    const entry = flow[L.W_MPLS + label]!;
+    if (wildcards !== undefined) wildcards[L.W_MPLS + label] = wildcards[L.W_MPLS + label]! | 0x100;
+    if ((entry & 0x100) !== 0) return label + 1;
+    // A stack deeper than 3, or a flow that tells of no more.
+    if (entry !== 0) count++;
+  }
+  return count;
 }
 
 /** Pops what only `base` has, rewrites the top entry where that is enough, and pushes what only `flow` has. */

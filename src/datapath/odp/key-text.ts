@@ -156,14 +156,19 @@ export function formatOdpKey(key: L.Flow, mask: L.Flow | undefined, options: Odp
 function putMpls(out: string[], key: L.Flow, mask: L.Flow | undefined, options: OdpFormatOptions): void {
   const labels = countMpls(key);
   let any = 0;
-  for (let label = 0; label < labels; label++) any |= mask === undefined ? -1 : mask[L.W_MPLS + label]!;
+  let all = -1;
+  for (let label = 0; label < labels; label++) {
+    const bits = mask === undefined ? -1 : mask[L.W_MPLS + label]!;
+    any |= bits;
+    all &= bits;
+  }
   if (labels === 0 || (any === 0 && !options.verbose)) return;
   const parts: string[] = [];
   for (let label = 0; label < labels; label++) {
     for (const of of mplsParts(label)) {
       const bits = mask === undefined ? partOnes(of) : readPart(of, mask);
       const prefix = of.label === "label" || of.label === "ttl" ? "0x" : "";
-      const tail = bits === partOnes(of) ? "" : `/${prefix}${bits.toString(16)}`;
+      const tail = all === -1 ? "" : `/${prefix}${bits.toString(16)}`;
       parts.push(`${of.label}=${readPart(of, key)}${tail}`);
     }
   }

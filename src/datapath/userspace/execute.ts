@@ -10,6 +10,10 @@ import {
   FLOW_DP_WORDS,
   FLOW_PACKET_WORDS,
   type Flow,
+  W_CT_LABEL,
+  W_CT_NW_PROTO,
+  W_CT_NW_SRC,
+  W_CT_STATE_ZONE,
   W_DP_HASH,
   W_ETH_DST_HI,
   W_IPV4_DST,
@@ -25,6 +29,8 @@ import { UPCALL_ACTION } from "../dpif.ts";
 import {
   ODP_CHECK_PKT_LEN,
   ODP_CLONE,
+  ODP_CT,
+  ODP_CT_CLEAR,
   ODP_DROP,
   ODP_HASH,
   ODP_METER,
@@ -183,11 +189,19 @@ export class Executor {
           else this.nested(packet, key, program, less, next, next === end, depth);
           break;
         }
+        case ODP_CT:
+          // Connection tracking comes later: whoever asked for it must not be forwarded without.
+          this.drop(DROP_NO_CONNTRACK);
+          return;
+        case ODP_CT_CLEAR:
+          key.fill(0, W_CT_STATE_ZONE, W_CT_LABEL + 4);
+          key.fill(0, W_CT_NW_SRC, W_CT_NW_PROTO + 1);
+          break;
         case ODP_METER:
           // Bands are not enforced yet: everything passes.
           break;
         default:
-          // Conntrack and tunnels: later issues.
+          // Tunnels: a later issue.
           this.drop(DROP_NOT_IMPLEMENTED);
           return;
       }

@@ -55,6 +55,7 @@ export const DROP_NO_FLOW = 8;
 export const DROP_OVER_MTU = 9;
 export const DROP_BAD_GSO = 10;
 export const DROP_PORT_DOWN = 11;
+export const DROP_NO_CONNTRACK = 12;
 
 // A flow's statistics: 32 bytes.
 export const STATS_BYTES = 32;

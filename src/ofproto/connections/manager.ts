@@ -18,10 +18,10 @@ import {
 } from "../../openflow/messages.ts";
 import { durationSince } from "../duration.ts";
 import type { Actor, FlowEvents } from "../flow-mods.ts";
+import { type ControllerCopy, type FrozenState, frozenInPort } from "../frozen.ts";
 import { OFPR_EXPLICIT_MISS, type Ofproto } from "../ofproto.ts";
 import type { Rule } from "../rule.ts";
 import type { ControllerConfig, ControllerStatus, OfprotoOptions } from "../types.ts";
-import type { ControllerUserdata } from "../userdata.ts";
 import { Channel } from "./channel.ts";
 import { Connection, ROLE_EQUAL, ROLE_PRIMARY, ROLE_SECONDARY } from "./connection.ts";
 import { Controller } from "./controller.ts";
@@ -258,15 +258,15 @@ export class ConnectionManager implements FlowEvents {
     return false;
   }
 
-  packetIn(data: ControllerUserdata, packet: Packet, key: Flow): void {
+  packetIn(state: FrozenState, copy: ControllerCopy, packet: Packet, key: Flow): void {
     const bytes = wireBytes(packet);
     const match = makeMatch();
     match.mask[W_IN_PORT] = -1;
-    match.flow[W_IN_PORT] = data.flow[W_IN_PORT]!;
+    match.flow[W_IN_PORT] = frozenInPort(state);
     for (let word = W_METADATA_HI; word < W_REG0 + 32; word++) {
-      if (data.flow[word] === 0) continue;
+      if (state.metadata[word] === 0) continue;
       match.mask[word] = -1;
-      match.flow[word] = data.flow[word]!;
+      match.flow[word] = state.metadata[word]!;
     }
     // Metadata that the datapath carries: marks, tunnel, connection state.
     for (let word = 1; word < FLOW_DP_WORDS; word++) {
@@ -275,19 +275,19 @@ export class ConnectionManager implements FlowEvents {
       match.mask[word] = -1;
       match.flow[word] = key[word]!;
     }
-    const reason = data.reason === OFPR_EXPLICIT_MISS ? OFPR_NO_MATCH : data.reason;
+    const reason = copy.reason === OFPR_EXPLICIT_MISS ? OFPR_NO_MATCH : copy.reason;
     for (const connection of this.connections) {
-      if (connection.controllerId !== data.controllerId || !connection.wants("packetIn", reason)) continue;
+      if (connection.controllerId !== copy.controllerId || !connection.wants("packetIn", reason)) continue;
       connection.notify({
         type: "packet-in",
         reason,
-        table: data.tableId,
-        cookie: data.cookie,
+        table: state.tableId,
+        cookie: copy.cookie,
         match,
         packet: bytes,
         totalLen: bytes.length,
         bufferId: OFP_NO_BUFFER,
-        userdata: data.userdata ?? new Uint8Array(),
+        userdata: copy.userdata ?? new Uint8Array(),
         continuation: undefined,
       });
     }

@@ -22,6 +22,7 @@ import { formatActions } from "../../openflow/actions/registry.ts";
 import type { SetL4Port } from "../../openflow/actions.ts";
 import { OFPP_IN_PORT, type Ofpact, type SetEth } from "../../openflow/actions.ts";
 import { ETH_TYPE_IP, type XlateContext } from "./context.ts";
+import { xlateCt, xlateCtClear } from "./ct.ts";
 import { applySetField, readSubfield, writeSubfield } from "./fields.ts";
 import { xlateGroup } from "./group.ts";
 import {
@@ -38,6 +39,7 @@ import {
 } from "./headers.ts";
 import { xlateLearn } from "./learn.ts";
 import { outputToPort, popSavedFlow, pushSavedFlow, xlateController, xlateOutput } from "./output.ts";
+import { finishFreezing, freezeActions, needsPayload } from "./recirculate.ts";
 import { xlateTable } from "./table.ts";
 
 /** Runs a list; stops early at `exit`, at an error or when a TTL expires. */
@@ -45,8 +47,13 @@ export function xlateActions(ctx: XlateContext, actions: readonly Ofpact[]): voi
   const list = ctx.trace;
   if (list !== undefined && actions.length === 0) ctx.actionNode("drop");
   for (let i = 0; i < actions.length; i++) {
-    if (ctx.exit || ctx.error !== undefined) break;
     const action = actions[i]!;
+    if (ctx.wasMpls && !ctx.exit && needsPayload(action)) ctx.freeze();
+    if (ctx.error !== undefined) break;
+    if (ctx.exit) {
+      if (ctx.freezing) freezeActions(ctx, actions, i);
+      break;
+    }
     if (list !== undefined) {
       ctx.trace = list;
       ctx.trace = ctx.actionNode(formatActions([action]));
@@ -109,6 +116,7 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
       if (flow[W_ETH_TYPE] === ETH_TYPE_IP) {
         const word = action.type === "set_ipv4_src" ? W_IPV4_SRC : W_IPV4_DST;
         wildcards[word] = -1;
+        wildcards[W_NW] = wildcards[W_NW]! | 0xff;
         flow[word] = action.ip | 0;
       }
       return false;
@@ -167,7 +175,7 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
       return false;
     case "stack_pop": {
       const value = ctx.stack.pop();
-      if (value === undefined) ctx.warn("stack underflow");
+      if (value === undefined) ctx.reportError("stack underflow");
       else {
         writeSubfield(action.subfield, value, flow, wildcards);
         if (ctx.tracing) reportSubfield(ctx, action.subfield);
@@ -227,12 +235,15 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
     case "clone": {
       const place = pushSavedFlow(flow);
       const actionSet = ctx.actionSet.slice();
-      const { rule } = ctx;
+      const { rule, conntracked, wasMpls } = ctx;
       if (list !== undefined) ctx.trace = list;
       xlateActions(ctx, action.actions);
+      finishFreezing(ctx);
       if (ctx.error === undefined) ctx.exit = false;
       popSavedFlow(place, flow);
       ctx.rule = rule;
+      ctx.conntracked = conntracked;
+      ctx.wasMpls = wasMpls;
       ctx.actionSet.length = 0;
       for (const each of actionSet) ctx.actionSet.push(each);
       return false;
@@ -246,6 +257,27 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
     case "group":
       xlateGroup(ctx, action.groupId);
       return false;
+    case "ct":
+      if (list !== undefined) ctx.trace = list;
+      xlateCt(ctx, action);
+      return false;
+    case "ct_clear":
+      xlateCtClear(ctx);
+      return false;
+    case "nat":
+      ctx.ctNat = action;
+      return false;
+    case "debug_recirc":
+      ctx.freeze();
+      return false;
+    case "unroll_xlate":
+      ctx.tableId = action.table;
+      ctx.ruleCookie = action.cookie;
+      if (list !== undefined) {
+        ctx.trace = list;
+        ctx.actionNode(`restored state: table=${action.table}, cookie=0x${action.cookie.toString(16)}`);
+      }
+      return false;
     case "meter": {
       const meter = ctx.ofproto.meters.get(action.meterId);
       if (meter === undefined) return false;
@@ -256,7 +288,6 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
     case "note":
     case "conjunction":
     case "sample":
-    case "unroll_xlate":
       return false;
     default:
       ctx.fail("not-built", `${action.type} is not implemented`);

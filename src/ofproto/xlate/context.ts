@@ -16,8 +16,10 @@ import {
   W_PACKET_TYPE,
   W_RECIRC_ID,
 } from "../../flow/layout.ts";
+import { formatFlow } from "../../flow/match-text.ts";
 import type { PortNames } from "../../flow/ports-text.ts";
-import type { Ofpact } from "../../openflow/actions.ts";
+import { RateLimit, vlog } from "../../lib/vlog.ts";
+import type { Nat, Ofpact } from "../../openflow/actions.ts";
 import type { Ofproto } from "../ofproto.ts";
 import type { PortBundle } from "../port-bundle.ts";
 import type { OfportState } from "../ports.ts";
@@ -33,6 +35,9 @@ import {
   type TraceType,
 } from "../trace-nodes.ts";
 import type { OfPort } from "../types.ts";
+
+const log = vlog("ofproto_dpif_xlate");
+const errorLimit = new RateLimit(1, 5);
 
 export const ETH_TYPE_IP = 0x0800;
 export const ETH_TYPE_ARP = 0x0806;
@@ -70,6 +75,16 @@ export interface Credit {
   credit(packets: number, bytes: number, usedMs: number): void;
 }
 
+/** OpenFlow's "no flow sent this": not shown. */
+export const NO_COOKIE = 0xffff_ffff_ffff_ffffn;
+
+/** A trace's packet will come back from the datapath with this flow. */
+export interface Recirculation {
+  id: number;
+  flow: Flow;
+  nat: Nat | undefined;
+}
+
 export class XlateContext {
   /** The packet as the pipeline sees it now; in_port is an OpenFlow port of `ofproto`. */
   readonly flow: Flow = new Int32Array(FLOW_WORDS);
@@ -100,6 +115,19 @@ export class XlateContext {
   readonly actionSet: Ofpact[] = [];
   /** Values of push and pop, 16 bytes each as bigint. */
   readonly stack: bigint[] = [];
+  /** Of the flow whose actions run; OpenFlow's "no cookie" for actions of no flow. */
+  ruleCookie = NO_COOKIE;
+  /** The packet has been through ct() and its state is still with it. */
+  conntracked = false;
+  /** A label has come off: what lies below is unknown until the packet has been recirculated. */
+  wasMpls = false;
+  /** With `exit`: what is left to do waits for the packet to come back (recirculate.ts). */
+  freezing = false;
+  readonly frozenActions: Ofpact[] = [];
+  /** Within ct(): its nat(). */
+  ctNat: Nat | undefined = undefined;
+  /** Where the packet goes on after connection tracking, for traces. */
+  readonly recirculations: Recirculation[] = [];
   /** skb_priority that pop_queue goes back to. */
   originalPriority = 0;
   /** Why CONTROLLER sends: OFPR_*; packet-outs override. */
@@ -137,6 +165,13 @@ export class XlateContext {
     this.truncate = 0;
     this.actionSet.length = 0;
     this.stack.length = 0;
+    this.ruleCookie = NO_COOKIE;
+    this.conntracked = false;
+    this.wasMpls = false;
+    this.freezing = false;
+    this.frozenActions.length = 0;
+    this.ctNat = undefined;
+    this.recirculations.length = 0;
     this.originalPriority = 0;
     this.inPacketOut = false;
     this.inActionSet = false;
@@ -159,6 +194,12 @@ export class XlateContext {
 
   port(number: OfPort): OfportState | undefined {
     return this.ofproto.portAt(number);
+  }
+
+  /** Ends the pipeline here; the actions that are left run when the packet comes back. */
+  freeze(): void {
+    this.freezing = true;
+    this.exit = true;
   }
 
   /** Makes the packet's headers what `flow` says, before it leaves. */
@@ -200,8 +241,15 @@ export class XlateContext {
     this.node(OFT_WARN, text);
   }
 
+  /** What goes wrong in a packet's translation is told where nobody traces it, too. */
   reportError(text: string): void {
-    this.node(OFT_ERROR, text);
+    if (this.tracing) this.node(OFT_ERROR, text);
+    else {
+      log.warnRl(
+        errorLimit,
+        `${text} on bridge ${this.ofproto.name} while processing ${formatFlow(this.flow)}`,
+      );
+    }
   }
 
   fail(error: Exclude<XlateError, undefined>, text: string): void {

@@ -48,6 +48,10 @@ function compileSetField(action: SetField): Int32Array {
 /** Sets the masked bits of a field that is there, marking what the datapath must match on. */
 export function applySetField(action: SetField, flow: Flow, wildcards: Flow): void {
   if (!hasPrerequisite(action.field, flow, wildcards)) return;
+  const { prereq, name } = action.field;
+  // As in the original: what is written to an IP header is for packets of this protocol.
+  if ((prereq === "ip" || prereq === "ipv4" || prereq === "ipv6") && name !== "ip_dscp")
+    wildcards[W_NW] = wildcards[W_NW]! | 0xff;
   let triples = compiled.get(action);
   if (triples === undefined) {
     triples = compileSetField(action);

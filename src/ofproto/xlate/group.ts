@@ -35,6 +35,7 @@ import { xlateActions } from "./actions.ts";
 import { ETH_TYPE_IP, ETH_TYPE_IPV6, MAX_DEPTH, type XlateContext } from "./context.ts";
 import { hasPrerequisite } from "./fields.ts";
 import { popSavedFlow, pushSavedFlow } from "./output.ts";
+import { finishFreezing } from "./recirculate.ts";
 
 /** Groups that watch groups: how far liveness is followed. */
 const MAX_WATCH_DEPTH = 10;
@@ -79,7 +80,7 @@ function choose(ctx: XlateContext, bucket: BucketState | undefined): void {
 function runBucket(ctx: XlateContext, bucket: BucketState): void {
   bucket.ordered ??= orderActionSet(bucket.config.actions);
   ctx.credits.push(bucket);
-  const { rule, trace, exit } = ctx;
+  const { rule, trace, exit, conntracked, wasMpls } = ctx;
   const actionSet = ctx.actionSet.slice();
   const place = pushSavedFlow(ctx.flow);
   const subs = ctx.tracing ? ctx.node(OFT_BUCKET, `bucket ${bucket.config.bucketId}`) : undefined;
@@ -87,9 +88,12 @@ function runBucket(ctx: XlateContext, bucket: BucketState): void {
   ctx.depth++;
   xlateActions(ctx, bucket.ordered);
   ctx.depth--;
+  finishFreezing(ctx);
   ctx.trace = trace;
   popSavedFlow(place, ctx.flow);
   ctx.rule = rule;
+  ctx.conntracked = conntracked;
+  ctx.wasMpls = wasMpls;
   if (ctx.error === undefined) ctx.exit = exit;
   ctx.actionSet.length = 0;
   for (const action of actionSet) ctx.actionSet.push(action);

@@ -1,4 +1,6 @@
 /** Actions that push, pop and age headers: VLAN, MPLS, TTL. */
+
+import { countMplsLabels } from "../../datapath/odp/commit.ts";
 import {
   type Flow,
   VLAN_CFI,
@@ -22,6 +24,8 @@ import {
 import { xlateController } from "./output.ts";
 
 const OFPR_INVALID_TTL = 2;
+/** Label stack entries that a flow holds. */
+const MAX_LABELS = 3;
 const VLAN_ALL = 0xffff_ffff | 0;
 
 /** Makes room for an outer tag; the old one becomes the inner. */
@@ -61,7 +65,7 @@ export function isIp(flow: Flow): boolean {
 export function setNwBits(ctx: XlateContext, value: number, mask: number): void {
   const { flow, wildcards } = ctx;
   if (!isIp(flow)) return;
-  wildcards[W_NW] = wildcards[W_NW]! | mask;
+  wildcards[W_NW] = wildcards[W_NW]! | mask | 0xff;
   flow[W_NW] = (flow[W_NW]! & ~mask) | value;
 }
 
@@ -69,7 +73,7 @@ export function setNwBits(ctx: XlateContext, value: number, mask: number): void 
 export function decTtl(ctx: XlateContext, action: DecTtl): boolean {
   const { flow, wildcards } = ctx;
   if (!isIp(flow)) return false;
-  wildcards[W_NW] = wildcards[W_NW]! | 0xff0000;
+  wildcards[W_NW] = wildcards[W_NW]! | 0xff00ff;
   const ttl = (flow[W_NW]! >>> 16) & 0xff;
   if (ttl > 1) {
     flow[W_NW] = (flow[W_NW]! & ~0xff0000) | ((ttl - 1) << 16);
@@ -92,12 +96,16 @@ export function pushMpls(ctx: XlateContext, ethertype: number): void {
   ctx.commit();
   const { flow, wildcards, base } = ctx;
   const type = flow[W_ETH_TYPE]!;
-  if (isMpls(type)) {
-    if (flow[W_MPLS + 2] !== 0) {
-      ctx.fail("not-built", "push_mpls would exceed the depth of 3 labels");
-      return;
-    }
-    wildcards[W_MPLS] = -1;
+  const labels = countMplsLabels(flow, wildcards);
+  if (labels >= MAX_LABELS) {
+    ctx.fail(
+      "mpls-labels",
+      `bridge ${ctx.ofproto.name}: dropping packet on which an MPLS push action can't be performed as it would have more MPLS LSEs than the ${MAX_LABELS} supported.`,
+    );
+    return;
+  }
+  if (labels > 0) {
+    wildcards.fill(-1, W_MPLS, W_MPLS + labels);
     flow[W_MPLS + 2] = flow[W_MPLS + 1]!;
     flow[W_MPLS + 1] = flow[W_MPLS]!;
     flow[W_MPLS] = flow[W_MPLS]! & ~0x100;
@@ -124,14 +132,22 @@ export function pushMpls(ctx: XlateContext, ethertype: number): void {
 
 export function popMpls(ctx: XlateContext, ethertype: number): void {
   const { flow, wildcards } = ctx;
-  if (!isMpls(flow[W_ETH_TYPE]!)) return;
-  wildcards[W_MPLS] = wildcards[W_MPLS]! | 0x100;
-  wildcards[W_MPLS + 1] = -1;
-  wildcards[W_MPLS + 2] = -1;
+  const labels = countMplsLabels(flow, wildcards);
+  if (labels === 0) return;
+  if (labels >= MAX_LABELS && (flow[W_MPLS]! & 0x100) === 0) {
+    // What lies below the third label is not known, so nothing can take its place.
+    ctx.fail(
+      "mpls-labels",
+      `bridge ${ctx.ofproto.name}: dropping packet on which an MPLS pop action can't be performed as it has more MPLS LSEs than the ${MAX_LABELS} supported.`,
+    );
+    return;
+  }
+  wildcards.fill(-1, W_MPLS + 1, W_MPLS + labels);
   flow[W_MPLS] = flow[W_MPLS + 1]!;
   flow[W_MPLS + 1] = flow[W_MPLS + 2]!;
   flow[W_MPLS + 2] = 0;
   flow[W_ETH_TYPE] = ethertype;
+  if (!isMpls(ethertype)) ctx.wasMpls = true;
 }
 
 export function setMplsBits(ctx: XlateContext, value: number, mask: number): void {

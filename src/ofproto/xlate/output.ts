@@ -21,15 +21,15 @@ import { OFPPC_NO_FLOOD, OFPPC_NO_FWD, OFPPC_NO_RECV, type OfportState } from ".
 import type { Rule } from "../rule.ts";
 import type { OfPort } from "../types.ts";
 import type { XlateContext } from "./context.ts";
+import { clearConntrack } from "./ct.ts";
 import { xlateNormal } from "./normal.ts";
+import { endPipeline, stateOf } from "./recirculate.ts";
 import { xlateTable } from "./table.ts";
 
 const OFPR_NO_MATCH = 0;
 const OFPR_ACTION = 1;
 const OFPR_ACTION_SET = 3;
 const OFPR_PACKET_OUT = 5;
-/** Of packets that no flow sent: not shown. */
-const NO_COOKIE = 0xffff_ffff_ffff_ffffn;
 
 /** The action `output`. */
 export function xlateOutput(ctx: XlateContext, port: number, maxLen: number, mayPacketIn: boolean): void {
@@ -132,7 +132,7 @@ function xlatePatch(ctx: XlateContext, port: OfportState): void {
     return;
   }
   const ofproto = ctx.ofproto;
-  const { rule, tableId, trace, inActionSet, originalPriority } = ctx;
+  const { rule, ruleCookie, tableId, trace, inActionSet, originalPriority, conntracked, wasMpls } = ctx;
   const actionSet = ctx.actionSet.slice();
   const stackHeight = ctx.stack.length;
   const place = pushSavedFlow(ctx.flow);
@@ -142,13 +142,15 @@ function xlatePatch(ctx: XlateContext, port: OfportState): void {
   const flow = ctx.flow;
   flow[W_IN_PORT] = peer.port.ofPort;
   flow.fill(0, W_METADATA_HI, W_ACTSET_OUTPUT + 1);
+  clearConntrack(flow);
+  ctx.conntracked = false;
   ctx.actionSet.length = 0;
   ctx.inActionSet = false;
   const subs = ctx.bridgeNode();
   if (subs !== undefined) ctx.trace = subs;
   if ((peer.port.config & OFPPC_NO_RECV) === 0) {
     xlateTable(ctx, peer.port.ofPort, 0, true, true);
-    if (ctx.error === undefined) ctx.ofproto.xlateActionSet(ctx);
+    endPipeline(ctx);
   }
   ctx.trace = trace;
 
@@ -157,7 +159,10 @@ function xlatePatch(ctx: XlateContext, port: OfportState): void {
   popSavedFlow(place, ctx.flow);
   ctx.ofproto = ofproto;
   ctx.rule = rule;
+  ctx.ruleCookie = ruleCookie;
   ctx.tableId = tableId;
+  ctx.conntracked = conntracked;
+  ctx.wasMpls = wasMpls;
   ctx.inActionSet = inActionSet;
   ctx.originalPriority = originalPriority;
   ctx.stack.length = Math.min(stackHeight, ctx.stack.length);
@@ -176,16 +181,16 @@ export function xlateController(
 ): void {
   void meterId;
   ctx.commit();
-  const index = ctx.ofproto.backer.userdata.controller({
-    ofproto: ctx.ofproto,
+  const copy = {
     reason,
-    tableId: ctx.tableId,
-    cookie: ctx.rule?.cookie ?? (ctx.inPacketOut ? NO_COOKIE : 0n),
+    cookie: ctx.ruleCookie,
     controllerId,
     maxLen,
     userdata,
-    flow: ctx.flow,
+    continuation: false,
     dontSend: !ctx.sideEffects && ctx.tracing,
-  });
-  ctx.odp.emit(ODP_USERSPACE, index);
+  };
+  const state = { ...stateOf(ctx, ctx.tableId, []), actionSet: [] };
+  const id = ctx.ofproto.backer.frozen.controller(state, copy);
+  ctx.odp.emit(ODP_USERSPACE, id);
 }

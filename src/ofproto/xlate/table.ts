@@ -58,6 +58,7 @@ export function xlateTable(
 
   const outerTable = ctx.tableId;
   const outerRule = ctx.rule;
+  const outerCookie = ctx.ruleCookie;
   const { flow } = ctx;
   const savedPort = flow[W_IN_PORT]!;
   ctx.tableId = tableId;
@@ -72,8 +73,10 @@ export function xlateTable(
     ctx.credits.push(rule);
     ctx.depth++;
     ctx.rule = rule;
+    ctx.ruleCookie = rule.cookie;
     xlateActions(ctx, rule.actions);
     ctx.rule = outerRule;
+    ctx.ruleCookie = outerCookie;
     ctx.depth--;
   }
   ctx.trace = trace;

@@ -18,10 +18,12 @@ import {
   W_VLAN0,
   W_VLAN1,
 } from "../../flow/layout.ts";
+import { formatActions } from "../../openflow/actions/registry.ts";
 import type { Ofpact } from "../../openflow/actions.ts";
+import { type FrozenState, thawMetadata } from "../frozen.ts";
 import type { Ofproto } from "../ofproto.ts";
 import { OFPPC_NO_RECV } from "../ports.ts";
-import { xlateActionSet } from "./action-set.ts";
+import { OFT_THAW } from "../trace-nodes.ts";
 import { xlateActions } from "./actions.ts";
 import {
   ETH_TYPE_ARP,
@@ -34,6 +36,7 @@ import {
   type XlateContext,
 } from "./context.ts";
 import { resetSavedFlows } from "./output.ts";
+import { endPipeline } from "./recirculate.ts";
 import { lookupRule, reportRule } from "./table.ts";
 
 /**
@@ -46,7 +49,9 @@ export function translate(
   nowMs: number,
   sideEffects: boolean,
   packetLength: number,
+  state?: FrozenState,
 ): void {
+  if (state !== undefined) thawMetadata(state, ctx.flow);
   ctx.begin(ofproto, nowMs, sideEffects, packetLength);
   ctx.flow[W_ACTSET_OUTPUT] = 0xfff7;
   resetSavedFlows();
@@ -54,22 +59,46 @@ export function translate(
   const bridge = ctx.bridgeNode();
   if (bridge !== undefined) ctx.trace = bridge;
 
-  const rule = lookupRule(ctx, 0) ?? ofproto.missRule(0, true);
-  reportRule(ctx, rule, 0);
+  if (state !== undefined) thaw(ctx, state);
+  if (state !== undefined && state.actions.length > 0) xlateActions(ctx, state.actions);
+  else firstTable(ctx, state?.tableId ?? 0);
+  if (bridge !== undefined) ctx.trace = bridge;
+  endPipeline(ctx);
+  ctx.trace = top;
+  explainDrop(ctx);
+}
+
+/** The pipeline goes on where it froze. */
+function thaw(ctx: XlateContext, state: FrozenState): void {
+  ctx.tableId = state.tableId;
+  ctx.conntracked = state.conntracked;
+  for (const value of state.stack) ctx.stack.push(value);
+  for (const action of state.actionSet) ctx.actionSet.push(action);
+  const { trace } = ctx;
+  const subs = ctx.node(OFT_THAW, "thaw");
+  if (subs === undefined) return;
+  ctx.trace = subs;
+  ctx.node(OFT_THAW, `Resuming from table ${ctx.ofproto.tables[state.tableId]?.name ?? state.tableId}`);
+  if (state.actionSet.length > 0)
+    ctx.node(OFT_THAW, `Restoring action set: ${formatActions(state.actionSet)}`);
+  if (state.actions.length > 0) ctx.node(OFT_THAW, `Restoring actions: ${formatActions(state.actions)}`);
+  ctx.trace = trace;
+}
+
+function firstTable(ctx: XlateContext, tableId: number): void {
+  const { ofproto } = ctx;
+  ctx.tableId = tableId;
+  const rule = lookupRule(ctx, tableId) ?? ofproto.missRule(tableId, true);
+  reportRule(ctx, rule, tableId);
   if (rule !== undefined) {
     // What waits for its flows has not been received yet.
     if (!ofproto.restoring) ctx.credits.push(rule);
     ctx.rule = rule;
+    ctx.ruleCookie = rule.cookie;
     const port = ofproto.portAt(ctx.flow[W_IN_PORT]!);
     const silent = ofproto.restoring || (port !== undefined && (port.config & OFPPC_NO_RECV) !== 0);
-    if (!silent) {
-      xlateActions(ctx, rule.actions);
-    }
+    if (!silent) xlateActions(ctx, rule.actions);
   }
-  if (bridge !== undefined) ctx.trace = bridge;
-  if (ctx.error === undefined) xlateActionSet(ctx);
-  ctx.trace = top;
-  explainDrop(ctx);
 }
 
 /** A packet that goes nowhere is dropped by an action that says why, so that the datapath can count it. */
@@ -92,7 +121,7 @@ export function translateActions(
   resetSavedFlows();
   ctx.inPacketOut = true;
   xlateActions(ctx, actions);
-  if (ctx.error === undefined) xlateActionSet(ctx);
+  endPipeline(ctx);
   explainDrop(ctx);
 }
 

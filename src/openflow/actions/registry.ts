@@ -342,6 +342,7 @@ export function formatActions(list: readonly Ofpact[], options: ActionsFormat = 
 }
 
 function formatAction(a: Ofpact, c: FormatContext): string {
+  if (a.type === "unroll_xlate") return `unroll_xlate(table=${a.table}, cookie=${a.cookie})`;
   return byType.get(a.type)?.format(a, c) ?? a.type;
 }
 

@@ -1,0 +1,256 @@
+/**
+ * Translations that go on later: what a recirc_id or the operand of a userspace action stands for (upstream: `struct
+ * frozen_state`, `struct user_action_cookie`). The datapath carries a number, the meaning stays here, and equal meanings
+ * share one number, so that a megaflow that is translated again keeps its actions.
+ *
+ * Nobody counts references: each pass over the megaflows marks what their programs name ({@link FrozenTable.mark}), and
+ * what no pass has found, and nobody has asked for, for two passes running is forgotten.
+ */
+import { nestedStart, ODP_RECIRC, ODP_USERSPACE } from "../datapath/odp/actions.ts";
+import { FLOW_WORDS, type Flow, W_CONJ_ID, W_IN_PORT, W_TUN_ID_HI } from "../flow/layout.ts";
+import type { Ofpact } from "../openflow/actions.ts";
+import type { Ofproto } from "./ofproto.ts";
+import type { OfPort } from "./types.ts";
+
+export interface FrozenState {
+  ofproto: Ofproto;
+  /** Where the pipeline goes on when there are no `actions`. */
+  tableId: number;
+  /** Of a whole flow only the words of {@link isPipelineWord}: what does not travel with the packet. */
+  metadata: Flow;
+  stack: readonly bigint[];
+  actions: readonly Ofpact[];
+  actionSet: readonly Ofpact[];
+  conntracked: boolean;
+}
+
+/** A copy for the controllers, and whether the pipeline waits for their NXT_RESUME. */
+export interface ControllerCopy {
+  /** OFPR_* */
+  reason: number;
+  cookie: bigint;
+  controllerId: number;
+  maxLen: number;
+  userdata: Uint8Array | undefined;
+  continuation: boolean;
+  /** Made for a trace: nothing is sent. */
+  dontSend: boolean;
+}
+
+/** What an id of the datapath stands for. */
+interface Held<T> {
+  readonly id: number;
+  readonly value: T;
+  readonly meaning: string;
+  /** The pass in which somebody last needed it. */
+  pass: number;
+}
+
+export interface UserspaceAction {
+  recircId: number;
+  state: FrozenState;
+  copy: ControllerCopy;
+}
+
+/** Ids by meaning and back. */
+class IdTable<T> {
+  private readonly byId = new Map<number, Held<T>>();
+  private readonly byMeaning = new Map<string, Held<T>>();
+  lastId = 0;
+
+  get size(): number {
+    return this.byId.size;
+  }
+
+  get(id: number): T | undefined {
+    return this.byId.get(id)?.value;
+  }
+
+  touch(id: number, pass: number): void {
+    const held = this.byId.get(id);
+    if (held !== undefined) held.pass = pass;
+  }
+
+  allocate(meaning: string, pass: number, make: () => T): number {
+    let held = this.byMeaning.get(meaning);
+    if (held === undefined) {
+      held = { id: this.freeId(), value: make(), meaning, pass };
+      this.byId.set(held.id, held);
+      this.byMeaning.set(meaning, held);
+    }
+    held.pass = pass;
+    return held.id;
+  }
+
+  /** 31 bits: ids go around, past those in use and 0, which means "not recirculated". */
+  private freeId(): number {
+    do {
+      this.lastId = this.lastId === 0x7fffffff ? 1 : this.lastId + 1;
+    } while (this.byId.has(this.lastId));
+    return this.lastId;
+  }
+
+  forgetWhere(unwanted: (held: Held<T>) => boolean): void {
+    for (const held of this.byId.values()) {
+      if (!unwanted(held)) continue;
+      this.byId.delete(held.id);
+      this.byMeaning.delete(held.meaning);
+    }
+  }
+}
+
+/** Port, tunnel, metadata and registers. */
+function isPipelineWord(word: number): boolean {
+  return word === W_IN_PORT || (word >= W_TUN_ID_HI && word < W_CONJ_ID);
+}
+
+const actionIds = new WeakMap<Ofpact, number>();
+let lastActionId = 0;
+
+/** Actions are never changed, so which objects they are tells what they mean. */
+function actionsKey(actions: readonly Ofpact[]): string {
+  let out = "";
+  for (const action of actions) {
+    if (action.type === "unroll_xlate") {
+      out += `@${action.table}.${action.cookie} `;
+      continue;
+    }
+    let id = actionIds.get(action);
+    if (id === undefined) {
+      id = ++lastActionId;
+      actionIds.set(action, id);
+    }
+    out += `${id} `;
+  }
+  return out;
+}
+
+function stateKey(state: FrozenState): string {
+  let metadata = "";
+  for (let word = 0; word < FLOW_WORDS; word++) {
+    if (state.metadata[word] !== 0 && isPipelineWord(word)) metadata += `${word}=${state.metadata[word]} `;
+  }
+  return [
+    state.ofproto.id,
+    state.tableId,
+    metadata,
+    state.stack.join(),
+    actionsKey(state.actions),
+    actionsKey(state.actionSet),
+    state.conntracked,
+  ].join("|");
+}
+
+function copyKey(copy: ControllerCopy): string {
+  const { reason, cookie, controllerId, maxLen, userdata, continuation, dontSend } = copy;
+  return `|${reason}|${cookie}|${controllerId}|${maxLen}|${userdata ?? ""}|${continuation}|${dontSend}`;
+}
+
+/** Puts a frozen state's metadata into the flow of a packet that comes back. */
+export function thawMetadata(state: FrozenState, flow: Flow): void {
+  for (let word = 0; word < FLOW_WORDS; word++) {
+    if (isPipelineWord(word)) flow[word] = state.metadata[word]!;
+  }
+}
+
+export class FrozenTable {
+  private readonly states = new IdTable<FrozenState>();
+  private readonly userspace = new IdTable<UserspaceAction>();
+  private pass = 0;
+
+  /** The recirc_id of `state`, whose lists and metadata are copied. */
+  recirculation(state: FrozenState): number {
+    return this.states.allocate(stateKey(state), this.pass, () => {
+      const metadata = new Int32Array(FLOW_WORDS);
+      for (let word = 0; word < FLOW_WORDS; word++) {
+        if (isPipelineWord(word)) metadata[word] = state.metadata[word]!;
+      }
+      const { stack, actions, actionSet } = state;
+      return {
+        ...state,
+        metadata,
+        stack: stack.slice(),
+        actions: actions.slice(),
+        actionSet: actionSet.slice(),
+      };
+    });
+  }
+
+  /** The operand of a userspace action that gives controllers a copy of a packet in `state`. */
+  controller(state: FrozenState, copy: ControllerCopy): number {
+    const recircId = this.recirculation(state);
+    return this.userspace.allocate(`${recircId}${copyKey(copy)}`, this.pass, () => ({
+      recircId,
+      state: this.states.get(recircId)!,
+      copy,
+    }));
+  }
+
+  state(recircId: number): FrozenState | undefined {
+    return this.states.get(recircId);
+  }
+
+  action(operand: number): UserspaceAction | undefined {
+    return this.userspace.get(operand);
+  }
+
+  /** A megaflow has this program. */
+  mark(program: Int32Array): void {
+    if (this.states.size > 0) this.markRange(program, 0, program.length);
+  }
+
+  private markRange(program: Int32Array, start: number, end: number): void {
+    for (let at = start; at < end; at += program[at + 1]!) {
+      const operand = program[at + 2]!;
+      if (program[at] === ODP_RECIRC) this.states.touch(operand, this.pass);
+      else if (program[at] === ODP_USERSPACE) {
+        this.userspace.touch(operand, this.pass);
+        this.states.touch(this.userspace.get(operand)?.recircId ?? 0, this.pass);
+      } else {
+        // The two programs of check_pkt_len lie one after the other.
+        const nested = nestedStart(program, at);
+        if (nested > 0) this.markRange(program, nested, at + program[at + 1]!);
+      }
+    }
+  }
+
+  /** Between two passes over all megaflows. */
+  sweep(): void {
+    const oldest = this.pass - 1;
+    this.userspace.forgetWhere(({ pass }) => pass < oldest);
+    this.states.forgetWhere(({ pass }) => pass < oldest);
+    this.pass++;
+  }
+
+  /** Runs a trace: what it makes is forgotten afterwards. */
+  temporarily<T>(run: () => T): T {
+    const lastState = this.states.lastId;
+    const lastAction = this.userspace.lastId;
+    try {
+      return run();
+    } finally {
+      this.userspace.forgetWhere(({ id }) => id > lastAction);
+      this.states.forgetWhere(({ id }) => id > lastState);
+    }
+  }
+
+  /** Bridges that are gone free what was theirs. */
+  forgetBridge(ofproto: Ofproto): void {
+    this.userspace.forgetWhere(({ value }) => value.state.ofproto === ofproto);
+    this.states.forgetWhere(({ value }) => value.ofproto === ofproto);
+  }
+
+  /** A userspace action as dumps and traces print it. */
+  formatUserspace(operand: number): string {
+    const action = this.userspace.get(operand);
+    if (action === undefined) return "userspace(pid=0)";
+    const { recircId, copy } = action;
+    const cookie = copy.cookie === 0n ? "0" : `0x${copy.cookie.toString(16)}`;
+    return `userspace(pid=0,controller(reason=${copy.reason},dont_send=${copy.dontSend ? 1 : 0},continuation=${copy.continuation ? 1 : 0},recirc_id=${recircId},rule_cookie=${cookie},controller_id=${copy.controllerId},max_len=${copy.maxLen}))`;
+  }
+}
+
+/** The input port of the bridge that a state goes on in. */
+export function frozenInPort(state: FrozenState): OfPort {
+  return state.metadata[W_IN_PORT]!;
+}
