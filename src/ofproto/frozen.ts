@@ -90,11 +90,16 @@ class IdTable<T> {
     return this.lastId;
   }
 
+  /** What was made after id `last` gets no further use, but is known for a while yet. */
+  retireAfter(last: number): void {
+    for (const held of this.byId.values()) if (held.id > last) this.byMeaning.delete(held.meaning);
+  }
+
   forgetWhere(unwanted: (held: Held<T>) => boolean): void {
     for (const held of this.byId.values()) {
       if (!unwanted(held)) continue;
       this.byId.delete(held.id);
-      this.byMeaning.delete(held.meaning);
+      if (this.byMeaning.get(held.meaning) === held) this.byMeaning.delete(held.meaning);
     }
   }
 }
@@ -222,15 +227,15 @@ export class FrozenTable {
     this.pass++;
   }
 
-  /** Runs a trace: what it makes is forgotten afterwards. */
+  /** Runs a trace: what it makes can be traced on for a second or so, and is no megaflow's. */
   temporarily<T>(run: () => T): T {
     const lastState = this.states.lastId;
     const lastAction = this.userspace.lastId;
     try {
       return run();
     } finally {
-      this.userspace.forgetWhere(({ id }) => id > lastAction);
-      this.states.forgetWhere(({ id }) => id > lastState);
+      this.userspace.retireAfter(lastAction);
+      this.states.retireAfter(lastState);
     }
   }
 

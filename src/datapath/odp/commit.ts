@@ -117,9 +117,11 @@ export function commitActions(
   wildcards: L.Flow,
 ): void {
   if (flow[L.W_PACKET_TYPE] === 0) commitFields(base, flow, builder, wildcards, ETHERNET, WHOLE);
-  const baseType = base[L.W_ETH_TYPE]! & 0xffff;
-  commitNetwork(base, flow, builder, wildcards, baseType);
-  commitMpls(base, flow, builder, wildcards);
+  const type = flow[L.W_ETH_TYPE]! & 0xffff;
+  // What lies below labels can be changed only once they are off, and only before new ones are on.
+  if (!isMplsType(type)) commitMpls(base, flow, builder, wildcards);
+  if ((base[L.W_ETH_TYPE]! & 0xffff) === type) commitNetwork(base, flow, builder, wildcards, type);
+  if (isMplsType(type)) commitMpls(base, flow, builder, wildcards);
   commitVlan(base, flow, builder, wildcards);
   commitFields(base, flow, builder, wildcards, PRIORITY, []);
   commitFields(base, flow, builder, wildcards, MARK, []);

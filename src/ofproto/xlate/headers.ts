@@ -94,7 +94,7 @@ function isMpls(type: number): boolean {
 export function pushMpls(ctx: XlateContext, ethertype: number): void {
   // Changes to what the label will hide must reach the packet first.
   ctx.commit();
-  const { flow, wildcards, base } = ctx;
+  const { flow, wildcards } = ctx;
   const type = flow[W_ETH_TYPE]!;
   const labels = countMplsLabels(flow, wildcards);
   if (labels >= MAX_LABELS) {
@@ -123,9 +123,7 @@ export function pushMpls(ctx: XlateContext, ethertype: number): void {
     flow[W_MPLS + 1] = 0;
     flow[W_MPLS + 2] = 0;
     // What the label hides is no longer there to match on.
-    for (const row of [flow, base]) {
-      row.fill(0, W_IPV4_SRC, W_IGMP_ND_RESERVED + 1);
-    }
+    flow.fill(0, W_IPV4_SRC, W_IGMP_ND_RESERVED + 1);
   }
   flow[W_ETH_TYPE] = ethertype;
 }
