@@ -50,7 +50,14 @@ import { finishChecksum } from "./gso.ts";
 import { popMpls, pushMpls } from "./mpls.ts";
 import type { Scratch } from "./scratch.ts";
 import { setField } from "./set-field.ts";
-import { DROP_NO_CONNTRACK, DROP_NO_ROOM, DROP_NOT_IMPLEMENTED, DROP_RECIRC_DEPTH, N_ACTION_DROPS, N_DROPS } from "./shared.ts";
+import {
+  DROP_NO_CONNTRACK,
+  DROP_NO_ROOM,
+  DROP_NOT_IMPLEMENTED,
+  DROP_RECIRC_DEPTH,
+  N_ACTION_DROPS,
+  N_DROPS,
+} from "./shared.ts";
 import { popVlan, pushVlan } from "./vlan.ts";
 
 const RECIRC_DEPTH_MAX = 6;
