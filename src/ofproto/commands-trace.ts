@@ -93,7 +93,7 @@ function parseRequest(scope: CommandScope, args: readonly string[]): Request {
     if (found === undefined) {
       const id = parsed.key[W_RECIRC_ID]!;
       if (id !== 0) throw new Error(`no recirculation data for recirc_id 0x${(id >>> 0).toString(16)}`);
-      throw new Error("Invalid datapath flow");
+      throw new Error(`no OpenFlow port for datapath port ${parsed.key[W_IN_PORT]}`);
     }
     ({ ofproto, state } = found);
   } else {
