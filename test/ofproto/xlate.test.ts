@@ -1,7 +1,7 @@
 /** Translation against the answers of the original: data/traces.txt. */
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { parseGroup } from "../../commands/ovs-ofctl/groups.ts";
+import { parseGroup } from "../../src/openflow/text/group-parse.ts";
 import { SimSwitch } from "../sim/switch.ts";
 
 interface Trace {
