@@ -1,13 +1,14 @@
 /** `ovsdb-client`: talks to a database server (ovsdb-client(1)). Options, arguments and dispatch; the commands are beside. */
 import { runApplet, versionText } from "../src/lib/applet.ts";
 import { helpOptions, tlsOptions } from "../src/lib/common-options.ts";
-import { daemonOptions } from "../src/lib/daemon.ts";
+import { daemonOptions, isRespawned } from "../src/lib/daemon.ts";
 import { dirs } from "../src/lib/dirs.ts";
 import { describeError, Exit, Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { formatJson, type Json } from "../src/lib/json.ts";
 import { JsonRpc, JsonRpcFailure } from "../src/lib/jsonrpc.ts";
 import type { Platform } from "../src/lib/platform.ts";
+import { type RecordingOptions, recordedPlatform, recordingOptions } from "../src/lib/recording.ts";
 import type { Stream } from "../src/lib/stream.ts";
 import { TLS } from "../src/lib/stream-config.ts";
 import { isActive, isPassive } from "../src/lib/stream-name.ts";
@@ -123,6 +124,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   };
   const style = tableStyle();
   const daemonGroup = daemonOptions(platform, program);
+  const recording: RecordingOptions = { record: undefined, replay: undefined };
   const groups: OptionGroup[] = [
     {
       title: "Options",
@@ -152,6 +154,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
       ],
     },
     tableOptions(style),
+    recordingOptions(recording),
     daemonGroup.group,
     tlsOptions(TLS),
     vlogOptions(),
@@ -176,7 +179,11 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
   if (command === undefined) throw new Fatal(`unknown command '${name}'; use --help for help`);
   armTimeout(platform, settings.timeoutSec);
-  const client = await prepare(platform, program, name, command, words);
+  // The process that only starts the one in the background must not write where that one does, nor end with it.
+  const isCaller = daemonGroup.values.detach && !isRespawned(platform);
+  if (isCaller) recording.record = undefined;
+  const ended = isCaller ? () => {} : () => platform.exit(0);
+  const client = await prepare(recordedPlatform(platform, recording, ended), program, name, command, words);
   const status = await command.run({ ...client, style, ...settings, daemon: daemonGroup.values });
   client.rpc?.close();
   return status;

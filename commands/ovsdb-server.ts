@@ -11,6 +11,7 @@ import { Exit, Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { memoryCommands } from "../src/lib/memory.ts";
 import type { Platform } from "../src/lib/platform.ts";
+import { type RecordingOptions, recordedPlatform, recordingOptions } from "../src/lib/recording.ts";
 import { TLS } from "../src/lib/stream-config.ts";
 import { UnixctlCommands, UnixctlServer } from "../src/lib/unixctl.ts";
 import { vlog, vlogStart } from "../src/lib/vlog.ts";
@@ -31,9 +32,8 @@ interface Settings {
   readonly remotes: string[];
   run: string | undefined;
   unixctl: string | undefined;
-  /** The first option given that is not built. */
-  missing: string | undefined;
   noDb: boolean;
+  columnDiff: boolean;
   configFile: string | undefined;
   syncFrom: string | undefined;
   syncExclude: string | undefined;
@@ -46,12 +46,6 @@ export function main(args: string[], program: string): Promise<number> {
 }
 
 function ownOptions(settings: Settings): OptionGroup {
-  const missing = (long: string, arg: "none" | "required" | "optional" = "required") => ({
-    long,
-    arg,
-    set: () => void (settings.missing ??= long),
-  });
-  const ignored = (long: string) => ({ long, set: () => {} });
   return {
     title: "Options",
     options: [
@@ -76,7 +70,7 @@ function ownOptions(settings: Settings): OptionGroup {
         help: "override default control socket name",
         set: (path) => void (settings.unixctl = path),
       },
-      { long: "no-db", help: "serve no database", set: () => void (settings.noDb = true) },
+      { long: "no-dbs", help: "serve no database", set: () => void (settings.noDb = true) },
       {
         long: "config-file",
         arg: "required",
@@ -103,55 +97,65 @@ function ownOptions(settings: Settings): OptionGroup {
         help: "with --sync-from, start in active mode and wait",
         set: () => void (settings.active = true),
       },
-      missing("record", "optional"),
-      missing("replay", "optional"),
-      ignored("disable-file-column-diff"),
-      ignored("disable-file-no-data-conversion"),
+      {
+        long: "disable-file-column-diff",
+        help: "write changed columns whole, for servers before 2.15",
+        set: () => void (settings.columnDiff = false),
+      },
+      // About clustered files alone.
+      { long: "disable-file-no-data-conversion", set: () => {} },
     ],
   };
 }
 
-async function run(platform: Platform, program: string, args: string[]): Promise<number> {
-  vlogStart(platform, program);
+async function run(world: Platform, program: string, args: string[]): Promise<number> {
+  vlogStart(world, program);
   const settings: Settings = {
     remotes: [],
     run: undefined,
     unixctl: undefined,
     noDb: false,
+    columnDiff: true,
     configFile: undefined,
     syncFrom: undefined,
     syncExclude: undefined,
     active: false,
-    missing: undefined,
   };
-  const daemonGroup = daemonOptions(platform, program);
+  const daemonGroup = daemonOptions(world, program);
   const tls = { ...TLS };
-  const groups: OptionGroup[] = [ownOptions(settings), daemonGroup.group, tlsOptions(tls), vlogOptions()];
-  const places = dirs(platform.env);
+  const recording: RecordingOptions = { record: undefined, replay: undefined };
+  const groups: OptionGroup[] = [
+    ownOptions(settings),
+    recordingOptions(recording),
+    daemonGroup.group,
+    tlsOptions(tls),
+    vlogOptions(),
+  ];
+  const places = dirs(world.env);
   groups.push(
     helpOptions(
       () => {
-        platform.stdout(
+        world.stdout(
           `${program}: Open vSwitch database server\nusage: ${program} [OPTIONS] [DATABASE...]\n` +
             `where each DATABASE is a database file (default: ${places.db}/conf.db).\n${formatOptions(groups)}`,
         );
         throw new Exit(0);
       },
       () => {
-        platform.stdout(versionText(program));
+        world.stdout(versionText(program));
         throw new Exit(0);
       },
     ),
   );
   const words = getopt(program, groups, args);
-  if (settings.missing !== undefined) throw new Fatal(`--${settings.missing}: not implemented`);
   checkExclusive(settings, words);
   const withoutDb = settings.noDb || settings.configFile !== undefined;
   const paths = withoutDb ? [] : words.length > 0 ? words : [`${places.db}/conf.db`];
 
-  const daemon = new Daemon(platform, program, daemonGroup.values);
+  const daemon = new Daemon(world, program, daemonGroup.values);
   const started = await daemon.start();
   if (started.role === "done") return started.status;
+  const platform = recordedPlatform(world, recording, () => daemon.exit(0));
 
   const disk = nodeDisk(() => platform.process.files);
   const server = new OvsdbServer({
@@ -159,6 +163,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     streams: platform.streams,
     disk,
     uuid: () => platform.random.uuid(),
+    columnDiff: settings.columnDiff,
   });
   const configFile =
     settings.configFile === undefined

@@ -164,7 +164,11 @@ export class DatabaseFile {
 
   /** Writes a prepared transaction. Throws an "I/O error", after which the file is as it was. */
   append(transaction: Transaction): void {
-    const text = transactionRecord(transaction, this.#context.clock.wall());
+    const text = transactionRecord(
+      transaction,
+      this.#context.clock.wall(),
+      this.#context.columnDiff !== false,
+    );
     if (text !== undefined) this.#append(text);
     this.#compaction?.note(transaction.changes);
   }

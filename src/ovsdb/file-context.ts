@@ -9,6 +9,8 @@ export interface FileContext {
   readonly disk: Disk;
   readonly clock: Clock;
   readonly uuid: () => string;
+  /** False: records hold changed columns whole, for servers before 2.15. */
+  readonly columnDiff?: boolean | undefined;
   /** How much a step of an online compaction does; for tests, which have little data. */
   readonly stepBytes?: number;
   /** A lock is held by `holder` (0: by this process). Called before the error is thrown. */

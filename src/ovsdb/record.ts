@@ -12,23 +12,30 @@ import type { Database, Table } from "./table.ts";
 import { indexKey, Row } from "./table.ts";
 import type { Change, Transaction } from "./transaction.ts";
 
-/** The record's JSON text, undefined when nothing persistent changes. `date` is in ms since 1970. */
-export function transactionRecord(transaction: Transaction, date: number): string | undefined {
+/**
+ * The record's JSON text, undefined when nothing persistent changes. `date` is in ms since 1970. Without `isDiff` changed
+ * columns are whole, which servers before 2.15 can read.
+ */
+export function transactionRecord(
+  transaction: Transaction,
+  date: number,
+  isDiff: boolean,
+): string | undefined {
   let tables = "";
   for (const [table, changes] of transaction.changes) {
     let rows = "";
     for (const change of changes.values()) {
-      const text = changeText(table, change);
+      const text = changeText(table, change, isDiff);
       if (text !== undefined) rows += `${rows === "" ? "" : ","}"${change.row.uuid}":${text}`;
     }
     if (rows !== "") tables += `,"${table.name}":{${rows}}`;
   }
   if (tables === "") return undefined;
   const comment = transaction.comment ? `,"_comment":${quote(transaction.comment)}` : "";
-  return `{"_date":${Math.floor(date)}${tables},"_is_diff":true${comment}}`;
+  return `{"_date":${Math.floor(date)}${tables}${isDiff ? ',"_is_diff":true' : ""}${comment}}`;
 }
 
-function changeText(table: Table, { row, old, deleted }: Change): string | undefined {
+function changeText(table: Table, { row, old, deleted }: Change, isDiff: boolean): string | undefined {
   if (deleted) return "null";
   let text = "";
   for (const column of table.schema.columns) {
@@ -36,7 +43,7 @@ function changeText(table: Table, { row, old, deleted }: Change): string | undef
     const now = row.data[column.index]!;
     const before = old === undefined ? table.defaults[column.index]! : old[column.index]!;
     if (equalDatums(before, now)) continue;
-    const value = old === undefined ? now : diffDatums(column.type, before, now);
+    const value = old === undefined || !isDiff ? now : diffDatums(column.type, before, now);
     text += `${text === "" ? "" : ","}"${column.name}":${datumJsonText(column.type, value)}`;
   }
   return text === "" && old !== undefined ? undefined : `{${text}}`;

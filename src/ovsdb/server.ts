@@ -40,6 +40,8 @@ export interface ServerOptions {
   readonly compactionComment?: string;
   /** See FileContext. */
   readonly stepBytes?: number;
+  /** As FileContext has it. */
+  readonly columnDiff?: boolean;
 }
 
 const STATUS_INTERVAL_MS = 2500;
@@ -99,6 +101,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
         clock: this.clock,
         uuid: this.#options.uuid,
         ...(this.#options.stepBytes === undefined ? {} : { stepBytes: this.#options.stepBytes }),
+        columnDiff: this.#options.columnDiff,
         onLocked: (lockFile, holder) => {
           const who = holder === 0 ? "within this process" : `by pid ${holder}`;
           vlog("lockfile").warn(`${lockFile}: cannot lock file because it is already locked ${who}`);

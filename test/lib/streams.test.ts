@@ -15,7 +15,9 @@ import {
 } from "../../src/lib/jsonrpc.ts";
 import { JsonRpcSession } from "../../src/lib/jsonrpc-session.ts";
 import { memoryCommands } from "../../src/lib/memory.ts";
+import type { Platform } from "../../src/lib/platform.ts";
 import { Reconnect } from "../../src/lib/reconnect.ts";
+import { recordedPlatform } from "../../src/lib/recording.ts";
 import { InFlight, SimClock, timeCommands } from "../../src/lib/sim-clock.ts";
 import type { Stream, StreamFactory } from "../../src/lib/stream.ts";
 import { tlsConfig } from "../../src/lib/stream-config.ts";
@@ -500,4 +502,80 @@ t.test("unixctl", async (t) => {
   t.equal(await UnixctlServer.listen(platform, "testd", commands, "none"), undefined);
   await t.rejects(UnixctlServer.listen(platform, "testd", commands), /could not initialize control socket/);
   server.close();
+});
+
+t.test("a recorded run, replayed", async (t) => {
+  const at = path.join(folder, "recording");
+  fs.mkdirSync(at);
+  t.throws(() => recordedPlatform(simPlatform(), { record: at, replay: at }, () => {}), /mutually exclusive/);
+  t.throws(
+    () => recordedPlatform(simPlatform(), { record: undefined, replay: at }, () => {}),
+    /failed to open/,
+  );
+  const nowhere = { record: path.join(at, "x"), replay: undefined };
+  t.throws(() => recordedPlatform(simPlatform(), nowhere, () => {}), /failed to create/);
+  t.equal(
+    recordedPlatform(undefined!, { record: undefined, replay: undefined }, () => {}),
+    undefined,
+  );
+
+  /** Echoes, counts silences, dies of "bye". Says all that it sees. */
+  const program = async ({ streams, clock, random }: Platform, seen: string[]): Promise<void> => {
+    const start = clock.now();
+    seen.push(random.uuid(), `${random.bytes(3)}`, `${random.u32()}`);
+    await streams.connect("unix:nobody").catch((error: Error) => seen.push(`refused ${error.message}`));
+    let left!: () => void;
+    const done = new Promise<void>((resolve) => {
+      left = resolve;
+    });
+    const server = await streams.listen("punix:recorded", (stream) => {
+      seen.push(`accepted ${stream.name} ${stream.kind}`);
+      const timer = clock.after(20, () => seen.push("silence"));
+      stream.handler = {
+        data: (bytes) => {
+          seen.push(`${stream.name} ${Buffer.from(bytes).toString("latin1")}`);
+          stream.write(bytes);
+        },
+        close: (error) => {
+          timer.cancel();
+          seen.push(`closed ${error?.message}`);
+          if (seen.some((line) => line.endsWith("bye"))) left();
+        },
+      };
+    });
+    await done;
+    server.close();
+    seen.push(clock.now() - start >= 20 ? "late" : "early");
+  };
+  const streams = nodeStreams({ clock: nodeClock, rundir: folder });
+  const world: Platform = { ...simPlatform(), clock: nodeClock, streams };
+  const first: string[] = [];
+  const running = program(
+    recordedPlatform(world, { record: at, replay: undefined }, () => {}),
+    first,
+  );
+  const visit = async (text: string, ms: number): Promise<void> => {
+    const stream = await streams.connect("unix:recorded");
+    stream.handler = { data: () => stream.end(), close: () => {} };
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    stream.write(Buffer.from(text, "latin1"));
+  };
+  while (!first.some((line) => line.startsWith("refused"))) await new Promise((r) => setTimeout(r, 5));
+  await visit("\xff\xfe", 0);
+  await visit("bye", 60);
+  await running;
+  t.match(first.slice(3), [/^refused/, /^accepted .* unix$/], "the first run");
+  t.ok(first.includes("silence") && first.includes("late"));
+
+  const second: string[] = [];
+  let ended!: () => void;
+  const end = new Promise<void>((resolve) => {
+    ended = resolve;
+  });
+  const nothing: Platform = { ...simPlatform({}, { seed: 99 }), clock: nodeClock };
+  void program(recordedPlatform(nothing, { record: undefined, replay: at }, ended), second);
+  await end;
+  t.strictSame(second, first, "the second sees the same, without a peer");
+  fs.writeFileSync(path.join(at, "session.replay"), "junk\n");
+  t.throws(() => recordedPlatform(nothing, { record: undefined, replay: at }, ended), /not a recording/);
 });
