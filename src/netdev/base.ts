@@ -1,7 +1,15 @@
 /** What all devices have in common: empty statistics and the defaults of {@link Netdev}. */
 import type { Packet } from "../datapath/packet.ts";
 import type { Clock } from "../lib/clock.ts";
-import type { CreditPort, LocalPort, Netdev, NetdevConfig, NetdevFeatures, NetdevStats } from "./netdev.ts";
+import type {
+  CreditPort,
+  LocalPort,
+  Netdev,
+  NetdevConfig,
+  NetdevFeatures,
+  NetdevQueue,
+  NetdevStats,
+} from "./netdev.ts";
 
 /** All counters unsupported. */
 export function noStats(): NetdevStats {
@@ -111,6 +119,9 @@ export abstract class BaseNetdev implements Netdev {
   }
   features(): NetdevFeatures {
     return { speed: 0, duplex: undefined };
+  }
+  queues(): readonly NetdevQueue[] {
+    return [];
   }
   abstract stats(): NetdevStats;
   customStats(): ReadonlyMap<string, number> {

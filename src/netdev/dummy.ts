@@ -9,7 +9,7 @@ import { parseMac } from "../lib/mac.ts";
 import type { StreamFactory } from "../lib/stream.ts";
 import { BaseNetdev, noStats, plainPacket } from "./base.ts";
 import { DummyConn } from "./dummy-conn.ts";
-import type { LocalPort, Netdev, NetdevConfig, NetdevProvider, NetdevStats } from "./netdev.ts";
+import type { LocalPort, Netdev, NetdevConfig, NetdevProvider, NetdevQueue, NetdevStats } from "./netdev.ts";
 import { pcapHeader, pcapRecord } from "./pcap.ts";
 import type { NetdevRegistry } from "./registry.ts";
 
@@ -27,6 +27,10 @@ export interface DummyContext {
   /** Number of devices made so far: their addresses differ by it. */
   made: number;
 }
+
+const QUEUES: readonly NetdevQueue[] = [
+  { id: 0, minRate: undefined, maxRate: undefined, txPackets: -1, txBytes: -1, txErrors: -1 },
+];
 
 export class DummyNetdev extends BaseNetdev implements LocalPort {
   override readonly local: LocalPort = this;
@@ -56,6 +60,11 @@ export class DummyNetdev extends BaseNetdev implements LocalPort {
     for (const key of ["rx_q0_bytes", "rx_q0_packets", "tx_q0_bytes", "tx_q0_packets"])
       this.#custom.set(key, 0);
     this.conn = new DummyConn(name, context, (bytes) => this.input(bytes));
+  }
+
+  /** One queue that counts nothing, as if a QoS were there. */
+  override queues(): readonly NetdevQueue[] {
+    return QUEUES;
   }
 
   // Packets.

@@ -28,6 +28,18 @@ export interface NetdevFeatures {
   duplex: "full" | "half" | undefined;
 }
 
+/** One transmit queue of a device. */
+export interface NetdevQueue {
+  readonly id: number;
+  /** Bits per second, undefined for no limit. */
+  readonly minRate: number | undefined;
+  readonly maxRate: number | undefined;
+  /** -1 where not counted. */
+  readonly txPackets: number;
+  readonly txBytes: number;
+  readonly txErrors: number;
+}
+
 /** What a device is asked to be: Interface.options and its kin. */
 export type NetdevConfig = ReadonlyMap<string, string>;
 
@@ -64,6 +76,8 @@ export interface Netdev {
   /** Times that the carrier has changed. */
   linkResets(): number;
   features(): NetdevFeatures;
+  /** As QoS has set them up. */
+  queues(): readonly NetdevQueue[];
   /** As the switch sees it (what it received from the port is rx); counters that the device lacks are -1. */
   stats(): NetdevStats;
   /** Counters beyond {@link NetdevStats}, by the name that Interface.statistics shows. */

@@ -39,6 +39,8 @@ export interface FlowEvents {
   /** `old`: the actions before. */
   modified(rule: Rule, old: readonly Ofpact[], actor: Actor | undefined): void;
   removed(rule: Rule, reason: number, actor: Actor | undefined): void;
+  /** A table that somebody watches has fewer free places than `vacancyDown`, or more than `vacancyUp`. */
+  vacancyCrossed(table: FlowTable, isUp: boolean): void;
 }
 
 /** Which rules a request speaks of, beyond the match. */
@@ -171,6 +173,19 @@ export class FlowTables {
     }
     this.insert(table, rule);
     this.tellAdded(rule);
+    this.watchVacancy(table);
+  }
+
+  /** Tells once of each crossing, the next time of that the other way. */
+  private watchVacancy(table: FlowTable): void {
+    if (!table.vacancy) return;
+    const { vacancyNow } = table;
+    const isUp = table.vacancyAwaits === "up";
+    if (isUp ? vacancyNow <= table.vacancyUp : vacancyNow >= table.vacancyDown) return;
+    this.tell(() => {
+      table.vacancyAwaits = isUp ? "down" : "up";
+      this.events.vacancyCrossed(table, isUp);
+    });
   }
 
   /** Hidden rules, learned flows and restored ones come in here too. */
@@ -241,6 +256,7 @@ export class FlowTables {
     this.take(this.tables[rule.table]!, rule);
     const { actor } = this;
     this.tell(() => this.events.removed(rule, reason, actor));
+    this.watchVacancy(this.tables[rule.table]!);
   }
 
   select(criteria: RuleCriteria): Rule[] {

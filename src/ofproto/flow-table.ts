@@ -7,31 +7,40 @@ import { getFieldBig } from "../flow/fields/index.ts";
 import type { Flow } from "../flow/layout.ts";
 import type { Match } from "../flow/match.ts";
 import type { Conjunction as ConjunctionAction, Subfield } from "../openflow/actions.ts";
+import type { TableDesc } from "../openflow/messages.ts";
 import type { Rule } from "./rule.ts";
 
 export const N_TABLES = 255;
 /** Holds the rules for table misses; not shown to controllers. */
 export const TBL_INTERNAL = 254;
 
+/** By importance, lifetime and whatever else: how we choose what to evict. */
+export const OFPTMPEF_ALL = 7;
+
 export class FlowTable {
   readonly id: number;
   readonly classifier = new Classifier();
   private readonly byHandle: (Rule | undefined)[] = [];
   private count = 0;
+  private hidden = 0;
   /** Packets that reached the table and found a rule, and that found none. */
   matched = 0;
   missed = 0;
-  /** Given by Flow_Table.name. */
   name: string | undefined = undefined;
+  /** The name is the database's: OpenFlow may not change it. */
+  nameIsConfigured = false;
   /** Table features' miss handling: undefined is the version's default. */
   miss: "controller" | "continue" | "drop" | undefined = undefined;
   /** Some Flow_Table row speaks of it. */
   configured = false;
-  eviction = false;
-  evictionFlags = 0;
+  /** What is full makes room, because the database or a controller said so. */
+  evictByConfig = false;
+  evictByController = false;
   vacancy = false;
   vacancyDown = 0;
   vacancyUp = 0;
+  /** Which crossing is told next. */
+  vacancyAwaits: "down" | "up" = "down";
   maxFlows: number | undefined = undefined;
   /** Eviction groups by these; none: all flows are one group. */
   evictionFields: readonly Subfield[] = [];
@@ -55,6 +64,21 @@ export class FlowTable {
     return this.count;
   }
 
+  /** Rules that controllers see. */
+  get shown(): number {
+    return this.count - this.hidden;
+  }
+
+  get eviction(): boolean {
+    return this.evictByConfig || this.evictByController;
+  }
+
+  /** Percent of the table that is free. */
+  get vacancyNow(): number {
+    if (this.maxFlows === undefined || this.maxFlows === 0) return 100;
+    return Math.floor((100 * Math.max(0, this.maxFlows - this.count)) / this.maxFlows);
+  }
+
   insert(rule: Rule): void {
     const conjunctions = rule.isConjunction
       ? rule.actions
@@ -64,12 +88,14 @@ export class FlowTable {
     rule.enter(this.classifier, conjunctions);
     this.byHandle[rule.handle] = rule;
     this.count++;
+    if (rule.hidden) this.hidden++;
   }
 
   remove(rule: Rule): void {
     this.byHandle[rule.handle] = undefined;
     rule.leave();
     this.count--;
+    if (rule.hidden) this.hidden--;
   }
 
   /** `clauses` is given the rules of the conjunction that led to the answer. */
@@ -92,4 +118,17 @@ export class FlowTable {
       if (rule !== undefined) yield rule;
     }
   }
+}
+
+/** As OpenFlow 1.4 describes it. */
+export function describeTable(table: FlowTable): TableDesc {
+  return {
+    table: table.id,
+    eviction: table.eviction,
+    evictionFlags: OFPTMPEF_ALL,
+    vacancy: table.vacancy,
+    vacancyDown: table.vacancyDown,
+    vacancyUp: table.vacancyUp,
+    vacancyNow: table.vacancyNow,
+  };
 }

@@ -194,7 +194,6 @@ export class GroupTable {
     let { buckets } = old;
     if (id === BUCKET_ALL) buckets = [];
     else if (id === BUCKET_FIRST || id === BUCKET_LAST) {
-      if (buckets.length === 0) throw new OfpError("OFPGMFC_UNKNOWN_BUCKET");
       buckets = id === BUCKET_FIRST ? buckets.slice(1) : buckets.slice(0, -1);
     } else {
       const gone = bucketIndex(old, id);

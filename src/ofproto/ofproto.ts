@@ -6,16 +6,18 @@
 import type { Packet } from "../datapath/packet.ts";
 import { mustField, setFieldBig } from "../flow/fields/index.ts";
 import { type Flow, W_ETH_TYPE, W_NW, W_RECIRC_ID, W_TCP_FLAGS } from "../flow/layout.ts";
-import { makeMatch } from "../flow/match.ts";
+import { type Match, makeMatch } from "../flow/match.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Netdev } from "../netdev/netdev.ts";
+import { OFPR_IMPLICIT_MISS } from "../openflow/actions/output.ts";
 import { formatSubfield, parseSubfield } from "../openflow/actions/row.ts";
 import type { Ofpact, Subfield } from "../openflow/actions.ts";
 import { OFPP_NORMAL } from "../openflow/actions.ts";
 import { OfpError } from "../openflow/errors.ts";
-import type { FlowMod } from "../openflow/messages.ts";
+import type { FlowMod, PhyPort } from "../openflow/messages.ts";
 import { MacLearning } from "../protocols/mac-learning.ts";
 import type { Backer } from "./backer.ts";
+import type { Connection } from "./connections/connection.ts";
 import { ConnectionManager } from "./connections/manager.ts";
 import {
   FlowTables,
@@ -29,9 +31,19 @@ import {
 import { FlowTable, N_TABLES, TBL_INTERNAL } from "./flow-table.ts";
 import { type ControllerCopy, type FrozenState, frozenInPort } from "./frozen.ts";
 import { GroupTable } from "./group.ts";
+import { InBand, type InBandRemote, inBandRemote } from "./in-band.ts";
 import { MeterTable } from "./meter.ts";
 import { PortBundle } from "./port-bundle.ts";
-import { OFPPC_NO_FLOOD, OFPPC_NO_PACKET_IN, OfportState, PortNumbers, samePhyPort } from "./ports.ts";
+import {
+  OFPPC_NO_FLOOD,
+  OFPPC_NO_PACKET_IN,
+  OFPPC_PORT_DOWN,
+  OFPPC_SETTABLE,
+  OFPPS_LIVE,
+  OfportState,
+  PortNumbers,
+  samePhyPort,
+} from "./ports.ts";
 import { Rule } from "./rule.ts";
 import type {
   BundleConfig,
@@ -40,6 +52,7 @@ import type {
   DescStrings,
   FailMode,
   FlowTableConfig,
+  InBandConfig,
   Log,
   MacConfig,
   OfPort,
@@ -54,8 +67,9 @@ export type * from "./types.ts";
 
 const TCP_FIN_OR_RST = 0x005;
 
-/** Inside the switch: a table's own miss handling sent the packet; controllers are told no_match. */
-export const OFPR_EXPLICIT_MISS = 7;
+/** Where controllers and database servers listen unless a target says otherwise. */
+const OFP_PORT = 6653;
+const OVSDB_PORT = 6640;
 
 const OFPPR_ADD = 0;
 const OFPPR_DELETE = 1;
@@ -121,6 +135,9 @@ export class Ofproto {
   private dpid = "0000000000000000";
   private localAddress: string | undefined = undefined;
   private failMode: FailMode = "standalone";
+  private readonly inBand = new InBand(this);
+  private inBandConfig: InBandConfig = { disabled: false, queue: undefined, managers: [] };
+  private controllerRemotes: readonly InBandRemote[] = [];
   private closed = false;
 
   constructor(options: OfprotoOptions) {
@@ -172,8 +189,11 @@ export class Ofproto {
     this.sortedPorts = undefined;
     this.backer.bindPort(this, port);
     port.unwatch = netdev.watch(() => this.portChanged(ofPort));
-    port.lastDesc = port.describe(this.localAddress);
+    const desc = port.describe(this.localAddress);
+    // A port begins to live when it is there.
+    port.lastDesc = { ...desc, state: desc.state & ~OFPPS_LIVE };
     this.connections.portStatus(OFPPR_ADD, port.lastDesc);
+    this.portChanged(ofPort);
     this.backer.changed();
     return ofPort;
   }
@@ -225,19 +245,32 @@ export class Ofproto {
     const port = this.portsByOfp.get(ofPort);
     if (port === undefined) return;
     const desc = port.describe(this.localAddress);
-    if (port.lastDesc === undefined || !samePhyPort(port.lastDesc, desc)) {
-      port.lastDesc = desc;
-      this.connections.portStatus(OFPPR_MODIFY, desc);
-    }
+    this.tellPort(port, desc);
     this.backer.changed(true);
   }
 
-  /** OpenFlow port_mod: the settable bits of `mask` become those of `config`. */
-  configurePort(port: OfportState, config: number, mask: number): void {
-    const fresh = (port.config & ~mask) | (config & mask);
-    if (fresh === port.config) return;
-    port.config = fresh;
+  private tellPort(port: OfportState, desc: PhyPort, source?: Connection): void {
+    const old = port.lastDesc;
+    if (old !== undefined && samePhyPort(old, desc)) return;
+    port.lastDesc = desc;
+    this.connections.portStatus(OFPPR_MODIFY, desc, old, source);
+  }
+
+  /**
+   * OpenFlow port_mod: the settable bits of `mask` become those of `config`. Told in two steps, first the configuration,
+   * then what the device makes of it.
+   */
+  configurePort(port: OfportState, config: number, mask: number, source?: Connection): void {
+    const settable = mask & OFPPC_SETTABLE;
+    port.config = (port.config & ~settable) | (config & settable);
     this.updateFloodable(port.bundle);
+    const old = port.lastDesc ?? port.describe(this.localAddress);
+    const shown = mask & (OFPPC_SETTABLE | OFPPC_PORT_DOWN);
+    const fresh = { ...old, config: (old.config & ~shown) | (config & shown) };
+    if ((fresh.config & OFPPC_PORT_DOWN) !== 0) fresh.state &= ~OFPPS_LIVE;
+    this.tellPort(port, fresh, source);
+    const up = (config & OFPPC_PORT_DOWN) === 0;
+    if ((mask & OFPPC_PORT_DOWN) !== 0 && port.netdev.adminUp() !== up) port.netdev.setAdminUp(up);
     this.portChanged(port.ofPort);
     this.backer.changed();
   }
@@ -324,6 +357,7 @@ export class Ofproto {
     if (address === this.localAddress) return;
     this.localAddress = address;
     this.portChanged(OFPP_LOCAL);
+    this.updateInBand();
   }
 
   get localEtherAddr(): string | undefined {
@@ -349,6 +383,26 @@ export class Ofproto {
   /** The Controller rows, in full. An unchanged target keeps its connection. */
   setControllers(controllers: readonly ControllerConfig[]): void {
     this.connections.setControllers(controllers);
+    this.controllerRemotes = controllers
+      .filter(({ connectionMode }) => connectionMode !== "out-of-band")
+      .map(({ target }) => inBandRemote(target, OFP_PORT))
+      .filter((remote) => remote !== undefined);
+    this.updateInBand();
+  }
+
+  /** Other_config's disable-in-band and in-band-queue, and the database servers that are to be reached too. */
+  setInBand(config: InBandConfig): void {
+    this.inBandConfig = config;
+    this.updateInBand();
+  }
+
+  private updateInBand(): void {
+    const { disabled, queue, managers } = this.inBandConfig;
+    const remotes = [
+      ...this.controllerRemotes,
+      ...managers.map((target) => inBandRemote(target, OVSDB_PORT)).filter((remote) => remote !== undefined),
+    ];
+    this.inBand.update(disabled ? [] : remotes, this.localAddress, queue);
   }
 
   /** By target, for connected and connecting ones. */
@@ -375,9 +429,10 @@ export class Ofproto {
       const config = configs.get(table.id);
       if (config === undefined && !table.configured) continue;
       table.configured = config !== undefined;
-      table.name = config?.name;
+      if (config?.name !== undefined || table.nameIsConfigured) table.name = config?.name;
+      table.nameIsConfigured = config?.name !== undefined;
       table.maxFlows = config?.maxFlows;
-      table.eviction = config?.evict ?? false;
+      table.evictByConfig = config?.evict ?? false;
       table.evictionFields = (config?.groups ?? []).map(subfieldOf).filter((field) => field !== undefined);
       table.classifier.setPrefixes(config?.prefixes);
       this.flows.shrink(table);
@@ -460,9 +515,11 @@ export class Ofproto {
     }
   }
 
-  /** Deletes all but hidden rules; without controllers a standalone bridge gets its NORMAL flow back. */
+  /** Deletes groups, meters and all but hidden rules; without controllers a standalone bridge gets its NORMAL flow back. */
   flushFlows(): void {
     for (const rule of this.flows.select(everyRule())) this.flows.remove(rule, OFPRR_DELETE);
+    this.groups.clear();
+    this.meters.clear();
     if (this.standalone && !this.connections.hasControllers) {
       this.addRule(0, 0, [{ type: "output", port: OFPP_NORMAL, maxLen: 0 }], false);
     }
@@ -489,6 +546,21 @@ export class Ofproto {
       setFieldBig(mustField("reg0"), match.mask, 0xffffffffn);
       setFieldBig(mustField("reg0"), match.flow, BigInt(reg0));
     }
+    return this.insertRule(table, match, priority, actions, hidden);
+  }
+
+  /** A rule of table 0 that no controller sees. */
+  addHiddenRule(match: Match, priority: number, actions: readonly Ofpact[]): Rule {
+    return this.insertRule(0, match, priority, actions, true);
+  }
+
+  private insertRule(
+    table: number,
+    match: Match,
+    priority: number,
+    actions: readonly Ofpact[],
+    hidden: boolean,
+  ): Rule {
     const spec = {
       match,
       priority,
@@ -520,7 +592,7 @@ export class Ofproto {
       type: "controller",
       maxLen: 0xffff,
       controllerId: 0,
-      reason: OFPR_EXPLICIT_MISS,
+      reason: OFPR_IMPLICIT_MISS,
       meterId: 0,
       pause: false,
       userdata: new Uint8Array(),
@@ -584,7 +656,7 @@ export class Ofproto {
   /** A copy that some megaflow's action handed up. `key` is the packet's datapath key. */
   sendPacketIn(state: FrozenState, copy: ControllerCopy, packet: Packet, key: Flow): void {
     const port = this.portsByOfp.get(frozenInPort(state));
-    if (copy.reason === OFPR_EXPLICIT_MISS && port !== undefined && (port.config & OFPPC_NO_PACKET_IN) !== 0)
+    if (copy.reason === OFPR_IMPLICIT_MISS && port !== undefined && (port.config & OFPPC_NO_PACKET_IN) !== 0)
       return;
     this.connections.packetIn(state, copy, packet, key);
   }

@@ -67,6 +67,16 @@ export interface FlowTableConfig {
   prefixes: readonly string[] | undefined;
 }
 
+/** How a bridge's own control traffic passes through it. */
+export interface InBandConfig {
+  /** Bridge.other_config:disable-in-band. */
+  disabled: boolean;
+  /** Bridge.other_config:in-band-queue. */
+  queue: number | undefined;
+  /** Targets of Open_vSwitch.manager_options that are not out-of-band. */
+  managers: readonly string[];
+}
+
 export interface ControllerConfig {
   /** e.g. `tcp:127.0.0.1:6653`, `ptcp:6653`, `none` never appears. */
   target: string;

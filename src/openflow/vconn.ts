@@ -24,6 +24,15 @@ export function versionsText(bits: number): string {
   return `versions ${list.map(hex).join(", ")}`;
 }
 
+function numbersFrom(first: number): () => number {
+  let next = first;
+  return () => {
+    const xid = next;
+    next = (next + 1) >>> 0;
+    return xid;
+  };
+}
+
 export interface VconnHandler {
   /** Negotiation is done; `version` is set. */
   open(): void;
@@ -46,16 +55,22 @@ export class Vconn {
   #buffer: Uint8Array = new Uint8Array(0);
   #used = 0;
   #closed = false;
+  #held = false;
   #failed: Error | undefined;
-  #nextXid: () => number;
+  readonly nextXid: () => number;
 
-  /** `allowed`: bit v for wire version v. Sends the hello at once. */
-  constructor(stream: Stream, allowed: number, handler: VconnHandler, nextXid: () => number) {
+  /** `allowed`: bit v for wire version v. Sends the hello at once. `nextXid`: by default numbers of its own. */
+  constructor(
+    stream: Stream,
+    allowed: number,
+    handler: VconnHandler,
+    nextXid: () => number = numbersFrom(1),
+  ) {
     this.stream = stream;
     this.name = stream.name;
     this.allowed = allowed;
     this.#handler = handler;
-    this.#nextXid = nextXid;
+    this.nextXid = nextXid;
     stream.handler = {
       data: (bytes) => this.#data(bytes),
       drain: () => handler.drain?.(),
@@ -67,7 +82,7 @@ export class Vconn {
   #hello(): void {
     const best = 31 - Math.clz32(this.allowed);
     const bytes = encode({ type: "hello", versions: this.allowed, understood: true }, best as Version, {
-      xid: this.#nextXid(),
+      xid: this.nextXid(),
     });
     this.send(bytes);
   }
@@ -99,6 +114,23 @@ export class Vconn {
     log.dbg(`${this.name}: ${what}: ${printMessage(bytes, { verbosity: 1 }).trimEnd()}`);
   }
 
+  get isOpen(): boolean {
+    return !this.#closed;
+  }
+
+  /** Hands on no messages until {@link release}. */
+  hold(): void {
+    this.#held = true;
+    this.stream.pause();
+  }
+
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#drainBuffer();
+    if (!this.#held && !this.#closed) this.stream.resume();
+  }
+
   get backlog(): number {
     return this.stream.backlog;
   }
@@ -122,14 +154,18 @@ export class Vconn {
     let at = 0;
     if (this.#used > 0) {
       this.#append(bytes);
-      at = this.#messages(this.#buffer.subarray(0, this.#used));
-      this.#buffer.copyWithin(0, at, this.#used);
-      this.#used -= at;
-      if (this.#used === 0 && this.#buffer.length > 262144) this.#buffer = new Uint8Array(0);
+      this.#drainBuffer();
       return;
     }
     at = this.#messages(bytes);
     if (at < bytes.length) this.#append(bytes.subarray(at));
+  }
+
+  #drainBuffer(): void {
+    const at = this.#messages(this.#buffer.subarray(0, this.#used));
+    this.#buffer.copyWithin(0, at, this.#used);
+    this.#used -= at;
+    if (this.#used === 0 && this.#buffer.length > 262144) this.#buffer = new Uint8Array(0);
   }
 
   #append(bytes: Uint8Array): void {
@@ -146,7 +182,7 @@ export class Vconn {
   /** Hands on whole messages; returns how many bytes were used. */
   #messages(bytes: Uint8Array): number {
     let at = 0;
-    while (!this.#closed && bytes.length - at >= 8) {
+    while (!this.#closed && !this.#held && bytes.length - at >= 8) {
       const length = (bytes[at + 2]! << 8) | bytes[at + 3]!;
       if (length < 8) {
         log.err(`${this.name}: received too-short ofp_header (${length} bytes)`);
@@ -170,10 +206,10 @@ export class Vconn {
       log.err(
         `${this.name}: received OpenFlow version 0x${bytes[0]!.toString(16).padStart(2, "0")} != expected ${this.version.toString(16).padStart(2, "0")}`,
       );
+      // The peer is answered in the version that it spoke.
+      const version = (bytes[0]! >= 1 && bytes[0]! <= 6 ? bytes[0] : this.version) as Version;
       this.send(
-        encode(makeError("OFPBRC_BAD_VERSION", this.version, bytes), this.version, {
-          xid: readHeaderAt(bytes).xid,
-        }),
+        encode(makeError("OFPBRC_BAD_VERSION", version, bytes), version, { xid: readHeaderAt(bytes).xid }),
       );
       return;
     }

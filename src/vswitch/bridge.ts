@@ -329,6 +329,12 @@ export class Bridge {
     for (const name of this.#bundles) if (!bundles.has(name)) ofproto.removeBundle(name);
     this.#bundles = bundles;
 
+    const queue = intOption(config.otherConfig, "in-band-queue", -1);
+    ofproto.setInBand({
+      disabled: boolOption(config.otherConfig, "disable-in-band", false),
+      queue: queue >= 0 ? queue : undefined,
+      managers: config.managers,
+    });
     ofproto.setControllers(this.#safeControllers());
   }
 

@@ -47,6 +47,8 @@ export interface BridgeConfig {
   failMode: FailMode;
   protocols: string[];
   controllers: (ControllerConfig & { uuid: Ref<"Controller"> })[];
+  /** Targets of database servers that in-band control must reach. */
+  managers: string[];
   floodVlans: number[];
   flowTables: Map<number, FlowTableConfig>;
   otherConfig: Strings;
@@ -208,7 +210,7 @@ function readFlowTables(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">): 
   return tables;
 }
 
-function readBridge(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">): BridgeConfig {
+function readBridge(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">, managers: string[]): BridgeConfig {
   const ports = idl
     .refs("Port", row.ports)
     .map((port) => readPort(idl, port, row.name))
@@ -227,6 +229,7 @@ function readBridge(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">): Brid
       .refs("Controller", row.controller)
       .filter((controller) => controller.target !== "none")
       .map(readController),
+    managers,
     floodVlans: [...row.flood_vlans].map(Number),
     flowTables: readFlowTables(idl, row),
     otherConfig: row.other_config,
@@ -237,13 +240,17 @@ function readBridge(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">): Brid
 export function readConfig(idl: SwitchIdl): SwitchConfig | undefined {
   for (const row of idl.rows("Open_vSwitch")) {
     const ssl = idl.row("SSL", row.ssl);
+    const managers = idl
+      .refs("Manager", row.manager_options)
+      .filter((manager) => manager.connection_mode !== "out-of-band")
+      .map(({ target }) => target);
     return {
       uuid: row._uuid,
       nextCfg: row.next_cfg,
       otherConfig: row.other_config,
       bridges: idl
         .refs("Bridge", row.bridges)
-        .map((bridge) => readBridge(idl, bridge))
+        .map((bridge) => readBridge(idl, bridge, managers))
         .sort(byName),
       ssl:
         ssl === undefined

@@ -37,7 +37,7 @@ const STATS_SLICE = 64;
 /** Columns that only we write do not start a reconfiguration when they change. */
 const WATCH: Watch<OpenVswitchSchema> = {
   Open_vSwitch: {
-    columns: ["bridges", "other_config", "next_cfg", "ssl", "external_ids"],
+    columns: ["bridges", "manager_options", "other_config", "next_cfg", "ssl", "external_ids"],
     quiet: ["cur_cfg", "iface_types", "datapath_types", "dpdk_initialized", "dpdk_version", "statistics"],
     writeOnly: ["ovs_version", "db_version", "system_type", "system_version"],
   },
@@ -106,6 +106,7 @@ const WATCH: Watch<OpenVswitchSchema> = {
     ],
     quiet: ["is_connected", "role", "status"],
   },
+  Manager: { columns: ["target", "connection_mode"] },
   Flow_Table: { columns: ["name", "flow_limit", "overflow_policy", "groups", "prefixes"] },
   SSL: { columns: ["private_key", "certificate", "ca_cert", "bootstrap_ca_cert"] },
 };

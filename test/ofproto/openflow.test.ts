@@ -39,7 +39,7 @@ class Peer {
       drain: () => {},
       close: () => {},
     };
-    sim.bridges.get("br0")!.connections.open(theirs, "service", () => {});
+    sim.bridges.get("br0")!.connections.acceptService(theirs);
     mine.write(encode({ type: "hello", versions: 1 << version, understood: true }, version));
   }
 

@@ -313,9 +313,16 @@ t.test("rconn negotiates, answers echoes, probes and comes back", async (t) => {
   });
   const states: string[] = [];
   const rconn = new Rconn(
-    { clock, streams: network, target: "tcp:127.0.0.1:6653", versions: 0x1e, probeIntervalMs: 5000 },
     {
-      connected: (version) => states.push(`connected ${version}`),
+      clock,
+      name: "br0<->tcp:127.0.0.1:6653",
+      connect: () => network.connect("tcp:127.0.0.1:6653"),
+      versions: () => 0x1e,
+      maxBackoffMs: 8000,
+      probeIntervalMs: 5000,
+    },
+    {
+      connected: ({ version }) => states.push(`connected ${version}`),
       disconnected: () => states.push("disconnected"),
       message() {},
     },
@@ -332,5 +339,5 @@ t.test("rconn negotiates, answers echoes, probes and comes back", async (t) => {
   await clock.warp(1001);
   await settle();
   t.same(states.at(-1), "connected 4", "back after the backoff");
-  rconn.stop();
+  rconn.close();
 });

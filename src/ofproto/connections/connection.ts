@@ -3,6 +3,7 @@
  * messages taken in order, one at a time. A message whose effect takes time (a barrier) holds up those behind it.
  */
 
+import { messageName } from "../../openflow/codec.ts";
 import {
   type AsyncConfig,
   type Decoded,
@@ -12,14 +13,16 @@ import {
   type Message,
   makeError,
   OfpError,
+  type PacketIn,
   type Version,
 } from "../../openflow/index.ts";
+import type { Vconn } from "../../openflow/vconn.ts";
 import type { Bundle } from "../handlers/bundles.ts";
 import { dispatch } from "../handlers/dispatch.ts";
 import type { Ofproto } from "../ofproto.ts";
-import type { Channel } from "./channel.ts";
-
 import { FlowMonitors } from "./monitors.ts";
+import { PacketInQueue } from "./packet-in-queue.ts";
+import { RequestParts } from "./parts.ts";
 
 export const ROLE_EQUAL = 1;
 export const ROLE_PRIMARY = 2;
@@ -30,11 +33,17 @@ export const PACKET_IN_STANDARD = 0;
 export const PACKET_IN_NXT = 1;
 export const PACKET_IN_NXT2 = 2;
 
+/** A controller that wants packets and says no more gets this much of each. */
+export const DEFAULT_MISS_SEND_LEN = 128;
+
+/** Bytes of packet-ins that may wait to be sent. */
+const MAX_QUEUED_BYTES = 1 << 20;
+
 export type ConnectionKind = "primary" | "service";
 
 export class Connection {
   readonly ofproto: Ofproto;
-  readonly channel: Channel;
+  readonly vconn: Vconn;
   readonly kind: ConnectionKind;
   readonly version: Version;
 
@@ -52,20 +61,33 @@ export class Connection {
   /** Open and closed bundles of messages, by their numbers. */
   readonly bundles = new Map<number, Bundle>();
   readonly monitors = new FlowMonitors();
+  /** Requests that come in several parts. */
+  readonly parts: RequestParts;
+  /** Rate limits for packets that matched nothing, and for all others. */
+  readonly misses: PacketInQueue<PacketIn>;
+  readonly actions: PacketInQueue<PacketIn>;
   /** Called for every message in either direction. */
   snoop: ((bytes: Uint8Array) => void) | undefined = undefined;
 
-  constructor(ofproto: Ofproto, channel: Channel, kind: ConnectionKind) {
+  constructor(ofproto: Ofproto, vconn: Vconn, kind: ConnectionKind) {
     this.ofproto = ofproto;
-    this.channel = channel;
+    this.vconn = vconn;
     this.kind = kind;
-    this.version = channel.version!;
-    this.missSendLen = kind === "primary" ? 128 : 0;
+    this.version = vconn.version as Version;
+    this.missSendLen = kind === "primary" ? DEFAULT_MISS_SEND_LEN : 0;
+    const send = (message: PacketIn) => this.sendPacketIn(message);
+    this.misses = new PacketInQueue(ofproto.clock, send);
+    this.actions = new PacketInQueue(ofproto.clock, send);
+    this.parts = new RequestParts(this);
+  }
+
+  get isOpen(): boolean {
+    return this.vconn.isOpen;
   }
 
   /** True when the peer wants asynchronous messages at all. */
   get listens(): boolean {
-    if (!this.channel.isOpen || !this.enableAsync) return false;
+    if (!this.isOpen || !this.enableAsync) return false;
     return this.kind === "primary" || this.missSendLen > 0;
   }
 
@@ -76,8 +98,10 @@ export class Connection {
   }
 
   send(message: Message, xid: number, options: EncodeMessageOptions = {}): void {
-    const bytes = this.channel.send(message, xid, options);
-    if (bytes !== undefined) this.snoop?.(bytes);
+    if (!this.isOpen) return;
+    const bytes = encode(message, this.version, { ...options, xid });
+    this.snoop?.(bytes);
+    this.vconn.sendOwned(bytes);
   }
 
   /** Unasked messages have xid 0. */
@@ -87,8 +111,14 @@ export class Connection {
 
   /** Whole messages, already encoded. */
   sendBytes(bytes: Uint8Array): void {
-    this.channel.sendBytes(bytes);
+    if (!this.isOpen) return;
     this.snoop?.(bytes);
+    this.vconn.send(bytes);
+  }
+
+  /** A peer that does not read its packet-ins loses them. */
+  private sendPacketIn(message: PacketIn): void {
+    if (this.vconn.backlog < MAX_QUEUED_BYTES) this.notify(message);
   }
 
   /** Which of several wire forms the peer has asked for. */
@@ -104,29 +134,27 @@ export class Connection {
     const xid = ((bytes[4]! << 24) | (bytes[5]! << 16) | (bytes[6]! << 8) | bytes[7]!) >>> 0;
     const decoded = decode(bytes, { tableIds: this.version !== 1 || this.tableId });
     if (decoded instanceof OfpError) {
-      if (decoded.message !== "") this.ofproto.log(decoded.module || "connmgr", "warn", decoded.message);
-      this.sendError(decoded, bytes, xid);
-      return;
-    }
-    if (decoded.version !== this.version && decoded.message.type !== "hello") {
-      this.sendError(new OfpError("OFPBRC_BAD_VERSION"), bytes, xid);
+      this.fail(decoded, bytes, xid);
       return;
     }
     try {
-      const work = dispatch(this, decoded, bytes);
-      if (work !== undefined) this.wait(work, decoded, bytes.slice());
+      const whole = this.parts.join(decoded, bytes);
+      if (whole === undefined) return;
+      const work = dispatch(this, whole, bytes);
+      if (work !== undefined) this.wait(work, whole, bytes.slice());
     } catch (error) {
       this.fail(error, bytes, xid);
     }
   }
 
   private wait(work: Promise<void>, decoded: Decoded, bytes: Uint8Array): void {
-    this.channel.hold();
-    work.catch((error) => this.fail(error, bytes, decoded.xid)).finally(() => this.channel.release());
+    this.vconn.hold();
+    work.catch((error) => this.fail(error, bytes, decoded.xid)).finally(() => this.vconn.release());
   }
 
   private fail(error: unknown, bytes: Uint8Array, xid: number): void {
     if (error instanceof OfpError) {
+      if (error.message !== "") this.ofproto.log(error.module || "connmgr", "warn", error.message);
       this.sendError(error, bytes, xid);
       return;
     }
@@ -135,14 +163,25 @@ export class Connection {
   }
 
   sendError(error: OfpError, offending: Uint8Array, xid: number): void {
-    const foreign = offending[0]! as Version;
-    if (error.ofp === "OFPBRC_BAD_VERSION" && foreign >= 1 && foreign <= 6) {
-      // The peer is answered in the version that it spoke.
-      this.sendBytes(encode(makeError(error.ofp, foreign, offending), foreign, { xid }));
-      return;
-    }
+    this.ofproto.log(
+      "connmgr",
+      "info",
+      `${this.ofproto.name}<->${this.vconn.name}: sending ${error.ofp} error reply to ${describe(offending)} message`,
+    );
     this.send({ ...makeError(error.ofp, this.version, offending), payload: offending.slice() }, xid);
   }
+
+  /** After the last message: what waits for the connection is forgotten. */
+  closed(): void {
+    this.misses.close();
+    this.actions.close();
+    this.parts.close();
+    this.bundles.clear();
+  }
+}
+
+function describe(bytes: Uint8Array): string {
+  return messageName(bytes) ?? "invalid";
 }
 
 function defaultAsync(): AsyncConfig {

@@ -4,10 +4,12 @@
  */
 import { wireBytes } from "../../datapath/dpif.ts";
 import type { Packet } from "../../datapath/packet.ts";
-import { FLOW_DP_WORDS, type Flow, W_IN_PORT, W_METADATA_HI, W_REG0 } from "../../flow/layout.ts";
+import { FIELDS, getFieldBig, setFieldBig } from "../../flow/fields/index.ts";
+import { type Flow, W_IN_PORT } from "../../flow/layout.ts";
 import { makeMatch } from "../../flow/match.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
 import type { Stream, StreamFactory, StreamServer } from "../../lib/stream.ts";
+import { OFPR_EXPLICIT_MISS, OFPR_IMPLICIT_MISS } from "../../openflow/actions/output.ts";
 import type { Ofpact } from "../../openflow/actions.ts";
 import {
   type GroupMod,
@@ -16,13 +18,16 @@ import {
   OFPUTIL_FF_SEND_FLOW_REM,
   type PhyPort,
 } from "../../openflow/messages.ts";
+import { Rconn } from "../../openflow/rconn.ts";
+import { Vconn } from "../../openflow/vconn.ts";
 import { durationSince } from "../duration.ts";
 import type { Actor, FlowEvents } from "../flow-mods.ts";
+import { describeTable, type FlowTable } from "../flow-table.ts";
 import { type ControllerCopy, type FrozenState, frozenInPort } from "../frozen.ts";
-import { OFPR_EXPLICIT_MISS, type Ofproto } from "../ofproto.ts";
+import type { Ofproto } from "../ofproto.ts";
+import { OFPPS_LIVE, samePhyPort } from "../ports.ts";
 import type { Rule } from "../rule.ts";
 import type { ControllerConfig, ControllerStatus, OfprotoOptions } from "../types.ts";
-import { Channel } from "./channel.ts";
 import { Connection, ROLE_EQUAL, ROLE_PRIMARY, ROLE_SECONDARY } from "./connection.ts";
 import { Controller } from "./controller.ts";
 import type { FlowEvent } from "./monitors.ts";
@@ -30,7 +35,13 @@ import type { FlowEvent } from "./monitors.ts";
 /** Wire versions 1 to 6 as a bit map: what Bridge.protocols empty means. */
 const ALL_VERSIONS = 0b1111110;
 
+const OFPTR_VACANCY_DOWN = 3;
+const OFPTR_VACANCY_UP = 4;
 const OFPR_NO_MATCH = 0;
+const OFPR_ACTION = 1;
+const OFPR_INVALID_TTL = 2;
+/** Bytes that may wait for somebody who listens in. */
+const MAX_SNOOP_BYTES = 1 << 20;
 
 const VERSIONS: Readonly<Record<string, number>> = {
   OpenFlow10: 1,
@@ -41,6 +52,21 @@ const VERSIONS: Readonly<Record<string, number>> = {
   OpenFlow15: 6,
 };
 
+/** What a packet-in tells beside the packet: metadata that its bytes do not show (OpenFlow 1.2 section A.4.1). */
+const PACKET_IN_FIELDS = FIELDS.filter(({ name }) =>
+  /^(tun_(id|src|dst|ipv6_src|ipv6_dst|gbp_id|gbp_flags)|pkt_mark|metadata|reg\d+|ct_(state|zone|mark|label))$/.test(
+    name,
+  ),
+).map((field) => ({ field, words: [...new Set(field.places.map(([word]) => word))] }));
+
+/** Reasons that a version has no number for are told as others. */
+function wireReason(reason: number, version: number): number {
+  if (reason === OFPR_IMPLICIT_MISS) return OFPR_NO_MATCH;
+  // OpenFlow 1.3 is the first that knows flows for table misses.
+  if (reason === OFPR_EXPLICIT_MISS) return version < 4 ? OFPR_ACTION : OFPR_NO_MATCH;
+  return reason > OFPR_INVALID_TTL && version < 5 ? OFPR_ACTION : reason;
+}
+
 export class ConnectionManager implements FlowEvents {
   readonly started: Promise<void>;
   readonly ofproto: Ofproto;
@@ -49,8 +75,9 @@ export class ConnectionManager implements FlowEvents {
   private readonly connections = new Set<Connection>();
   private readonly controllers = new Map<string, Controller>();
   private readonly servers: StreamServer[] = [];
-  private readonly snoopers = new Set<Channel>();
-  private versions = ALL_VERSIONS;
+  private readonly services = new Set<Rconn>();
+  private readonly snoopers = new Set<Vconn>();
+  versions = ALL_VERSIONS;
   private enabled = true;
   private closed = false;
   /** Highest generation id that a primary role was asked for with. */
@@ -82,52 +109,59 @@ export class ConnectionManager implements FlowEvents {
     }
   }
 
-  private acceptService(stream: Stream): void {
-    this.open(stream, "service", () => {});
+  /** A peer that talks to the switch itself: ovs-ofctl on BR.mgmt. */
+  acceptService(stream: Stream): void {
+    let connection: Connection | undefined;
+    const rconn = new Rconn(
+      {
+        clock: this.clock,
+        name: `${this.ofproto.name}<->${stream.name}`,
+        versions: () => this.versions,
+        connect: undefined,
+        maxBackoffMs: 1000,
+        probeIntervalMs: 0,
+      },
+      {
+        connected: (vconn) => {
+          connection = this.connect(vconn, "service");
+        },
+        message: (bytes) => connection!.receive(bytes),
+        disconnected: () => {
+          this.services.delete(rconn);
+          if (connection !== undefined) this.disconnect(connection);
+        },
+      },
+    );
+    this.services.add(rconn);
+    rconn.adopt(stream);
   }
 
   private acceptSnoop(stream: Stream): void {
-    const channel = new Channel(stream, this.versions, {
-      ready: () => this.snoopers.add(channel),
+    const vconn: Vconn = new Vconn(stream, this.versions, {
+      open: () => this.snoopers.add(vconn),
       message: () => {},
-      drain: () => {},
-      closed: () => this.snoopers.delete(channel),
+      close: () => this.snoopers.delete(vconn),
     });
   }
 
-  /** Negotiates on `stream`; `closed` is called when it ends, at whatever stage. */
-  open(
-    stream: Stream,
-    kind: "primary" | "service",
-    closed: (reason: string | undefined) => void,
-    ready?: (connection: Connection) => void,
-    heard?: () => void,
-  ): Channel {
-    let connection: Connection | undefined;
-    const channel = new Channel(stream, this.versions, {
-      ready: () => {
-        connection = new Connection(this.ofproto, channel, kind);
-        if (kind === "primary") connection.snoop = (bytes) => this.snoopAll(bytes);
-        this.connections.add(connection);
-        ready?.(connection);
-        this.connectionsChanged();
-      },
-      message: (bytes) => {
-        heard?.();
-        connection!.receive(bytes);
-      },
-      drain: () => {},
-      closed: (reason) => {
-        if (connection !== undefined) this.connections.delete(connection);
-        closed(reason);
-        this.connectionsChanged();
-      },
-    });
-    return channel;
+  /** A peer has agreed on a version. */
+  connect(vconn: Vconn, kind: "primary" | "service"): Connection {
+    const connection = new Connection(this.ofproto, vconn, kind);
+    if (kind === "primary") connection.snoop = (bytes) => this.snoopAll(bytes);
+    this.connections.add(connection);
+    this.connectionsChanged();
+    return connection;
+  }
+
+  /** Its stream has ended. */
+  disconnect(connection: Connection): void {
+    this.connections.delete(connection);
+    connection.closed();
+    this.connectionsChanged();
   }
 
   private snoopAll(bytes: Uint8Array): void {
-    for (const snooper of this.snoopers) snooper.sendBytes(bytes);
+    for (const snooper of this.snoopers) if (snooper.backlog < MAX_SNOOP_BYTES) snooper.send(bytes);
   }
 
   // Configuration.
@@ -170,9 +204,7 @@ export class ConnectionManager implements FlowEvents {
 
   /** Drops every controller's connection; they come back by themselves. */
   reconnect(): void {
-    for (const connection of [...this.connections]) {
-      if (connection.kind === "primary") connection.channel.close("disconnected by reconfiguration");
-    }
+    for (const controller of this.controllers.values()) controller.reconnect();
   }
 
   status(): Map<string, ControllerStatus> {
@@ -193,7 +225,7 @@ export class ConnectionManager implements FlowEvents {
     return false;
   }
 
-  private connectionsChanged(): void {
+  connectionsChanged(): void {
     if (this.closed) return;
     this.ofproto.statusChanged?.();
     const lost = this.hasControllers && this.ofproto.standalone && !this.anyConnected;
@@ -229,7 +261,8 @@ export class ConnectionManager implements FlowEvents {
       for (const other of this.connections) {
         if (other === connection || other.role !== ROLE_PRIMARY) continue;
         other.role = ROLE_SECONDARY;
-        if (other.version >= 5) {
+        // Earlier versions have no such message.
+        if (other.version >= 4) {
           other.notify({
             type: "role-status",
             role: ROLE_SECONDARY,
@@ -263,22 +296,19 @@ export class ConnectionManager implements FlowEvents {
     const match = makeMatch();
     match.mask[W_IN_PORT] = -1;
     match.flow[W_IN_PORT] = frozenInPort(state);
-    for (let word = W_METADATA_HI; word < W_REG0 + 32; word++) {
-      if (state.metadata[word] === 0) continue;
-      match.mask[word] = -1;
-      match.flow[word] = state.metadata[word]!;
+    for (const { field, words } of PACKET_IN_FIELDS) {
+      // What actions have set by then, or what the datapath brought along.
+      const from = words.some((word) => state.metadata[word] !== 0) ? state.metadata : key;
+      if (words.every((word) => (from[word] ?? 0) === 0)) continue;
+      setFieldBig(field, match.flow, getFieldBig(field, from));
+      setFieldBig(field, match.mask, (1n << BigInt(field.bits)) - 1n);
     }
-    // Metadata that the datapath carries: marks, tunnel, connection state.
-    for (let word = 1; word < FLOW_DP_WORDS; word++) {
-      if (word === 11) word = 61;
-      if (word === 3 || word === 1 || key[word] === 0) continue;
-      match.mask[word] = -1;
-      match.flow[word] = key[word]!;
-    }
-    const reason = copy.reason === OFPR_EXPLICIT_MISS ? OFPR_NO_MATCH : copy.reason;
     for (const connection of this.connections) {
-      if (connection.controllerId !== copy.controllerId || !connection.wants("packetIn", reason)) continue;
-      connection.notify({
+      if (connection.controllerId !== copy.controllerId) continue;
+      const reason = wireReason(copy.reason, connection.version);
+      if (!connection.wants("packetIn", reason)) continue;
+      const queue = copy.reason === OFPR_IMPLICIT_MISS ? connection.misses : connection.actions;
+      queue.put(match.flow[W_IN_PORT]!, {
         type: "packet-in",
         reason,
         table: state.tableId,
@@ -293,17 +323,29 @@ export class ConnectionManager implements FlowEvents {
     }
   }
 
-  portStatus(reason: number, port: PhyPort): void {
+  /**
+   * `old`: what was told before. `source` has asked for the change; before OpenFlow 1.5 a controller hears nothing of its
+   * own port_mods.
+   */
+  portStatus(reason: number, port: PhyPort, old?: PhyPort, source?: Connection): void {
     for (const connection of this.connections) {
-      if (connection.wants("portStatus", reason)) connection.notify({ type: "port-status", reason, port });
+      if (!connection.wants("portStatus", reason)) continue;
+      if (connection === source && connection.version < 6) continue;
+      // OpenFlow 1.0 has no "live".
+      if (
+        connection.version === 1 &&
+        old !== undefined &&
+        samePhyPort(old, { ...port, state: port.state ^ ((old.state ^ port.state) & OFPPS_LIVE) })
+      )
+        continue;
+      connection.notify({ type: "port-status", reason, port });
     }
   }
 
   /** Tells the other controllers what one of them has done to groups or meters. */
   requestForward(from: Connection, reason: number, request: GroupMod | MeterMod, requestXid: number): void {
     for (const connection of this.connections) {
-      if (connection === from || connection.version < 5 || !connection.wants("requestforward", reason))
-        continue;
+      if (connection === from || !connection.wants("requestforward", reason)) continue;
       connection.notify({ type: "requestforward", reason, request, requestXid });
     }
   }
@@ -376,12 +418,22 @@ export class ConnectionManager implements FlowEvents {
     }
   }
 
+  vacancyCrossed(table: FlowTable, isUp: boolean): void {
+    const reason = isUp ? OFPTR_VACANCY_UP : OFPTR_VACANCY_DOWN;
+    for (const connection of this.connections) {
+      if (connection.version >= 5 && connection.wants("tableStatus", reason))
+        connection.notify({ type: "table-status", reason, table: describeTable(table) });
+    }
+  }
+
   async close(): Promise<void> {
     this.closed = true;
     this.failOpenTimer?.cancel();
     for (const controller of this.controllers.values()) controller.close();
     this.controllers.clear();
-    for (const connection of [...this.connections]) connection.channel.end();
+    for (const rconn of this.services) rconn.close();
+    for (const connection of this.connections) connection.closed();
+    this.connections.clear();
     for (const snooper of [...this.snoopers]) snooper.end();
     await this.started;
     for (const server of this.servers) server.close();

@@ -15,9 +15,10 @@ const ADD = 2;
 const DELETE = 4;
 const MODIFY = 8;
 const ACTIONS = 16;
-/** Own changes in full. */
-const OWN = 32;
-const ONLY_OWN = 64;
+/**
+ * Own changes in full: OpenFlow 1.3's bit and, as 3.7 reads it, 1.4's ONLY_OWN, which does not shut out what others do.
+ */
+const OWN = 32 | 64;
 
 const COMMAND_MODIFY = 1;
 const COMMAND_DELETE = 2;
@@ -84,7 +85,6 @@ export class FlowMonitors {
     let full = false;
     for (const monitor of this.byId.values()) {
       if ((monitor.flags & EVENT_FLAGS[event]) === 0 || !concerns(monitor, rule, old)) continue;
-      if (xid === undefined && (monitor.flags & ONLY_OWN) !== 0) continue;
       wanted = true;
       if ((monitor.flags & ACTIONS) !== 0) withActions = true;
       if ((monitor.flags & OWN) !== 0) full = true;
@@ -121,9 +121,8 @@ function concerns(monitor: FlowMonitorRequest, rule: Rule, old: readonly Ofpact[
     if (!outputsTo(rule.actions, outPort) && !(old !== undefined && outputsTo(old, outPort))) return false;
   }
   if (monitor.outGroup !== OFPG_ANY) {
-    const { outGroup } = monitor;
-    if (!outputsToGroup(rule.actions, outGroup) && !(old !== undefined && outputsToGroup(old, outGroup)))
-      return false;
+    // Unlike with ports, a flow that no longer sends to the group is not told of, as in 3.7.
+    if (!outputsToGroup(rule.actions, monitor.outGroup)) return false;
   }
   return matchContains(monitor.match, rule.match);
 }

@@ -8,9 +8,9 @@ import { OfpError } from "../../openflow/errors.ts";
 import type { BundleCtrl, Decoded } from "../../openflow/messages.ts";
 import type { Connection } from "../connections/connection.ts";
 import type { Handlers } from "./dispatch.ts";
-import { checkFlowMod, executeBuffered } from "./flows.ts";
+import { checkFlowMod, startFlowMod } from "./flows.ts";
 import { startGroupMod } from "./groups.ts";
-import { startPacketOut } from "./packets.ts";
+import { checkPacketOut, startPacketOut } from "./packets.ts";
 import { startPortMod } from "./ports.ts";
 
 const OPEN = 0;
@@ -53,7 +53,7 @@ function watch(connection: Connection, bundle: Bundle): void {
   const { clock } = connection.ofproto;
   const wait = bundle.usedMs + connection.ofproto.backer.bundleIdleMs - clock.now();
   clock.background(Math.max(1, wait), () => {
-    if (connection.bundles.get(bundle.id) !== bundle || !connection.channel.isOpen) return;
+    if (connection.bundles.get(bundle.id) !== bundle || !connection.isOpen) return;
     if (clock.now() < bundle.usedMs + connection.ofproto.backer.bundleIdleMs) {
       watch(connection, bundle);
       return;
@@ -104,18 +104,33 @@ function start(connection: Connection, { message }: Decoded, finish: (() => void
   const { ofproto } = connection;
   switch (message.type) {
     case "flow-mod":
-      checkFlowMod(connection, message);
-      executeBuffered(message.bufferId);
-      ofproto.flows.apply(message, connection.version < 3);
+      startFlowMod(connection, message);
       return;
     case "group-mod":
       startGroupMod(connection, message);
       return;
     case "port-mod":
-      finish.push(startPortMod(ofproto, message));
+      finish.push(startPortMod(connection, message));
       return;
     case "packet-out":
       finish.push(startPacketOut(ofproto, message));
+      return;
+    default:
+      throw new OfpError("OFPBFC_MSG_UNSUP");
+  }
+}
+
+/** Refuses at once what can never be committed. */
+function check(connection: Connection, { message }: Decoded): void {
+  switch (message.type) {
+    case "flow-mod":
+      checkFlowMod(connection, message);
+      return;
+    case "packet-out":
+      checkPacketOut(message);
+      return;
+    case "group-mod":
+    case "port-mod":
       return;
     default:
       throw new OfpError("OFPBFC_MSG_UNSUP");
@@ -165,6 +180,7 @@ export const BUNDLE_HANDLERS: Handlers = {
     const inner = message.message.slice();
     const decoded = decode(inner);
     if (decoded instanceof OfpError) throw decoded;
+    check(connection, decoded);
     let bundle = connection.bundles.get(bundleId);
     if (bundle === undefined) bundle = open(connection, bundleId, flags, bytes);
     else if (bundle.closed) {

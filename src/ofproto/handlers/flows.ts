@@ -15,12 +15,11 @@ import { P_ANY, versionProtocols } from "../../openflow/protocols.ts";
 import type { Connection } from "../connections/connection.ts";
 import { durationSince } from "../duration.ts";
 import type { RuleCriteria } from "../flow-mods.ts";
+import { TBL_INTERNAL } from "../flow-table.ts";
 import type { Rule } from "../rule.ts";
 import type { Handlers } from "./dispatch.ts";
 import { checkReferences } from "./groups.ts";
 import { executeBuffered } from "./packets.ts";
-
-export { executeBuffered };
 
 function criteria(request: FlowStatsRequest): RuleCriteria {
   return {
@@ -60,7 +59,7 @@ export function flowStats(rule: Rule, nowMs: number): FlowStats {
   };
 }
 
-/** Refuses actions that make no sense for the match, or that name what is not there. Throws OfpError. */
+/** Refuses what is wrong whatever the tables hold: actions that make no sense for the match. Throws OfpError. */
 export function checkFlowMod(connection: Connection, mod: FlowMod): void {
   if (mod.command === OFPFC_DELETE || mod.command === OFPFC_DELETE_STRICT) return;
   const wanted = versionProtocols(connection.version);
@@ -68,7 +67,15 @@ export function checkFlowMod(connection: Connection, mod: FlowMod): void {
   if (error !== undefined) throw new OfpError(error, log ?? "", "ofp_actions");
   if ((usable & wanted) === 0) throw new OfpError("OFPBAC_MATCH_INCONSISTENT");
   checkOutputs(mod.actions);
-  checkReferences(connection.ofproto, mod.actions);
+  if (mod.table === TBL_INTERNAL) throw new OfpError("OFPBRC_EPERM");
+}
+
+/** Makes the change within the open transaction, or for good when there is none. */
+export function startFlowMod(connection: Connection, mod: FlowMod): void {
+  executeBuffered(mod.bufferId);
+  if (mod.command !== OFPFC_DELETE && mod.command !== OFPFC_DELETE_STRICT)
+    checkReferences(connection.ofproto, mod.actions);
+  connection.ofproto.flowMod(mod, connection.version < 3);
 }
 
 /** Numbers that no port can have. */
@@ -84,8 +91,7 @@ function checkOutputs(actions: readonly Ofpact[]): void {
 export const FLOW_HANDLERS: Handlers = {
   "flow-mod": (connection, message) => {
     checkFlowMod(connection, message);
-    connection.ofproto.flowMod(message, connection.version < 3);
-    return executeBuffered(message.bufferId);
+    startFlowMod(connection, message);
   },
   "flow-request": (connection, message, { xid, name }) => {
     const rules = select(connection, message);

@@ -77,10 +77,9 @@ function preparePacketOut(
   };
 }
 
-/** Checks a packet_out and translates it; throws OfpError. */
-export function startPacketOut(ofproto: Ofproto, message: PacketOut): () => void {
+/** Refuses what is wrong whatever the tables hold. Throws OfpError. */
+export function checkPacketOut(message: PacketOut): void {
   executeBuffered(message.bufferId);
-  checkReferences(ofproto, message.actions);
   const inPort = message.match.flow[W_IN_PORT]!;
   if (
     inPort > OFPP_MAX_PHYSICAL &&
@@ -90,6 +89,13 @@ export function startPacketOut(ofproto: Ofproto, message: PacketOut): () => void
   ) {
     throw new OfpError("OFPBRC_BAD_PORT");
   }
+}
+
+/** Checks a packet_out and translates it; throws OfpError. */
+export function startPacketOut(ofproto: Ofproto, message: PacketOut): () => void {
+  checkPacketOut(message);
+  checkReferences(ofproto, message.actions);
+  const inPort = message.match.flow[W_IN_PORT]!;
   return preparePacketOut(ofproto, message.packet, inPort, message.actions, message.match);
 }
 

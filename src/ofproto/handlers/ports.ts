@@ -1,13 +1,17 @@
 /** Ports: their description, configuration and counters; queues. */
 import { macToNumber } from "../../lib/mac.ts";
+import type { NetdevQueue } from "../../netdev/netdev.ts";
 import { OFPP_ALL, OFPP_ANY } from "../../openflow/actions.ts";
 import { OfpError } from "../../openflow/errors.ts";
 import { type PortMod, type PortStats, UNKNOWN64 } from "../../openflow/messages.ts";
 import type { Connection } from "../connections/connection.ts";
 import { durationSince } from "../duration.ts";
-import type { Ofproto } from "../ofproto.ts";
-import { OFPPC_PORT_DOWN, OFPPC_SETTABLE, type OfportState } from "../ports.ts";
+import type { OfportState } from "../ports.ts";
 import type { Handlers } from "./dispatch.ts";
+
+const ALL_QUEUES = 0xffffffff;
+/** A rate that cannot be told in parts of a speed that nobody knows. */
+const UNKNOWN_RATE = 0xffff;
 
 function counter(value: number): bigint {
   return value < 0 ? UNKNOWN64 : BigInt(Math.floor(value));
@@ -44,23 +48,44 @@ function selectPorts(connection: Connection, number: number): readonly OfportSta
 }
 
 /** Checks a port_mod; the answer makes the change. */
-export function startPortMod(ofproto: Ofproto, message: PortMod): () => void {
+export function startPortMod(connection: Connection, message: PortMod): () => void {
+  const { ofproto } = connection;
   const port = ofproto.portAt(message.port);
   if (port === undefined) throw new OfpError("OFPPMFC_BAD_PORT");
   const { hwAddr } = port.describe(ofproto.localEtherAddr);
   if (macToNumber(hwAddr) !== macToNumber(message.hwAddr)) throw new OfpError("OFPPMFC_BAD_HW_ADDR");
-  return () => {
-    ofproto.configurePort(port, message.config, message.mask & OFPPC_SETTABLE);
-    if ((message.mask & OFPPC_PORT_DOWN) !== 0) {
-      const up = (message.config & OFPPC_PORT_DOWN) === 0;
-      if (port.netdev.adminUp() !== up) port.netdev.setAdminUp(up);
-      ofproto.portChanged(port.ofPort);
-    }
-  };
+  return () => ofproto.configurePort(port, message.config, message.mask, connection);
+}
+
+interface PortQueue {
+  port: OfportState;
+  queue: NetdevQueue;
+}
+
+/** The queues that a request names; none by a number that somebody asked for is an error. */
+function selectQueues(connection: Connection, number: number, queueId: number): PortQueue[] {
+  const all = number === OFPP_ANY || number === OFPP_ALL;
+  const ports = selectPorts(connection, all ? OFPP_ANY : number);
+  if (!all && ports.length === 0) throw new OfpError("OFPQOFC_BAD_PORT");
+  const found = ports.flatMap((port) =>
+    port.netdev
+      .queues()
+      .filter(({ id }) => queueId === ALL_QUEUES || id === queueId)
+      .map((queue) => ({ port, queue })),
+  );
+  if (found.length === 0 && queueId !== ALL_QUEUES) throw new OfpError("OFPQOFC_BAD_QUEUE");
+  return found;
+}
+
+/** Tenths of a percent of the device's speed. */
+function rateOf(port: OfportState, bitsPerSecond: number | undefined): number | undefined {
+  if (bitsPerSecond === undefined) return undefined;
+  const { speed } = port.netdev.features();
+  return speed > 0 ? Math.round((1000 * bitsPerSecond) / speed) : UNKNOWN_RATE;
 }
 
 export const PORT_HANDLERS: Handlers = {
-  "port-mod": (connection, message) => startPortMod(connection.ofproto, message)(),
+  "port-mod": (connection, message) => startPortMod(connection, message)(),
   "port-request": (connection, message, { xid }) => {
     connection.ofproto.backer.pushStats();
     const now = connection.ofproto.clock.now();
@@ -73,29 +98,23 @@ export const PORT_HANDLERS: Handlers = {
     connection.send({ type: "port-desc-reply", ports }, xid);
   },
   "queue-request": (connection, message, { xid }) => {
-    const all = 0xffffffff;
-    if (message.port !== OFPP_ANY && message.port !== OFPP_ALL) {
-      if (connection.ofproto.portAt(message.port) === undefined) throw new OfpError("OFPQOFC_BAD_PORT");
-    }
-    // Without QoS every port has one queue, of which nothing is counted.
-    if (message.queue !== all && message.queue !== 0) throw new OfpError("OFPQOFC_BAD_QUEUE");
-    const ports = selectPorts(connection, message.port === OFPP_ALL ? OFPP_ANY : message.port);
-    const queues = ports
-      .filter((port) => !port.isPatch)
-      .map((port) => ({
-        port: port.ofPort,
-        queue: 0,
-        txBytes: UNKNOWN64,
-        txPackets: UNKNOWN64,
-        txErrors: UNKNOWN64,
-        duration: undefined,
-      }));
+    const queues = selectQueues(connection, message.port, message.queue).map(({ port, queue }) => ({
+      port: port.ofPort,
+      queue: queue.id,
+      txBytes: counter(queue.txBytes),
+      txPackets: counter(queue.txPackets),
+      txErrors: counter(queue.txErrors),
+      duration: undefined,
+    }));
     connection.send({ type: "queue-reply", queues }, xid);
   },
   "queue-get-config-request": (connection, message, { xid }) => {
-    if (message.port !== OFPP_ANY && connection.ofproto.portAt(message.port) === undefined) {
-      throw new OfpError("OFPQOFC_BAD_PORT");
-    }
-    connection.send({ type: "queue-get-config-reply", port: message.port, queues: [] }, xid);
+    const queues = selectQueues(connection, message.port, message.queue).map(({ port, queue }) => ({
+      port: port.ofPort,
+      queue: queue.id,
+      minRate: rateOf(port, queue.minRate),
+      maxRate: rateOf(port, queue.maxRate),
+    }));
+    connection.send({ type: "queue-get-config-reply", port: message.port, queues }, xid);
   },
 };

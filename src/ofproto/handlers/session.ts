@@ -1,7 +1,7 @@
 /** Messages about the connection itself: hello, echo, features, configuration, roles, barriers, formats. */
 import { OfpError } from "../../openflow/errors.ts";
-import type { FeaturesReply } from "../../openflow/messages.ts";
-import type { Connection } from "../connections/connection.ts";
+import type { AsyncConfig, FeaturesReply } from "../../openflow/messages.ts";
+import { type Connection, DEFAULT_MISS_SEND_LEN } from "../connections/connection.ts";
 import { N_TABLES } from "../flow-table.ts";
 import type { Handlers } from "./dispatch.ts";
 
@@ -35,6 +35,18 @@ function features(connection: Connection): FeaturesReply {
     actions: OFPAT10_ALL,
     ports:
       version < 4 ? ofproto.portsByNumber().map((port) => port.describe(ofproto.localEtherAddr)) : undefined,
+  };
+}
+
+/** The masks with the reasons that the version knows. */
+function asyncOf({ async, version }: Connection): AsyncConfig {
+  const packetIn = version < 5 ? 7 : 0x3f;
+  const flowRemoved = version < 4 ? 7 : version === 4 ? 0xf : 0x3f;
+  return {
+    ...async,
+    type: "get-async-reply",
+    packetIn: [async.packetIn[0] & packetIn, async.packetIn[1] & packetIn],
+    flowRemoved: [async.flowRemoved[0] & flowRemoved, async.flowRemoved[1] & flowRemoved],
   };
 }
 
@@ -94,11 +106,12 @@ export const SESSION_HANDLERS: Handlers = {
     );
   },
   "get-async-request": (connection, _message, { xid }) => {
-    connection.send({ ...connection.async, type: "get-async-reply" }, xid);
+    connection.send(asyncOf(connection), xid);
   },
   "set-async": (connection, message) => {
     connection.async = { ...message, type: "get-async-reply" };
-    if (connection.kind === "service" && connection.missSendLen === 0) connection.missSendLen = 128;
+    if (connection.kind === "service" && connection.missSendLen === 0)
+      connection.missSendLen = DEFAULT_MISS_SEND_LEN;
   },
   "nxt-set-controller-id": (connection, message) => {
     connection.controllerId = message.controllerId;

@@ -1,16 +1,19 @@
 /** Tables: statistics, features, descriptions, configuration. */
 import { FIELDS } from "../../flow/fields/index.ts";
 import { OfpError } from "../../openflow/errors.ts";
-import type { TableDesc, TableFeatures, TableInstructions, TableStats } from "../../openflow/messages.ts";
-import type { Connection } from "../connections/connection.ts";
-import { type FlowTable, TBL_INTERNAL } from "../flow-table.ts";
+import type { TableFeatures, TableInstructions, TableMod, TableStats } from "../../openflow/messages.ts";
+import { type Connection, ROLE_SECONDARY } from "../connections/connection.ts";
+import { describeTable, type FlowTable, N_TABLES, OFPTMPEF_ALL, TBL_INTERNAL } from "../flow-table.ts";
 import type { Handlers } from "./dispatch.ts";
 
 const MAX_ENTRIES = 1_000_000;
 /** OFPXMC_OPENFLOW_BASIC. */
 const OXM_BASIC = 0x8000;
-/** By importance, lifetime and whatever else: how we choose what to evict. */
-const OFPTMPEF_ALL = 7;
+const UNSPECIFIED_FLAGS = 0xffffffff;
+// ofp_table_features_command.
+const REPLACE = 0;
+const ENABLE = 2;
+const DISABLE = 3;
 const INSTRUCTIONS = [
   "meter",
   "apply_actions",
@@ -25,11 +28,9 @@ function shown(connection: Connection): FlowTable[] {
 }
 
 function stats(table: FlowTable): TableStats {
-  let hidden = 0;
-  if (table.id === 0) for (const rule of table.rules()) if (rule.hidden) hidden++;
   return {
     table: table.id,
-    active: table.size - hidden,
+    active: table.shown,
     lookups: BigInt(table.matched + table.missed),
     matched: BigInt(table.matched),
   };
@@ -117,18 +118,62 @@ function features(table: FlowTable, version: number): TableFeatures {
   };
 }
 
-function describe(table: FlowTable): TableDesc {
-  return {
-    table: table.id,
-    eviction: table.eviction,
-    evictionFlags: OFPTMPEF_ALL,
-    vacancy: table.vacancy,
-    vacancyDown: table.vacancyDown,
-    vacancyUp: table.vacancyUp,
-    vacancyNow: table.maxFlows
-      ? Math.floor((100 * Math.max(0, table.maxFlows - table.size)) / table.maxFlows)
-      : 100,
-  };
+function sendFeatures(connection: Connection, xid: number): void {
+  const tables = shown(connection);
+  // One table's features are some kilobytes.
+  tables.forEach((table, i) => {
+    const more = i < tables.length - 1;
+    connection.send({ type: "table-features-reply", tables: [features(table, connection.version)] }, xid, {
+      more,
+    });
+  });
+}
+
+/** All that a controller can change is a table's name, and only where the database gives none. */
+function changeFeatures(connection: Connection, wanted: readonly TableFeatures[]): void {
+  const { tables } = connection.ofproto;
+  const seen = new Set<number>();
+  for (const features of wanted) {
+    const table = tables[features.table];
+    if (table === undefined || table.id === TBL_INTERNAL) throw new OfpError("OFPTFFC_BAD_TABLE");
+    if (seen.has(table.id)) throw new OfpError("NXTFFC_DUP_TABLE");
+    seen.add(table.id);
+    if (features.command === ENABLE || features.command === DISABLE) throw new OfpError("OFPTFFC_EPERM");
+    if (table.nameIsConfigured && features.name !== "" && features.name !== table.name)
+      throw new OfpError("OFPTFFC_EPERM");
+    if (features.maxEntries !== (table.maxFlows ?? MAX_ENTRIES)) throw new OfpError("OFPTFFC_EPERM");
+  }
+  // Who replaces the whole pipeline must name all of it: tables cannot be taken away.
+  const replaces = wanted.every(({ command }) => command === REPLACE);
+  if (replaces && seen.size < N_TABLES - 1) throw new OfpError("OFPTFFC_EPERM");
+  for (const { table: id, name } of wanted) {
+    const table = tables[id]!;
+    if (!table.nameIsConfigured) table.name = name === "" ? undefined : name;
+  }
+}
+
+/** OpenFlow 1.4's table_mod: eviction, and what to tell about a table that fills up. */
+function startTableMod(connection: Connection, message: TableMod): void {
+  const { ofproto } = connection;
+  const tables = message.table === 255 ? shown(connection) : [ofproto.tables[message.table]];
+  if (
+    message.eviction !== undefined &&
+    message.evictionFlags !== UNSPECIFIED_FLAGS &&
+    message.evictionFlags !== OFPTMPEF_ALL
+  )
+    throw new OfpError("OFPTMFC_BAD_CONFIG");
+  for (const table of tables) {
+    if (table === undefined || table.id === TBL_INTERNAL) throw new OfpError("OFPTMFC_BAD_TABLE");
+    if (message.miss >= 0) table.miss = (["controller", "continue", "drop"] as const)[message.miss];
+    if (message.eviction !== undefined) table.evictByController = message.eviction;
+    if (message.vacancy === undefined) continue;
+    if (!table.vacancy || table.vacancyDown !== message.vacancyDown || table.vacancyUp !== message.vacancyUp)
+      table.vacancyAwaits = table.vacancyNow < message.vacancyUp ? "up" : "down";
+    table.vacancy = message.vacancy;
+    table.vacancyDown = message.vacancyDown;
+    table.vacancyUp = message.vacancyUp;
+  }
+  ofproto.backer.changed();
 }
 
 export const TABLE_HANDLERS: Handlers = {
@@ -146,35 +191,14 @@ export const TABLE_HANDLERS: Handlers = {
     );
   },
   "table-features-request": (connection, message, { xid }) => {
-    if (message.tables.length > 0) throw new OfpError("OFPTFFC_EPERM");
-    const tables = shown(connection);
-    // One table's features are some kilobytes.
-    tables.forEach((table, i) => {
-      const more = i < tables.length - 1;
-      connection.send({ type: "table-features-reply", tables: [features(table, connection.version)] }, xid, {
-        more,
-      });
-    });
+    if (message.tables.length > 0) {
+      if (connection.role === ROLE_SECONDARY) throw new OfpError("OFPBRC_IS_SECONDARY");
+      changeFeatures(connection, message.tables);
+    }
+    sendFeatures(connection, xid);
   },
   "table-desc-request": (connection, _message, { xid }) => {
-    connection.send({ type: "table-desc-reply", tables: shown(connection).map(describe) }, xid);
+    connection.send({ type: "table-desc-reply", tables: shown(connection).map(describeTable) }, xid);
   },
-  "table-mod": (connection, message) => {
-    const { ofproto } = connection;
-    const tables = message.table === 255 ? shown(connection) : [ofproto.tables[message.table]];
-    for (const table of tables) {
-      if (table === undefined || table.id === TBL_INTERNAL) throw new OfpError("OFPTMFC_BAD_TABLE");
-      if (message.miss >= 0) table.miss = (["controller", "continue", "drop"] as const)[message.miss];
-      if (message.eviction !== undefined) {
-        table.eviction = message.eviction;
-        table.evictionFlags = message.evictionFlags;
-      }
-      if (message.vacancy !== undefined) {
-        table.vacancy = message.vacancy;
-        table.vacancyDown = message.vacancyDown;
-        table.vacancyUp = message.vacancyUp;
-      }
-    }
-    ofproto.backer.changed();
-  },
+  "table-mod": startTableMod,
 };

@@ -38,7 +38,15 @@ import {
   setVlanBits,
 } from "./headers.ts";
 import { xlateLearn } from "./learn.ts";
-import { outputToPort, popSavedFlow, pushSavedFlow, xlateController, xlateOutput } from "./output.ts";
+import {
+  OFPR_ACTION,
+  OFPR_PACKET_OUT,
+  outputToPort,
+  popSavedFlow,
+  pushSavedFlow,
+  xlateController,
+  xlateOutput,
+} from "./output.ts";
 import { finishFreezing, freezeActions, needsPayload } from "./recirculate.ts";
 import { xlateTable } from "./table.ts";
 
@@ -89,7 +97,7 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
       xlateController(
         ctx,
         action.maxLen,
-        ctx.inPacketOut ? 5 : action.reason,
+        ctx.inPacketOut && action.reason === OFPR_ACTION ? OFPR_PACKET_OUT : action.reason,
         action.controllerId,
         action.userdata.length > 0 ? action.userdata : undefined,
         action.meterId,

@@ -8,6 +8,7 @@ import {
   W_METADATA_HI,
   W_PACKET_TYPE,
 } from "../../flow/layout.ts";
+import { OFPR_EXPLICIT_MISS } from "../../openflow/actions/output.ts";
 import {
   OFPP_ALL,
   OFPP_CONTROLLER,
@@ -26,10 +27,9 @@ import { xlateNormal } from "./normal.ts";
 import { endPipeline, stateOf } from "./recirculate.ts";
 import { xlateTable } from "./table.ts";
 
-const OFPR_NO_MATCH = 0;
-const OFPR_ACTION = 1;
+export const OFPR_ACTION = 1;
 const OFPR_ACTION_SET = 3;
-const OFPR_PACKET_OUT = 5;
+export const OFPR_PACKET_OUT = 5;
 
 /** The action `output`. */
 export function xlateOutput(ctx: XlateContext, port: number, maxLen: number, mayPacketIn: boolean): void {
@@ -63,7 +63,7 @@ export function xlateOutput(ctx: XlateContext, port: number, maxLen: number, may
 function defaultReason(ctx: XlateContext): number {
   if (ctx.inPacketOut) return OFPR_PACKET_OUT;
   if (ctx.inActionSet) return OFPR_ACTION_SET;
-  return ctx.rule !== undefined && isTableMiss(ctx.rule) ? OFPR_NO_MATCH : OFPR_ACTION;
+  return ctx.rule !== undefined && isTableMiss(ctx.rule) ? OFPR_EXPLICIT_MISS : OFPR_ACTION;
 }
 
 /** The entry of OpenFlow 1.3 section 5.4: lowest priority, matches every Ethernet packet. */

@@ -210,6 +210,16 @@ const group: ActionRow<GroupAction> = {
   },
 };
 
+/** Inside the switch: a flow that matches everything at the lowest priority sent it; a table without a match did. */
+export const OFPR_EXPLICIT_MISS = 6;
+export const OFPR_IMPLICIT_MISS = 7;
+
+function reasonText(reason: number): string {
+  return reason === OFPR_EXPLICIT_MISS || reason === OFPR_IMPLICIT_MISS
+    ? ""
+    : (REASONS[reason] ?? `${reason}`);
+}
+
 export const REASONS = ["no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"];
 
 function plainController(): ControllerAction {
@@ -265,7 +275,7 @@ const controller: ActionRow<ControllerAction> = {
       return `CONTROLLER:${a.maxLen}`;
     }
     const parts: string[] = [];
-    if (a.reason !== 1) parts.push(`reason=${REASONS[a.reason] ?? a.reason}`);
+    if (a.reason !== 1) parts.push(`reason=${reasonText(a.reason)}`);
     if (a.maxLen !== 0xffff) parts.push(`max_len=${a.maxLen}`);
     if (a.controllerId !== 0) parts.push(`id=${a.controllerId}`);
     if (a.userdata.length > 0) parts.push(`userdata=${dottedHex(a.userdata)}`);

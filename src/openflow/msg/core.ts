@@ -208,11 +208,10 @@ const featuresReply = rows<FeaturesReply>(
 function readConfig(r: Reader, version: number, type: SwitchConfig["type"]): SwitchConfig {
   const flags = r.u16();
   const missSendLen = r.u16();
-  const hasTtl = version >= 2 && version < 4;
   return {
     type,
     frag: flags & 3,
-    invalidTtlToController: hasTtl ? (flags & 4) !== 0 : undefined,
+    invalidTtlToController: version < 4 ? (flags & 4) !== 0 : undefined,
     missSendLen,
   };
 }

@@ -22,7 +22,9 @@ import { properties, property } from "./port.ts";
 import { empty, type Kind, type MessageRow, message } from "./row.ts";
 
 void mustField;
-const NTR_VENDOR = 0x00001540;
+const NTR_VENDOR = 0x0000154d;
+/** Netronome's number as Open vSwitch 2.4 had it; still taken. */
+const NTR_VENDOR_OLD = 0x00001540;
 
 export function noGroupProps(): GroupProps {
   return { selectionMethod: "", selectionMethodParam: 0n, fields: [] };
@@ -116,7 +118,8 @@ function readProps(r: Reader): GroupProps {
     data.need(8, "OFPBPC_BAD_LEN");
     const experimenter = data.u32();
     const expType = data.u32();
-    if (experimenter !== NTR_VENDOR) throw new OfpError("OFPBPC_BAD_EXPERIMENTER");
+    if (experimenter !== NTR_VENDOR && experimenter !== NTR_VENDOR_OLD)
+      throw new OfpError("OFPBPC_BAD_EXPERIMENTER");
     if (expType !== 1) throw new OfpError("OFPBPC_BAD_EXP_TYPE");
     data.need(28, "OFPBPC_BAD_LEN");
     data.skip(4);

@@ -1,5 +1,5 @@
 /** Flow monitoring: Nicira's (1.0 to 1.2), ONF's (1.3), and 1.4's. Rows of the message registry; upstream: ofp-monitor. */
-import { decodeActions, decodeInstructions, encodeInstructions } from "../actions/registry.ts";
+import { decodeActions, decodeInstructions, encodeActions, encodeInstructions } from "../actions/registry.ts";
 import { OFPG_ANY } from "../actions.ts";
 import { OfpError } from "../errors.ts";
 import { readOfp11Match, writeOfp11Match } from "../fixed-match.ts";
@@ -183,7 +183,7 @@ function readUpdate(r: Reader, kind: Kind, version: Version): FlowUpdate {
   body.need(padded, "OFPBRC_BAD_LEN");
   const match = readMatch(body, matchLength);
   body.skip(padded - matchLength);
-  const actions = version === 1 ? decodeActions(body, 1) : decodeInstructions(body, version);
+  const actions = decodeActions(body, version);
   return { event: name, reason, table, priority, idleSec, hardSec, cookie, match, actions };
 }
 
@@ -229,7 +229,11 @@ function writeUpdate(w: Writer, u: FlowUpdate, kind: Kind, version: Version): vo
         w.pad(begin);
       }
     }
-    if (u.actions !== undefined) encodeInstructions(u.actions, w, version);
+    if (u.actions !== undefined) {
+      // Nicira's form has bare actions, where 1.1 and 1.2 have no place for instructions.
+      if (kind === "nxreply" && version > 1) encodeActions(u.actions, w, version);
+      else encodeInstructions(u.actions, w, version);
+    }
   }
   w.setU16(start, w.pos - start);
 }

@@ -436,8 +436,8 @@ export function writePortStats(w: Writer, s: PortStats, version: number): void {
     property(w, 0xffff, () => {
       w.u32(INTEL_VENDOR);
       w.u32(2);
-      w.u16(s.custom.length);
       w.u16(0);
+      w.u16(s.custom.length);
       for (const { name, value } of s.custom) {
         w.u8(name.length);
         w.put(new TextEncoder().encode(name));

@@ -91,10 +91,10 @@ export function formatPortStats(s: PortStats, o: PrintOptions): string {
   if (s.custom.length > 0) {
     out += "           CUSTOM Statistics";
     s.custom.forEach(({ name, value }, i) => {
-      if (i % 3 === 0) out += "\n                      ";
-      out += `${name}=${value}, `;
+      out += i % 3 === 0 ? "\n                      " : " ";
+      out += `${name}=${value},`;
     });
-    out = `${out.trimEnd()}\n`;
+    out += "\n";
   }
   return out;
 }
