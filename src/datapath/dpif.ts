@@ -105,6 +105,8 @@ export interface Dpif {
   flowCount(): number;
   /** Reads the live statistics into `out`; false when the flow is gone. No allocation. */
   flowStats(flow: FlowHandle, out: DpFlowStats): boolean;
+  /** Fills in `into`, key and mask in its rows; false when the flow is gone. `actions` is the datapath's own. */
+  readFlow(flow: FlowHandle, into: DpFlow): boolean;
   /** The installed flows, as this thread knows them. Safe against changes during the walk. */
   flows(): Iterable<DpFlow>;
 

@@ -8,6 +8,7 @@
  * datapath has applied what followed. Every half second statistics are credited and idle megaflows deleted.
  */
 import {
+  type DpFlow,
   type DpFlowStats,
   type Dpif,
   type FlowHandle,
@@ -18,9 +19,11 @@ import {
 } from "../datapath/dpif.ts";
 import { FLOW_DP_WORDS, FLOW_WORDS, type Flow, W_IN_PORT, W_RECIRC_ID } from "../flow/layout.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { Changes } from "./changes.ts";
 import { type FrozenState, FrozenTable, frozenInPort } from "./frozen.ts";
 import type { Ofproto } from "./ofproto.ts";
 import type { OfportState } from "./ports.ts";
+import type { Rule } from "./rule.ts";
 import type { Log, OfPort } from "./types.ts";
 import { Ukeys } from "./ukeys.ts";
 import { type Credit, XlateContext } from "./xlate/context.ts";
@@ -28,6 +31,11 @@ import { megaflowMask, translate } from "./xlate/translate.ts";
 
 /** How long revalidation may hold the thread. */
 const SLICE_MS = 4;
+/** What a megaflow costs that is translated again, one that is only looked at being 1, and after how much to look at the clock. */
+const TRANSLATION_COST = 64;
+const CLOCK_COST = 1024;
+/** Generation of a megaflow that is to be translated again whatever has changed. */
+const STALE = 0;
 /** Time between two looks at statistics. */
 const PASS_INTERVAL_MS = 500;
 /** Learned addresses change in bursts: revalidation of their own accord waits this long. */
@@ -85,16 +93,26 @@ export class Backer {
   private readonly upcallMask: Flow = new Int32Array(FLOW_WORDS);
   private readonly revalMask: Flow = new Int32Array(FLOW_WORDS);
   private readonly stats: DpFlowStats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+  private readonly flow: DpFlow = {
+    handle: -1,
+    key: new Int32Array(FLOW_DP_WORDS),
+    mask: new Int32Array(FLOW_DP_WORDS),
+    actions: new Int32Array(0),
+  };
 
   /** Grows with every change that may give some packet another way. */
   private generation = 1;
   /** Generation that every installed megaflow has reached. */
   private cleanGeneration = 1;
+  /** What has changed since the latest pass began. */
+  private pending = new Changes();
+  /** Passes begun. */
+  private passes = 0;
   private pass: RevalidationPass | undefined = undefined;
   private passScheduled = false;
   private lazyTimer: Timer | undefined = undefined;
   private timer: Timer | undefined = undefined;
-  private readonly waiters: (() => void)[] = [];
+  private waiters: Waiter[] = [];
   private readonly deletions = new Set<Promise<unknown>>();
   private paused = false;
   private closed = false;
@@ -191,16 +209,17 @@ export class Backer {
     const mask = this.upcallMask;
     if (this.megaflowsEnabled) megaflowMask(ctx, mask);
     else exactMask(mask);
-    const credits = ctx.credits.slice();
-    const learns = ctx.learns.slice();
+    const { credits, learns, footprint } = ctx;
     return {
       actions,
       mask,
       flowActions: undefined,
       installed: (handle) => {
-        this.ukeys.add(handle, now, generation, credits, learns);
+        // The translation itself may have changed what it should have seen: a learned flow or address.
+        const current = generation === this.generation;
+        this.ukeys.add(handle, now, current ? generation : STALE, credits, learns, footprint);
         if (this.ukeys.size > this.maxFlows) this.maxFlows = this.ukeys.size;
-        if (generation !== this.generation) this.schedulePass();
+        if (!current) this.handleChanges(true);
       },
     };
   }
@@ -215,12 +234,34 @@ export class Backer {
   // Revalidation.
 
   /**
-   * Something changed. `lazy`: nobody was promised anything (a learned address), so changes that follow soon are
-   * handled together.
+   * Something changed that may concern any megaflow. `lazy`: nobody was promised anything, so changes that follow soon
+   * are handled together.
    */
   changed(lazy = false): void {
+    this.pending.addAll();
     this.generation++;
+    this.handleChanges(lazy);
+  }
+
+  /** A rule comes, goes or changes; it is in its table. {@link handleChanges} follows when all is done. */
+  ruleChanged(ofproto: Ofproto, rule: Rule): void {
+    this.generation++;
+    if (this.ukeys.size === 0) return;
+    if (this.pending.hasRoom) this.pending.addRule(ofproto.id, rule.table, rule.packedMatch);
+    else this.pending.addTable(ofproto.id, rule.table);
+  }
+
+  /** A learned address is new, or at another port. */
+  addressChanged(ofproto: Ofproto, mac: number): void {
+    this.generation++;
+    if (this.ukeys.size > 0) this.pending.addAddress(ofproto.id, mac);
+    this.handleChanges(true);
+  }
+
+  /** Sees to it that megaflows follow what has changed. */
+  handleChanges(lazy = false): void {
     if (this.ukeys.size === 0) {
+      this.pending = new Changes();
       this.cleanGeneration = this.generation;
       return;
     }
@@ -247,49 +288,59 @@ export class Backer {
       return;
     }
     if (this.paused) return;
-    this.pass ??= new RevalidationPass(this.generation, this.dpif.flows()[Symbol.iterator](), this.realNow());
-    const { pass } = this;
+    const pass = this.beginPass();
     const end = this.realNow() + SLICE_MS;
-    let count = 0;
-    for (;;) {
-      const next = pass.flows.next();
-      if (next.done === true) {
-        this.finishPass(pass);
+    let cost = 0;
+    while (pass.slot < this.ukeys.slotEnd) {
+      cost += this.visit(pass.slot++, pass);
+      if (cost < CLOCK_COST) continue;
+      cost = 0;
+      if (this.realNow() >= end) {
+        this.schedulePass();
         return;
       }
-      this.frozen.mark(next.value.actions);
-      this.visit(next.value.handle, next.value.key, next.value.mask, next.value.actions, pass.expire);
-      pass.seen++;
-      if ((++count & 15) === 0 && this.realNow() >= end) break;
     }
-    this.schedulePass();
+    this.finishPass(pass);
+  }
+
+  /** The pass under way, or a new one. */
+  private beginPass(): RevalidationPass {
+    if (this.pass !== undefined) return this.pass;
+    const pass = new RevalidationPass(++this.passes, this.generation, this.pending, this.realNow());
+    this.pending = new Changes();
+    pass.expire = this.expireWanted;
+    pass.killAll = this.ukeys.size > 2 * this.flowLimit;
+    this.expireWanted = false;
+    this.pass = pass;
+    return pass;
   }
 
   private finishPass(pass: RevalidationPass): void {
     this.pass = undefined;
-    this.frozen.sweep();
-    this.dumpDurationMs = Math.max(1, Math.round(this.realNow() - pass.startedMs));
-    this.averageFlows = Math.round((this.averageFlows + pass.seen) / 2);
     this.cleanGeneration = pass.generation;
-    this.adaptFlowLimit(pass.seen);
-    if (pass.expire) for (const ofproto of this.ofprotos.values()) ofproto.expire();
-    if (this.cleanGeneration < this.generation || this.expireWanted) this.startPass();
-    else this.wake();
+    if (pass.expire) {
+      this.dumpDurationMs = Math.max(1, Math.round(this.realNow() - pass.startedMs));
+      this.averageFlows = Math.round((this.averageFlows + pass.seen) / 2);
+      this.adaptFlowLimit(pass.seen);
+      this.frozen.sweep();
+      for (const ofproto of this.ofprotos.values()) ofproto.expire();
+    }
+    this.wake(pass);
+    if (this.cleanGeneration < this.generation || this.expireWanted || this.waiters.length > 0)
+      this.schedulePass();
   }
 
   private expireWanted = false;
 
-  private startPass(): void {
-    if (this.pass === undefined && !this.closed) {
-      this.pass = new RevalidationPass(this.generation, this.dpif.flows()[Symbol.iterator](), this.realNow());
-      this.pass.expire = this.expireWanted;
-      this.expireWanted = false;
+  /** Resolves what waited for this pass, or, at the end, everything. */
+  private wake(pass?: RevalidationPass): void {
+    const { waiters } = this;
+    this.waiters = [];
+    for (const waiter of waiters) {
+      if (pass !== undefined && (waiter.generation > pass.generation || waiter.pass > pass.number))
+        this.waiters.push(waiter);
+      else waiter.resolve();
     }
-    this.schedulePass();
-  }
-
-  private wake(): void {
-    for (const waiter of this.waiters.splice(0)) waiter();
   }
 
   /** As many megaflows as one pass can look after in half a second or so. */
@@ -302,29 +353,53 @@ export class Backer {
     this.flowLimit = Math.min(this.limits.flowLimit, Math.max(limit, 1000));
   }
 
-  /** Statistics of one megaflow, and whether it may stay. */
-  private visit(handle: FlowHandle, key: Flow, mask: Flow, actions: Int32Array, expire: boolean): void {
-    const { ukeys, stats } = this;
-    const slot = ukeys.slotOf(handle);
-    if (slot === undefined) return;
-    if (!this.dpif.flowStats(handle, stats)) {
+  /** Looks after one megaflow; returns what that has cost. */
+  private visit(slot: number, pass: RevalidationPass): number {
+    const { ukeys, stats, dpif } = this;
+    const handle = ukeys.handle[slot]!;
+    if (handle < 0) return 1;
+    pass.seen++;
+    const concerned = ukeys.generation[slot]! < pass.generation && this.concerned(handle, slot, pass.changes);
+    if (!concerned && !pass.expire) return 1;
+    if (!dpif.readFlow(handle, this.flow) || !dpif.flowStats(handle, stats)) {
       ukeys.remove(handle);
-      return;
+      return 1;
     }
     ukeys.push(slot, stats.packets, stats.bytes, stats.usedMs);
-    if (expire) {
+    if (pass.expire) {
+      this.frozen.mark(this.flow.actions);
       const used = stats.usedMs > 0 ? stats.usedMs : ukeys.createdMs[slot]!;
       const idle = this.clock.now() - used;
-      const limit = this.ukeys.size > this.flowLimit ? 100 : this.limits.maxIdleMs;
-      if (idle >= limit) {
+      const limit = ukeys.size > this.flowLimit ? 100 : this.limits.maxIdleMs;
+      if (idle >= limit || pass.killAll) {
         this.deleteFlow(handle, slot);
-        return;
+        return TRANSLATION_COST;
       }
     }
-    if (ukeys.generation[slot] !== this.generation) this.revalidate(handle, slot, key, mask, actions);
+    if (!concerned) return 4;
+    this.revalidate(handle, slot, this.flow);
+    return TRANSLATION_COST;
   }
 
-  private revalidate(handle: FlowHandle, slot: number, key: Flow, mask: Flow, actions: Int32Array): void {
+  /** Whether the changes may concern a megaflow; one that they do not has reached their generation. */
+  private concerned(handle: FlowHandle, slot: number, changes: Changes): boolean {
+    const { ukeys, flow } = this;
+    if (ukeys.generation[slot] === STALE) return true;
+    const tagsLo = ukeys.tagsLo[slot]!;
+    const tagsHi = ukeys.tagsHi[slot]!;
+    if (changes.mayConcern(tagsLo, tagsHi)) {
+      if (!this.dpif.readFlow(handle, flow)) return true;
+      const from = flow.key[W_RECIRC_ID] === 0 ? this.byOdp.get(flow.key[W_IN_PORT]!) : undefined;
+      const inPort = from === undefined ? -1 : from.port.ofPort;
+      const alteredLo = ukeys.alteredLo[slot]!;
+      const alteredHi = ukeys.alteredHi[slot]!;
+      if (changes.concern(tagsLo, tagsHi, alteredLo, alteredHi, flow.key, flow.mask, inPort)) return true;
+    }
+    ukeys.generation[slot] = this.pass!.generation;
+    return false;
+  }
+
+  private revalidate(handle: FlowHandle, slot: number, { key, mask, actions }: DpFlow): void {
     const ctx = this.revalContext;
     const from = this.enter(key, ctx.flow);
     if (from === undefined) {
@@ -344,12 +419,10 @@ export class Backer {
         return;
       }
     }
-    const { ukeys } = this;
     if (!sameProgram(ctx.odp.words, ctx.odp.length, actions)) {
       this.dpif.flowSetActions(handle, ctx.odp.take());
     }
-    ukeys.replaceCredits(slot, ctx.credits, ctx.learns);
-    ukeys.generation[slot] = generation;
+    this.ukeys.replace(slot, generation, ctx.credits, ctx.learns, ctx.footprint);
   }
 
   /** Packets that took the flow until it was gone are credited when the datapath tells their number. */
@@ -386,8 +459,8 @@ export class Backer {
     this.lazyTimer?.cancel();
     this.lazyTimer = undefined;
     return new Promise((resolve) => {
-      this.waiters.push(resolve);
-      this.startPass();
+      this.waiters.push({ generation: this.generation, pass: 0, resolve });
+      this.schedulePass();
     });
   }
 
@@ -397,8 +470,8 @@ export class Backer {
     await this.dpif.settled();
     await new Promise<void>((resolve) => {
       this.expireWanted = true;
-      this.waiters.push(resolve);
-      this.startPass();
+      this.waiters.push({ generation: this.generation, pass: this.passes + 1, resolve });
+      this.schedulePass();
     });
     await Promise.all(this.deletions);
     await this.dpif.settled();
@@ -433,7 +506,7 @@ export class Backer {
       if (this.closed) return;
       if (!this.paused) {
         this.expireWanted = true;
-        this.startPass();
+        this.schedulePass();
       }
       this.armTimer();
     });
@@ -451,17 +524,32 @@ export class Backer {
   }
 }
 
+/** Somebody waits until all megaflows have reached a generation, and a pass of this number is over. */
+interface Waiter {
+  readonly generation: number;
+  readonly pass: number;
+  readonly resolve: () => void;
+}
+
 /** One walk over all megaflows. */
 class RevalidationPass {
+  readonly number: number;
   readonly generation: number;
-  readonly flows: Iterator<{ handle: FlowHandle; key: Flow; mask: Flow; actions: Int32Array }>;
+  /** What separates megaflows of older generations from this one. */
+  readonly changes: Changes;
   readonly startedMs: number;
+  /** Next slot to look at. */
+  slot = 0;
+  /** Statistics and idle times, too. */
   expire = false;
+  /** Far too many: none may stay. */
+  killAll = false;
   seen = 0;
 
-  constructor(generation: number, flows: RevalidationPass["flows"], startedMs: number) {
+  constructor(number: number, generation: number, changes: Changes, startedMs: number) {
+    this.number = number;
     this.generation = generation;
-    this.flows = flows;
+    this.changes = changes;
     this.startedMs = startedMs;
   }
 }

@@ -64,6 +64,7 @@ export class FlowTables {
   readonly tables: readonly FlowTable[];
   private readonly events: FlowEvents;
   private readonly nowMs: () => number;
+  private readonly touched: (rule: Rule) => void;
   /** Rules with a timeout. */
   readonly expirable = new Set<Rule>();
   /** Who is changing rules just now; undefined for time-outs, learned flows and ourselves. */
@@ -73,7 +74,14 @@ export class FlowTables {
   /** What the open transaction will tell when it is committed. */
   private untold: (() => void)[] = [];
 
-  constructor(tables: readonly FlowTable[], events: FlowEvents, nowMs: () => number) {
+  /** `touched` hears at once, in a transaction too, of a rule that has come, changed or is about to go. */
+  constructor(
+    tables: readonly FlowTable[],
+    events: FlowEvents,
+    nowMs: () => number,
+    touched: (rule: Rule) => void,
+  ) {
+    this.touched = touched;
     this.tables = tables;
     this.events = events;
     this.nowMs = nowMs;
@@ -201,10 +209,12 @@ export class FlowTables {
 
   private put(table: FlowTable, rule: Rule): void {
     table.insert(rule);
+    this.touched(rule);
     if (rule.idleSec !== 0 || rule.hardSec !== 0) this.expirable.add(rule);
   }
 
   private drop(table: FlowTable, rule: Rule): void {
+    this.touched(rule);
     table.remove(rule);
     this.expirable.delete(rule);
   }
@@ -216,11 +226,15 @@ export class FlowTables {
     }
     if (this.journal !== undefined) {
       const { actions, cookie, modifiedMs, packets, bytes } = rule;
-      this.journal.push(() => Object.assign(rule, { actions, cookie, modifiedMs, packets, bytes }));
+      this.journal.push(() => {
+        Object.assign(rule, { actions, cookie, modifiedMs, packets, bytes });
+        this.touched(rule);
+      });
     }
     const old = rule.actions;
     const changed = (mod.modifyCookie && mod.newCookie !== rule.cookie) || !sameActions(old, mod.actions);
     rule.actions = mod.actions;
+    this.touched(rule);
     if (mod.modifyCookie) rule.cookie = mod.newCookie;
     rule.modifiedMs = this.nowMs();
     if ((mod.flags & OFPUTIL_FF_RESET_COUNTS) !== 0) {

@@ -150,7 +150,12 @@ export class Ofproto {
     this.random = options.random;
     this.tables = Array.from({ length: N_TABLES }, (_, id) => new FlowTable(id));
     this.connections = new ConnectionManager(this, options);
-    this.flows = new FlowTables(this.tables, this.connections, () => this.clock.now());
+    this.flows = new FlowTables(
+      this.tables,
+      this.connections,
+      () => this.clock.now(),
+      (rule) => this.backer.ruleChanged(this, rule),
+    );
     this.groups = new GroupTable({
       nowMs: () => this.clock.now(),
       onRollback: (undo) => this.flows.onRollback(undo),
@@ -470,7 +475,7 @@ export class Ofproto {
   learnMac(mac: number, vlan: number, bundle: PortBundle, isGratuitousArp: boolean): boolean {
     const isBond = bundle.ports.length > 1;
     if (!this.mac.learn(mac, vlan, bundle, this.clock.now(), isGratuitousArp, isBond)) return false;
-    this.backer.changed(true);
+    this.backer.addressChanged(this, mac);
     return true;
   }
 
@@ -479,7 +484,8 @@ export class Ofproto {
     if (this.closed || bundle.ports.length === 0) return;
     const entry = this.mac.lookup(mac, vlan);
     if (entry !== undefined && entry.seenMs > usedMs) return;
-    if (this.mac.learn(mac, vlan, bundle, usedMs, false, bundle.ports.length > 1)) this.backer.changed(true);
+    if (this.mac.learn(mac, vlan, bundle, usedMs, false, bundle.ports.length > 1))
+      this.backer.addressChanged(this, mac);
   }
 
   /** Forgets all learned addresses. */
@@ -491,7 +497,7 @@ export class Ofproto {
 
   /** Throws OfpError. Connections await `backer.settled()` before they promise an effect. */
   flowMod(mod: FlowMod, mayAdd = true): void {
-    if (this.flows.apply(mod, mayAdd)) this.backer.changed();
+    if (this.flows.apply(mod, mayAdd)) this.backer.handleChanges();
   }
 
   /** The learn action's flow_mod; the name of an error when it failed. */
@@ -507,7 +513,7 @@ export class Ofproto {
         return undefined;
       }
       if (old === undefined && limit !== 0 && this.tables[mod.table]!.size >= limit) return undefined;
-      if (this.flows.apply(mod)) this.backer.changed(true);
+      if (this.flows.apply(mod)) this.backer.handleChanges(true);
       return undefined;
     } catch (error) {
       if (error instanceof OfpError) return error.ofp;
@@ -624,7 +630,7 @@ export class Ofproto {
   /** Called after each pass over the megaflows, when rules' `usedMs` is up to date. */
   expire(): void {
     const now = this.clock.now();
-    if (this.flows.expire(now)) this.backer.changed();
+    if (this.flows.expire(now)) this.backer.handleChanges();
     if (this.mac.expire(now)) this.backer.changed(true);
   }
 

@@ -83,6 +83,11 @@ export class Rule {
     return this.left !== undefined ? unpackMatch(this.left) : this.classifier!.matchOf(this.handle);
   }
 
+  /** The match in few words, of a rule that is in a table. */
+  get packedMatch(): PackedMatch {
+    return this.classifier!.packedMatchOf(this.handle);
+  }
+
   /** Puts the rule into `classifier`, for the time being. */
   enter(classifier: Classifier, conjunctions: readonly Conjunction[] | undefined): void {
     this.handle = classifier.insert(this.match, this.priority, undefined, conjunctions);
@@ -93,7 +98,7 @@ export class Rule {
   }
 
   leave(): void {
-    this.left = this.classifier!.packedMatchOf(this.handle);
+    this.left = this.packedMatch;
     this.classifier!.remove(this.handle);
     this.classifier = undefined;
     this.handle = -1;

@@ -3,6 +3,7 @@
  * packets are credited to, how much has been credited, when it was translated. A megaflow is a slot of typed arrays.
  */
 import type { FlowHandle } from "../datapath/dpif.ts";
+import type { Footprint } from "./changes.ts";
 import { CreditLists } from "./credits.ts";
 import type { Credit, LearnCredit } from "./xlate/context.ts";
 
@@ -30,6 +31,11 @@ export class Ukeys {
   pushedBytes = float64(FIRST_CAPACITY);
   /** Generation of the tables that it was translated or revalidated against. */
   generation = float64(FIRST_CAPACITY);
+  /** The translation's {@link Footprint}. */
+  tagsLo = int32(FIRST_CAPACITY);
+  tagsHi = int32(FIRST_CAPACITY);
+  alteredLo = int32(FIRST_CAPACITY);
+  alteredHi = int32(FIRST_CAPACITY);
   private credits = int32(FIRST_CAPACITY);
   /** The first learned address; most megaflows have one or none (bundle 0). */
   private learnBundle = int32(FIRST_CAPACITY);
@@ -47,6 +53,11 @@ export class Ukeys {
     return this.slots.get(handle);
   }
 
+  /** Slots are numbers below this; of free ones `handle` is -1. */
+  get slotEnd(): number {
+    return this.next;
+  }
+
   /** Safe against removal of what was returned. */
   handles(): IterableIterator<FlowHandle> {
     return this.slots.keys();
@@ -58,6 +69,7 @@ export class Ukeys {
     generation: number,
     credits: readonly Credit[],
     learns: readonly LearnCredit[],
+    footprint: Footprint,
   ): number {
     const old = this.slots.get(handle);
     if (old !== undefined) this.remove(handle);
@@ -71,15 +83,31 @@ export class Ukeys {
     this.generation[slot] = generation;
     this.credits[slot] = this.lists.hold(credits);
     this.setLearns(slot, learns);
+    this.setFootprint(slot, footprint);
     return slot;
   }
 
-  /** After a revalidation that found other rules on the way. */
-  replaceCredits(slot: number, credits: readonly Credit[], learns: readonly LearnCredit[]): void {
+  /** After a revalidation, which may have found other rules on the way. */
+  replace(
+    slot: number,
+    generation: number,
+    credits: readonly Credit[],
+    learns: readonly LearnCredit[],
+    footprint: Footprint,
+  ): void {
     const list = this.lists.hold(credits);
     this.lists.release(this.credits[slot]!);
     this.credits[slot] = list;
+    this.generation[slot] = generation;
     this.setLearns(slot, learns);
+    this.setFootprint(slot, footprint);
+  }
+
+  private setFootprint(slot: number, footprint: Footprint): void {
+    this.tagsLo[slot] = footprint.tagsLo;
+    this.tagsHi[slot] = footprint.tagsHi;
+    this.alteredLo[slot] = footprint.alteredLo;
+    this.alteredHi[slot] = footprint.alteredHi;
   }
 
   remove(handle: FlowHandle): void {
@@ -88,6 +116,7 @@ export class Ukeys {
     this.slots.delete(handle);
     this.lists.release(this.credits[slot]!);
     this.moreLearns.delete(slot);
+    this.handle[slot] = -1;
     this.free.push(slot);
   }
 
@@ -137,6 +166,10 @@ export class Ukeys {
     this.pushedPackets = grown(this.pushedPackets, float64, length);
     this.pushedBytes = grown(this.pushedBytes, float64, length);
     this.generation = grown(this.generation, float64, length);
+    this.tagsLo = grown(this.tagsLo, int32, length);
+    this.tagsHi = grown(this.tagsHi, int32, length);
+    this.alteredLo = grown(this.alteredLo, int32, length);
+    this.alteredHi = grown(this.alteredHi, int32, length);
     this.credits = grown(this.credits, int32, length);
     this.learnBundle = grown(this.learnBundle, int32, length);
     this.learnMac = grown(this.learnMac, float64, length);

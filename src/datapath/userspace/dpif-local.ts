@@ -261,13 +261,25 @@ class LocalDpif implements Dpif, PacketIo {
     return true;
   }
 
+  readFlow(handle: FlowHandle, into: DpFlow): boolean {
+    const flow = this.mirror.resolve(handle);
+    if (flow < 0) return false;
+    this.mirror.read(flow, into);
+    if (wantsFlowDump()) this.logDump(into);
+    return true;
+  }
+
   *flows(): Iterable<DpFlow> {
-    const stats: DpFlowStats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
     for (const flow of this.mirror.flows()) {
-      if (wantsFlowDump() && this.flowStats(flow.handle, stats))
-        logFlowDump(`${this.type}@${this.name}`, flow, formatFlowStats(stats, this.clock.now()));
+      if (wantsFlowDump()) this.logDump(flow);
       yield flow;
     }
+  }
+
+  private logDump(flow: DpFlow): void {
+    const stats: DpFlowStats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+    if (this.flowStats(flow.handle, stats))
+      logFlowDump(`${this.type}@${this.name}`, flow, formatFlowStats(stats, this.clock.now()));
   }
 
   // ---- The rest ----

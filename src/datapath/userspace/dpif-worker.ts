@@ -403,6 +403,13 @@ class WorkerDpif implements Dpif {
     return this.clock.now() - this.thread.nowMs();
   }
 
+  readFlow(handle: FlowHandle, into: DpFlow): boolean {
+    const flow = this.mirror.resolve(handle);
+    if (flow < 0) return false;
+    this.mirror.read(flow, into);
+    return true;
+  }
+
   flows(): Iterable<DpFlow> {
     return this.mirror.flows();
   }

@@ -85,6 +85,22 @@ export class FlowMirror {
     return key;
   }
 
+  /** Key, mask and program of a flow in use. */
+  read(flow: number, into: DpFlow): void {
+    const { key } = into;
+    const wide = this.wideKeys.get(flow);
+    if (wide !== undefined) key.set(wide);
+    else {
+      const chunk = this.keys[Math.floor(flow / CHUNK_ROWS)]!;
+      const at = (flow % CHUNK_ROWS) * FLOW_PACKET_WORDS;
+      for (let word = 0; word < FLOW_PACKET_WORDS; word++) key[word] = chunk[at + word]!;
+      key.fill(0, FLOW_PACKET_WORDS);
+    }
+    this.table.maskOf(flow, into.mask);
+    into.actions = this.programs[flow]!;
+    into.handle = this.handle(flow);
+  }
+
   /** `offsetMs` turns the time of the statistics into Clock.now(). */
   readStats(flow: number, out: DpFlowStats, offsetMs: number): void {
     const row = flow * 4;

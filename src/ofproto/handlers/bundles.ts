@@ -95,7 +95,8 @@ function commit(connection: Connection, bundle: Bundle): void {
     }
   }
   ofproto.flows.commit();
-  ofproto.backer.changed();
+  if (bundle.entries.some(({ decoded }) => decoded.message.type !== "flow-mod")) ofproto.backer.changed();
+  else ofproto.backer.handleChanges();
   for (const done of finish) done();
 }
 

@@ -20,6 +20,7 @@ import { formatFlow } from "../../flow/match-text.ts";
 import type { PortNames } from "../../flow/ports-text.ts";
 import { RateLimit, vlog } from "../../lib/vlog.ts";
 import type { Nat, Ofpact } from "../../openflow/actions.ts";
+import { Footprint } from "../changes.ts";
 import type { Ofproto } from "../ofproto.ts";
 import type { PortBundle } from "../port-bundle.ts";
 import type { OfportState } from "../ports.ts";
@@ -137,6 +138,8 @@ export class XlateContext {
   /** Who gets this packet's statistics. */
   readonly credits: Credit[] = [];
   readonly learns: LearnCredit[] = [];
+  /** What a later change would have to be in to concern this translation. */
+  readonly footprint = new Footprint();
 
   /** Where a trace is being written, undefined when nobody asked. */
   trace: TraceNode[] | undefined = undefined;
@@ -177,6 +180,7 @@ export class XlateContext {
     this.inActionSet = false;
     this.credits.length = 0;
     this.learns.length = 0;
+    this.footprint.reset();
 
     // A datapath always tells these apart.
     const wildcards = this.wildcards;

@@ -15,6 +15,7 @@ import {
   W_VLAN1,
 } from "../../flow/layout.ts";
 import { formatMacWords } from "../../lib/mac.ts";
+import { ADDRESS_TABLE } from "../changes.ts";
 import type { PortBundle } from "../port-bundle.ts";
 import { OFPP_NONE } from "../types.ts";
 import { ETH_TYPE_ARP, ETH_TYPE_VLAN_8021Q, type XlateContext } from "./context.ts";
@@ -56,6 +57,9 @@ export function xlateNormal(ctx: XlateContext): void {
     ctx.detail("packet has reserved destination MAC, dropping");
     return;
   }
+
+  ctx.footprint.tag(ofproto.id, ADDRESS_TABLE);
+  ctx.footprint.compare(flow, ctx.original);
 
   // The packet's tags from here on, as if every port were a trunk.
   let outer: number;

@@ -12,11 +12,14 @@ export function lookupRule(ctx: XlateContext, tableId: number): Rule | undefined
   const { flow } = ctx;
   const table = ctx.ofproto.tables[tableId]!;
   let rule: Rule | undefined;
+  ctx.footprint.tag(ctx.ofproto.id, tableId);
+  ctx.footprint.compare(flow, ctx.original);
   const clauses = ctx.tracing ? ctx.clauses : undefined;
   if (clauses !== undefined) clauses.length = 0;
   if (((flow[W_NW]! >>> 24) & FLOW_NW_FRAG_ANY) !== 0 && ctx.ofproto.fragMode === "normal") {
     // Ports of a first fragment are hidden, so that all fragments of a datagram go the same way.
     const tp = flow[W_TP]!;
+    ctx.footprint.alter(W_TP);
     flow[W_TP] = 0;
     rule = table.lookup(flow, ctx.wildcards, clauses);
     flow[W_TP] = tp;
