@@ -1,4 +1,5 @@
 /** `ovs-ofctl`: talks OpenFlow to a switch. Options and dispatch; the commands are in ovs-ofctl/. */
+import { fieldByName } from "../src/flow/fields/index.ts";
 import { runApplet, versionText } from "../src/lib/applet.ts";
 import { helpOptions, tlsOptions } from "../src/lib/common-options.ts";
 import { daemonOptions } from "../src/lib/daemon.ts";
@@ -30,6 +31,9 @@ export function main(args: string[], program: string): Promise<number> {
 }
 
 function sortKey(settings: Settings, key: string | undefined, descending: boolean): void {
+  if (key !== undefined && key !== "priority" && fieldByName(key) === undefined) {
+    throw new Fatal(`${key}: unknown field name`);
+  }
   settings.sort.push({ field: key ?? "", descending });
 }
 
@@ -141,6 +145,16 @@ function options(platform: Platform, program: string, settings: Settings, help: 
         help: "hide statistics",
         set: () => {
           settings.stats = false;
+        },
+      },
+      {
+        long: "format",
+        arg: "required",
+        metavar: "text|json",
+        help: "print replies and messages as text (default) or JSON",
+        set: (v) => {
+          if (v !== "text" && v !== "json") throw new Fatal(`unknown output format "${v}"`);
+          settings.json = v === "json";
         },
       },
       {

@@ -3,12 +3,15 @@ import { Fatal } from "../../src/lib/errors.ts";
 import { vlog } from "../../src/lib/vlog.ts";
 import { decode, readHeaderAt } from "../../src/openflow/codec.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
-import type { FlowStats, Message } from "../../src/openflow/messages.ts";
+import type { Decoded, FlowStats, Message, TableFeatures } from "../../src/openflow/messages.ts";
 import { parsePort, parseUint } from "../../src/openflow/ports.ts";
 import { protocolsText } from "../../src/openflow/protocols.ts";
 import { formatFlowStats } from "../../src/openflow/text/flow.ts";
 import { parseFlow } from "../../src/openflow/text/flow-parse.ts";
+import { decodedJson, jsonText } from "../../src/openflow/text/json.ts";
 import { FRAGS, printMessage } from "../../src/openflow/text/print.ts";
+import { formatTables, tableEntries } from "../../src/openflow/text/table.ts";
+import { messageOutput, Replies } from "./output.ts";
 import { fetchPorts, inputNames, type Names, outputNames, Session, setDumpProtocol } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 import { compareFlows } from "./sort.ts";
@@ -26,27 +29,25 @@ export function verbosity(o: Ofctl): number {
   return o.settings.verbosity + 1;
 }
 
-/** Prints the one reply of a request. */
-async function dumpOne(o: Ofctl, session: Session, message: Message): Promise<void> {
-  const reply = await session.transact(message);
-  o.platform.stdout(printMessage(reply.bytes, { verbosity: verbosity(o) }));
-}
-
-/** Prints each part of a multipart reply. */
+/** Prints each part of a reply. */
 export async function dumpParts(
   o: Ofctl,
   session: Session,
   message: Message,
   names?: { ports: Names; tables: Names },
 ): Promise<void> {
+  const replies = new Replies(o, { ports: names?.ports, tables: names?.tables });
+  await addParts(session, message, replies);
+  replies.end();
+}
+
+async function addParts(session: Session, message: Message, replies: Replies): Promise<void> {
   const xid = session.send(message);
   for (;;) {
     const reply = await session.receiveOrDie();
     if (reply.xid !== xid) continue;
-    o.platform.stdout(
-      printMessage(reply.bytes, { verbosity: verbosity(o), ports: names?.ports, tables: names?.tables }),
-    );
     const decoded = decode(reply.bytes);
+    replies.add(reply.bytes, decoded);
     if (decoded instanceof OfpError || !decoded.more) return;
   }
 }
@@ -56,13 +57,15 @@ async function open(o: Ofctl, name: string): Promise<Session> {
 }
 
 export async function show(o: Ofctl, [name]: string[]): Promise<void> {
+  const replies = new Replies(o, {});
   const session = await open(o, name!);
-  await dumpOne(o, session, { type: "features-request" });
-  if (session.version >= 4) await dumpParts(o, session, { type: "port-desc-request", port: 0xffff });
+  await addParts(session, { type: "features-request" }, replies);
+  if (session.version >= 4) await addParts(session, { type: "port-desc-request", port: 0xffff }, replies);
   session.close();
   const second = await open(o, name!);
-  await dumpOne(o, second, { type: "get-config-request" });
+  await addParts(second, { type: "get-config-request" }, replies);
   second.close();
+  replies.end();
 }
 
 /** A command that prints the parts of one fixed request. */
@@ -77,9 +80,26 @@ export function simple(message: Message, needs?: (v: number) => void) {
 
 export async function dumpTableFeatures(o: Ofctl, [name]: string[]): Promise<void> {
   const session = await open(o, name!);
-  if (session.version < 4) throw new Fatal("table features require OpenFlow 1.3 or later");
-  await dumpParts(o, session, { type: "table-features-request", tables: [] }, await outputNames(o, name!));
+  const names = await outputNames(o, name!);
+  const options = { ports: names?.ports, tables: names?.tables };
+  const tables: TableFeatures[] = [];
+  let last: Decoded | undefined;
+  for (const { received, decoded } of await session.parts({ type: "table-features-request", tables: [] })) {
+    if (decoded instanceof OfpError || decoded.message.type !== "table-features-reply") {
+      o.platform.stdout(messageOutput(o, received.bytes, { verbosity: verbosity(o) }));
+      continue;
+    }
+    tables.push(...decoded.message.tables);
+    last = decoded;
+  }
   session.close();
+  if (last === undefined) return;
+  const whole = { ...last, message: { type: "table-features-reply" as const, tables } };
+  o.platform.stdout(
+    o.settings.json
+      ? `${jsonText(decodedJson(whole, options))}\n`
+      : `${formatTables(tableEntries([], tables), options).slice(1)}\n`,
+  );
 }
 
 /** The flows' request and the connection that it goes over. */
@@ -114,26 +134,33 @@ async function flowRequest(
 
 export async function dumpFlows(o: Ofctl, args: string[]): Promise<void> {
   const { settings } = o;
-  const raw =
-    settings.sort.length === 0 && settings.stats && settings.names !== true && !o.platform.stdoutIsTerminal;
   const { session, message } = await flowRequest(o, args, "flow-request");
-  if (raw) {
+  const unsorted = settings.sort.length === 0 && settings.stats;
+  if (unsorted && !settings.json && settings.names !== true && !o.platform.stdoutIsTerminal) {
     await dumpParts(o, session, message);
     session.close();
     return;
   }
   const flows: FlowStats[] = [];
+  let last: Decoded | undefined;
   for (const { received, decoded } of await session.parts(message)) {
     if (decoded instanceof OfpError || decoded.message.type !== "flow-reply") {
-      o.platform.stdout(printMessage(received.bytes, { verbosity: verbosity(o) }));
+      o.platform.stdout(messageOutput(o, received.bytes, { verbosity: verbosity(o) }));
       continue;
     }
     for (const s of decoded.message.flows) flows.push(s);
+    last = decoded;
   }
   session.close();
   if (settings.sort.length > 0) flows.sort((a, b) => compareFlows(a, b, settings.sort));
   const names = await outputNames(o, args[0]!);
   const options = { ports: names?.ports, tables: names?.tables };
+  if (settings.json) {
+    if (last === undefined) return;
+    const all = decodedJson({ ...last, message: { type: "flow-reply", flows } }, options);
+    o.platform.stdout(`${jsonText(all)}\n`);
+    return;
+  }
   let out = "";
   for (const s of flows) {
     s.idleAge = -1;
@@ -194,26 +221,29 @@ export async function queueGetConfig(o: Ofctl, args: string[]): Promise<void> {
   const port = all ? 0xffff : await portNumber(o, args[0]!, args[1]!);
   const queue = args[2] === undefined ? 0xffffffff : (parseUint(args[2]) ?? 0xffffffff);
   const session = await open(o, args[0]!);
-  if (session.version >= 5) {
+  if (session.version > 1 || !all) {
     await dumpParts(
       o,
       session,
       { type: "queue-get-config-request", port, queue },
       await outputNames(o, args[0]!),
     );
-  } else if (all) {
+  } else {
     const list = await fetchPorts(session);
+    const replies = new Replies(o, {});
     for (const p of list.filter((x) => x.port < 0xff00).sort((a, b) => a.port - b.port)) {
-      await dumpOne(o, session, { type: "queue-get-config-request", port: p.port, queue });
+      await addParts(session, { type: "queue-get-config-request", port: p.port, queue }, replies);
     }
-  } else await dumpOne(o, session, { type: "queue-get-config-request", port, queue });
+    replies.end();
+  }
   session.close();
 }
 
 export async function getFrags(o: Ofctl, [name]: string[]): Promise<void> {
   const session = await open(o, name!);
   const config = await session.ask({ type: "get-config-request" }, "get-config-reply");
-  o.platform.stdout(`${FRAGS[config.frag]}\n`);
+  const mode = FRAGS[config.frag]!;
+  o.platform.stdout(o.settings.json ? `${JSON.stringify({ frag: mode })}\n` : `${mode}\n`);
   session.close();
 }
 

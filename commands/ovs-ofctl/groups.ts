@@ -14,10 +14,10 @@ import {
   OFPGC_REMOVE_BUCKET,
   parseGroup,
 } from "../../src/openflow/text/group-parse.ts";
-import { printMessage } from "../../src/openflow/text/print.ts";
 import { bundleMessages } from "./bundle.ts";
 import { dumpParts } from "./dumps.ts";
 import { atLine, readLines } from "./lines.ts";
+import { messageOutput } from "./output.ts";
 import { inputNames, openForFlowMods, outputNames, Session } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 
@@ -72,13 +72,13 @@ export const removeBuckets = (o: Ofctl, args: string[]): Promise<void> =>
 
 export async function parseGroupCommand(o: Ofctl, [text]: string[]): Promise<void> {
   const { gm, usable } = parseGroup(text!, OFPGC_ADD, {});
-  o.platform.stdout(`usable protocols: ${protocolsText(usable)}\n`);
+  if (!o.settings.json) o.platform.stdout(`usable protocols: ${protocolsText(usable)}\n`);
   const wanted = usable & o.settings.protocols;
   if (wanted === 0) throw new Fatal("no usable protocol");
   const version = protocolVersion(wanted & -wanted);
-  o.platform.stdout(`chosen version: ${VERSION_NAMES[version]}\n`);
+  if (!o.settings.json) o.platform.stdout(`chosen version: ${VERSION_NAMES[version]}\n`);
   const bytes = encode(gm, version, { xid: 1 });
-  o.platform.stdout(printMessage(bytes, { verbosity: o.settings.verbosity }));
+  o.platform.stdout(messageOutput(o, bytes, { verbosity: o.settings.verbosity }));
 }
 
 async function groupDump(

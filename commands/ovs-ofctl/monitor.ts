@@ -11,6 +11,7 @@ import { parseUint } from "../../src/openflow/ports.ts";
 import { P_ANY } from "../../src/openflow/protocols.ts";
 import { parseMonitor } from "../../src/openflow/text/flow-parse.ts";
 import { printMessage } from "../../src/openflow/text/print.ts";
+import { messageOutput } from "./output.ts";
 import { inputNames, openForFlowMods, outputNames, Session } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 
@@ -88,7 +89,7 @@ export async function snoop(o: Ofctl, [name]: string[]): Promise<number> {
 
 function printReceived(o: Ofctl, bytes: Uint8Array, names?: Parameters<typeof printMessage>[1]): void {
   const stamp = o.settings.timestamp ? `${timestamp(o)} ` : "";
-  o.platform.stderr(stamp + printMessage(bytes, { ...names, verbosity: o.settings.verbosity + 2 }));
+  o.platform.stderr(stamp + messageOutput(o, bytes, { ...names, verbosity: o.settings.verbosity + 2 }));
 }
 
 function timestamp(o: Ofctl): string {
@@ -183,7 +184,7 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
     const stamp = o.settings.timestamp ? `${timestamp(o)} ` : "";
     output(
       stamp +
-        printMessage(message.bytes, {
+        messageOutput(o, message.bytes, {
           ports: names?.ports,
           tables: names?.tables,
           verbosity: o.settings.verbosity + 2,

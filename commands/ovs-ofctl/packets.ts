@@ -12,7 +12,7 @@ import { readHeaderAt } from "../../src/openflow/codec.ts";
 import { parseUint } from "../../src/openflow/ports.ts";
 import { hexDump } from "../../src/openflow/text/common.ts";
 import { packetText } from "../../src/openflow/text/packet.ts";
-import { printMessage } from "../../src/openflow/text/print.ts";
+import { messageOutput } from "./output.ts";
 import type { Ofctl } from "./settings.ts";
 
 const log = vlog("pcap");
@@ -175,8 +175,8 @@ export async function ofpParsePcap(o: Ofctl, [file, ...rest]: string[]): Promise
     const view = new DataView(packet.buffer, packet.byteOffset + l4, packet.length - l4);
     const data = packet.subarray(l4 + (view.getUint8(12) >>> 4) * 4, end);
     for (const message of stream.segment(view.getUint32(4), data, (view.getUint8(13) & 2) !== 0)) {
-      const text = printMessage(message, { verbosity: o.settings.verbosity + 1 });
-      o.platform.stdout(`${first ? "" : "\n"}${name}:\n${text}`);
+      const text = messageOutput(o, message, { verbosity: o.settings.verbosity + 1 });
+      o.platform.stdout(o.settings.json ? text : `${first ? "" : "\n"}${name}:\n${text}`);
       first = false;
     }
   }

@@ -36,6 +36,7 @@ import { parseTlvs, tlvText } from "../../src/openflow/text/raw-match.ts";
 import { Reader, Writer } from "../../src/openflow/wire.ts";
 import { parserLog } from "./dumps.ts";
 import { atLine, readLines } from "./lines.ts";
+import { messageOutput } from "./output.ts";
 import { nextXid } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 
@@ -47,13 +48,13 @@ function flowModBytes(fm: FlowMod, protocol: number): Uint8Array {
 
 /** Prints the flow_mods as they would be sent in the first allowed protocol that can carry them all. */
 function printFlowMods(o: Ofctl, flows: readonly FlowMod[], usable: number): void {
-  o.platform.stdout(`usable protocols: ${protocolsText(usable)}\n`);
+  if (!o.settings.json) o.platform.stdout(`usable protocols: ${protocolsText(usable)}\n`);
   const wanted = usable & o.settings.protocols;
   if (wanted === 0) throw new Fatal("no usable protocol");
   const protocol = wanted & -wanted;
-  o.platform.stdout(`chosen protocol: ${protocolName(protocol)}\n`);
+  if (!o.settings.json) o.platform.stdout(`chosen protocol: ${protocolName(protocol)}\n`);
   for (const fm of flows) {
-    o.platform.stdout(printMessage(flowModBytes(fm, protocol), { verbosity: o.settings.verbosity }));
+    o.platform.stdout(messageOutput(o, flowModBytes(fm, protocol), { verbosity: o.settings.verbosity }));
   }
 }
 
@@ -87,14 +88,14 @@ export async function ofpPrint(o: Ofctl, [text, level]: string[]): Promise<void>
   if (text !== "-") {
     const clean = text!.replace(/\s+/g, "");
     if (!/^([0-9a-fA-F]{2})*$/.test(clean)) throw new Fatal("trailing garbage following hex bytes");
-    o.platform.stdout(printMessage(hexBytes(text!), options));
+    o.platform.stdout(messageOutput(o, hexBytes(text!), options));
     return;
   }
   const lines = new TextDecoder().decode(await o.platform.stdin()).split("\n");
   if (lines.at(-1) === "") lines.pop();
   for (const line of lines) {
     const bytes = hexBytes(line);
-    if (bytes.length > 0 || line.trim() !== "") o.platform.stdout(printMessage(bytes, options));
+    if (bytes.length > 0 || line.trim() !== "") o.platform.stdout(messageOutput(o, bytes, options));
   }
 }
 
@@ -112,7 +113,9 @@ export async function ofpParse(o: Ofctl, [file]: string[]): Promise<void> {
     if (at + length > bytes.length) {
       throw new Fatal(`${file}: unexpected end of file mid-message`);
     }
-    o.platform.stdout(printMessage(bytes.slice(at, at + length), { verbosity: o.settings.verbosity + 2 }));
+    o.platform.stdout(
+      messageOutput(o, bytes.slice(at, at + length), { verbosity: o.settings.verbosity + 2 }),
+    );
     at += length;
   }
   if (at < bytes.length) throw new Fatal(`${file}: unexpected end of file mid-header`);

@@ -13,6 +13,8 @@ import {
   type EncodeMessageOptions,
   encode,
   encodeTo,
+  firstVersion,
+  messageRow,
   readHeaderAt,
 } from "../../src/openflow/codec.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
@@ -220,7 +222,15 @@ export class Session {
     const xid = options.xid ?? nextXid();
     const nxm = (this.protocol & (P_OF10_NXM | P_OF10_NXM_TID)) !== 0;
     const tableIds = (this.protocol & (P_OF10_STD_TID | P_OF10_NXM_TID)) !== 0;
+    if (messageRow(message.type, this.version) === undefined) throw this.#tooOld(message.type);
     return { bytes: encode(message, this.version, { nxm, tableIds, ...options, xid }), xid };
+  }
+
+  #tooOld(type: MessageType): Fatal {
+    const first = firstVersion(type);
+    const { command } = this.ofctl;
+    if (first <= this.version) return new Fatal(`${command} is not in ${VERSION_NAMES[this.version]}`);
+    return new Fatal(`${command} needs OpenFlow 1.${first - 1} or later ('-O ${VERSION_NAMES[first]}')`);
   }
 
   send(message: Message, options: EncodeMessageOptions = {}): number {
@@ -464,7 +474,7 @@ async function fetchTables(session: Session): Promise<TableFeatures[]> {
   return out;
 }
 
-/** Names for reading flows: always, unless --no-names. For printing: only with --names, or on a terminal. */
+/** Names for reading flows: always, unless --no-names. For printing: only with --names, and text on a terminal. */
 export async function inputNames(
   ofctl: Ofctl,
   name: string,
@@ -476,6 +486,6 @@ export async function outputNames(
   ofctl: Ofctl,
   name: string,
 ): Promise<{ ports: Names; tables: Names } | undefined> {
-  const want = ofctl.settings.names ?? ofctl.platform.stdoutIsTerminal;
+  const want = ofctl.settings.names ?? (ofctl.platform.stdoutIsTerminal && !ofctl.settings.json);
   return want ? fetchNames(ofctl, name) : undefined;
 }

@@ -25,6 +25,8 @@ export interface Settings {
   /** undefined: numbers, unless standard output is a terminal. */
   names: boolean | undefined;
   stats: boolean;
+  /** --format=json. */
+  json: boolean;
   unixctl: string | undefined;
   color: string | undefined;
   daemon: DaemonOptions | undefined;
@@ -50,6 +52,7 @@ export function defaultSettings(): Settings {
     sort: [],
     names: undefined,
     stats: true,
+    json: false,
     unixctl: undefined,
     color: undefined,
     daemon: undefined,

@@ -299,6 +299,14 @@ setInnerCodec({
   encode: (m, version, xid) => encode(m, version, { xid }),
 });
 
+/** The first version that has a message type, as OpenFlow itself knows it; 0: none has. */
+export function firstVersion(type: MessageType): Version | 0 {
+  for (let v = 1; v <= 6; v++) {
+    if (byType.get(`${v}.${type}`)?.some((row) => !row.kind.startsWith("nx"))) return v as Version;
+  }
+  return 0;
+}
+
 /** The row of a message type in a version, for writers that fill in the body themselves (replies.ts). */
 export function messageRow(type: MessageType, version: Version, nx = false): MessageRow | undefined {
   const list = byType.get(`${version}.${type}`);

@@ -428,7 +428,7 @@ export const GROUP_ROWS: readonly MessageRow[] = [
   descReply("OFPST_GROUP_DESC reply", "reply", 7, 2, 6),
   descReply("NXST_GROUP_DESC reply", "nxreply", 8, 1, 1),
   ...empty("OFPST_GROUP_FEATURES request", featuresRequest, "request", [8, 3, 6]),
-  ...empty("NXST_GROUP_FEATURES request", featuresRequest, "nxrequest", [9, 1, 1]),
+  ...empty("NXST_GROUP_FEATURES request", featuresRequest, "nxrequest", [9, 1, 2]),
   featuresReply("OFPST_GROUP_FEATURES reply", "reply", 8, 3, 6),
-  featuresReply("NXST_GROUP_FEATURES reply", "nxreply", 9, 1, 1),
+  featuresReply("NXST_GROUP_FEATURES reply", "nxreply", 9, 1, 2),
 ];

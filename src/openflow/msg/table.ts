@@ -1,17 +1,18 @@
 /** Switch description, tables: statistics, features, table_mod, description. Rows of the message registry. */
 import { FIELDS, fieldByHeader } from "../../flow/fields/index.ts";
 import { OfpError } from "../errors.ts";
-import type {
-  DescReply,
-  TableDesc,
-  TableDescReply,
-  TableFeatures,
-  TableFeaturesMessage,
-  TableInstructions,
-  TableMod,
-  TableReply,
-  TableStats,
-  TableStatus,
+import {
+  type DescReply,
+  OFP12,
+  type TableDesc,
+  type TableDescReply,
+  type TableFeatures,
+  type TableFeaturesMessage,
+  type TableInstructions,
+  type TableMod,
+  type TableReply,
+  type TableStats,
+  type TableStatus,
 } from "../messages.ts";
 import { fieldHeader, readHeader, writeHeader } from "../oxm.ts";
 import type { Reader, Writer } from "../wire.ts";
@@ -152,23 +153,17 @@ function instructionsFromBits(bits: number): string[] {
 }
 
 /** Field sets of 1.1's and 1.2's table statistics: 1.2 numbers fields as OXM, 64 bits. */
+const OXM12_FIELDS = FIELDS.flatMap((field) => {
+  const header = field.headers.find((h) => h.oxmClass === 0x8000 && h.ofVersion <= OFP12);
+  return header === undefined ? [] : [{ name: field.name, bit: 1n << BigInt(header.number) }];
+});
+
 function fieldsFromOxmBits(bits: bigint): string[] {
-  const out: string[] = [];
-  for (const field of FIELDS) {
-    const header = field.headers.find((h) => h.oxmClass === 0x8000);
-    if (header !== undefined && (bits >> BigInt(header.number)) & 1n) out.push(field.name);
-  }
-  return out;
+  return OXM12_FIELDS.filter(({ bit }) => (bits & bit) !== 0n).map(({ name }) => name);
 }
 
 function fieldsToOxmBits(names: readonly string[]): bigint {
-  let bits = 0n;
-  for (const field of FIELDS) {
-    const header = field.headers.find((h) => h.oxmClass === 0x8000);
-    if (header !== undefined && header.number < 64 && names.includes(field.name))
-      bits |= 1n << BigInt(header.number);
-  }
-  return bits;
+  return OXM12_FIELDS.reduce((bits, { name, bit }) => (names.includes(name) ? bits | bit : bits), 0n);
 }
 
 /** OFPFW10 and OFPFMF11 bits → field names. */
@@ -188,8 +183,8 @@ const OF10_WILDCARDS: readonly (readonly [mask: number, name: string])[] = [
 ];
 
 const OF11_FIELDS: readonly (readonly [bit: number, name: string])[] = [
-  [17, "metadata"],
-  [0, "in_port_oxm"],
+  [15, "metadata"],
+  [0, "in_port"],
   [11, "eth_src"],
   [12, "eth_dst"],
   [3, "eth_type"],
@@ -367,16 +362,15 @@ function readTableFeatures(r: Reader, version: number): TableFeatures {
   const f = emptyFeatures(r.u8(), "");
   const command = r.u8();
   f.command = version >= 6 ? command : 0;
-  const features15 = r.u32();
-  void features15;
+  r.skip(4); // flags of 1.5
   f.name = r.text(32);
   f.metadataMatch = r.u64();
   f.metadataWrite = r.u64();
   const capabilities = r.u32();
   f.maxEntries = r.u32();
   if (version >= 5) {
-    f.eviction = (capabilities & 4) !== 0 ? true : version === 5 ? undefined : undefined;
-    f.vacancy = (capabilities & 8) !== 0 ? true : undefined;
+    f.eviction = (capabilities & 4) !== 0;
+    f.vacancy = (capabilities & 8) !== 0;
   } else f.missConfig = -1;
   const seen = new Set<number>();
   for (const { type, data } of properties(r.sub(start + length - r.pos))) {

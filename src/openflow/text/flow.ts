@@ -48,11 +48,11 @@ export function formatFlowStats(s: FlowStats, o: PrintOptions = {}, stats = true
   return `${out}actions=${formatActions(s.actions, o)}`;
 }
 
-const COMMANDS = ["ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT"];
+export const FLOW_COMMANDS = ["ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT"];
 
 /** `raw`: the match as text of the message itself. */
 export function formatFlowMod(m: FlowMod, o: PrintOptions, raw?: string): string {
-  let out = ` ${COMMANDS[m.command] ?? `cmd:${m.command}`}`;
+  let out = ` ${FLOW_COMMANDS[m.command] ?? `cmd:${m.command}`}`;
   if (m.table !== 0) out += ` table:${tableName(m.table, o)}`;
   const match = raw ?? formatMatch(m.match, { ports: o.ports, priority: m.priority });
   out += ` ${match}`;
@@ -70,7 +70,7 @@ export function formatFlowMod(m: FlowMod, o: PrintOptions, raw?: string): string
   return `${out}actions=${formatActions(m.actions, o)}`;
 }
 
-const REMOVED = ["idle", "hard", "delete", "group_delete", "meter_delete", "eviction"];
+export const REMOVED = ["idle", "hard", "delete", "group_delete", "meter_delete", "eviction"];
 
 export function removedReason(reason: number): string {
   return REMOVED[reason] ?? String(reason);
@@ -93,7 +93,7 @@ export function formatStatsRequest(m: FlowStatsRequest, o: PrintOptions): string
   return match === "" ? out : `${out} ${match}`;
 }
 
-const MONITOR_FLAGS: readonly (readonly [bit: number, name: string])[] = [
+export const MONITOR_FLAGS: readonly (readonly [bit: number, name: string])[] = [
   [1, "initial"],
   [2, "add"],
   [4, "delete"],

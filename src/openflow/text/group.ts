@@ -20,8 +20,8 @@ import { ones } from "../oxm.ts";
 import { formatPort } from "../ports.ts";
 import { bitNames, duration, hexNumber, type PrintOptions } from "./common.ts";
 
-const TYPES = ["all", "select", "indirect", "ff"];
-const COMMANDS: Readonly<Record<number, string>> = {
+export const GROUP_TYPES = ["all", "select", "indirect", "ff"];
+export const GROUP_COMMANDS: Readonly<Record<number, string>> = {
   0: "ADD",
   1: "MOD",
   2: "DEL",
@@ -33,7 +33,7 @@ const COMMANDS: Readonly<Record<number, string>> = {
 function bucketText(b: Bucket, groupType: number, withIds: boolean, o: PrintOptions): string {
   let out = ",bucket=";
   if (withIds) out += `bucket_id:${b.bucketId},`;
-  if (b.weight !== (groupType === 1 ? 1 : 0) || (groupType === 1 && false)) out += `weight:${b.weight},`;
+  if (b.weight !== (groupType === 1 ? 1 : 0)) out += `weight:${b.weight},`;
   if (b.watchPort !== 0xffff) out += `watch_port:${formatPort(b.watchPort, o.ports)},`;
   if (b.watchGroup !== OFPG_ANY) out += `watch_group:${b.watchGroup},`;
   return `${out}actions=${formatActions(b.actions, o)}`;
@@ -44,16 +44,16 @@ function propsText(props: GroupProps): string {
   if (props.selectionMethod !== "") {
     out += `,selection_method=${props.selectionMethod}`;
     if (props.selectionMethodParam !== 0n) out += `,selection_method_param=${props.selectionMethodParam}`;
-    if (props.fields.length === 1) out += `,fields=${fieldText(props.fields[0]!)}`;
+    if (props.fields.length === 1) out += `,fields=${groupFieldText(props.fields[0]!)}`;
     else if (props.fields.length > 1) {
       const sorted = [...props.fields].sort((a, b) => a.field.id - b.field.id);
-      out += `,fields(${sorted.map(fieldText).join(",")})`;
+      out += `,fields(${sorted.map(groupFieldText).join(",")})`;
     }
   }
   return out;
 }
 
-function fieldText({ field, value }: GroupProps["fields"][number]): string {
+export function groupFieldText({ field, value }: GroupProps["fields"][number]): string {
   if (value === ones(field.bytes * 8) || value === ones(field.bits)) return field.name;
   return `${field.name}=${formatFieldValue(field, value, ones(field.bits))}`;
 }
@@ -67,7 +67,7 @@ export function groupBody(
 ): string {
   const id = g.groupId === 0xfffffffc && all !== "" ? all : String(g.groupId);
   let out = `group_id=${id}`;
-  if (g.groupType < 4) out += `,type=${TYPES[g.groupType]}`;
+  if (g.groupType < 4) out += `,type=${GROUP_TYPES[g.groupType]}`;
   out += propsText(g.props);
   const withIds = version >= 6 || version === 1;
   for (const b of g.buckets) out += bucketText(b, g.groupType, withIds, o);
@@ -75,7 +75,7 @@ export function groupBody(
 }
 
 export function formatGroupMod(m: GroupMod, version: number, o: PrintOptions): string {
-  let out = `\n ${COMMANDS[m.command] ?? `cmd:${m.command}`} `;
+  let out = `\n ${GROUP_COMMANDS[m.command] ?? `cmd:${m.command}`} `;
   if ((version === 6 || version === 1) && (m.command === 3 || m.command === 5)) {
     out += `command_bucket_id:${bucketId(m.commandBucketId)},`;
   }
@@ -127,6 +127,11 @@ export function meterId(id: number): string {
   return String(id);
 }
 
+export const BAND_TYPES: readonly (readonly [bit: number, name: string])[] = [
+  [1 << 1, "drop"],
+  [1 << 2, "dscp_remark"],
+];
+
 function bandText(b: MeterBand): string {
   const type = b.bandType === 1 ? "drop" : b.bandType === 2 ? "dscp_remark" : String(b.bandType);
   let out = `\ntype=${type} rate=${b.rate}`;
@@ -135,14 +140,15 @@ function bandText(b: MeterBand): string {
   return out;
 }
 
+export const METER_FLAGS: readonly (readonly [bit: number, name: string])[] = [
+  [1, "kbps"],
+  [2, "pktps"],
+  [4, "burst"],
+  [8, "stats"],
+];
+
 function meterFlags(flags: number): string {
-  const known: [number, string][] = [
-    [1, "kbps"],
-    [2, "pktps"],
-    [4, "burst"],
-    [8, "stats"],
-  ];
-  const names = bitNames(flags & 15, known, "");
+  const names = bitNames(flags & 15, METER_FLAGS, "");
   const rest = flags & ~15;
   const parts = names === "" ? [] : [names];
   if (rest !== 0) parts.push(`flags:0x${rest.toString(16)}`);
@@ -153,7 +159,7 @@ export function formatMeterConfig(c: MeterConfig): string {
   return `meter=${meterId(c.meterId)} ${meterFlags(c.flags)}bands=${c.bands.map(bandText).join("")}\n`;
 }
 
-const METER_COMMANDS = ["ADD", "MOD", "DEL"];
+export const METER_COMMANDS = ["ADD", "MOD", "DEL"];
 
 export function formatMeterMod(m: MeterMod): string {
   return ` ${METER_COMMANDS[m.command] ?? `cmd:${m.command}`} ${formatMeterConfig(m)}`;
@@ -168,14 +174,7 @@ export function formatMeterStats(s: MeterStats): string {
 }
 
 export function formatMeterFeatures(m: MeterFeaturesReply): string {
-  const types = bitNames(
-    m.bandTypes >>> 1,
-    [
-      [1, "drop"],
-      [2, "dscp_remark"],
-    ],
-    "0",
-  );
+  const types = bitNames(m.bandTypes, BAND_TYPES, "0");
   let out = `\nmax_meter:${m.maxMeters} max_bands:${m.maxBands} max_color:${m.maxColor}\n`;
   out += `band_types: ${m.bandTypes === 0 ? "0" : types}\n`;
   return `${out}capabilities: ${meterFlags(m.capabilities).trimEnd() || "0"}\n`;

@@ -1,10 +1,18 @@
 /** Ports and queues in print (upstream: ofp-port, ofp-queue). */
 import { formatMac } from "../../lib/mac.ts";
-import type { PhyPort, PortMod, PortStats, PortStatus, QueueProps, QueueStats } from "../messages.ts";
+import {
+  type PhyPort,
+  type PortMod,
+  type PortStats,
+  type PortStatus,
+  type QueueProps,
+  type QueueStats,
+  UNKNOWN64,
+} from "../messages.ts";
 import { formatPort, quoteName } from "../ports.ts";
 import { bitNames, counter, duration, type PrintOptions } from "./common.ts";
 
-const FEATURES: readonly (readonly [bit: number, name: string])[] = [
+export const PORT_FEATURES: readonly (readonly [bit: number, name: string])[] = [
   [0x1, "10MB-HD"],
   [0x2, "10MB-FD"],
   [0x4, "100MB-HD"],
@@ -23,7 +31,7 @@ const FEATURES: readonly (readonly [bit: number, name: string])[] = [
   [0x8000, "AUTO_PAUSE_ASYM"],
 ];
 
-const CONFIG: readonly (readonly [bit: number, name: string])[] = [
+export const PORT_CONFIG: readonly (readonly [bit: number, name: string])[] = [
   [1, "PORT_DOWN"],
   [2, "NO_STP"],
   [4, "NO_RECV"],
@@ -41,7 +49,7 @@ const STATE: readonly (readonly [bit: number, name: string])[] = [
 
 const STP = ["STP_LISTEN", "STP_LEARN", "STP_FORWARD", "STP_BLOCK"];
 
-function stateText(state: number): string {
+export function stateText(state: number): string {
   if ((state & 0x300) !== 0) {
     const down = state & 1 ? "LINK_DOWN " : "";
     return `${down}${STP[(state >>> 8) & 3]}`;
@@ -50,13 +58,13 @@ function stateText(state: number): string {
 }
 
 export function formatFeatures(bits: number): string {
-  return bitNames(bits, FEATURES, "0");
+  return bitNames(bits, PORT_FEATURES, "0");
 }
 
 export function formatPhyPort(p: PhyPort): string {
   let out = ` ${formatPort(p.port)}`;
   out += `(${quoteName(p.name)}): addr:${formatMac(p.hwAddr)}\n`;
-  out += `     config:     ${bitNames(p.config, CONFIG, "0")}\n`;
+  out += `     config:     ${bitNames(p.config, PORT_CONFIG, "0")}\n`;
   out += `     state:      ${stateText(p.state)}\n`;
   if (p.curr !== 0) out += `     current:    ${formatFeatures(p.curr)}\n`;
   if (p.advertised !== 0) out += `     advertised: ${formatFeatures(p.advertised)}\n`;
@@ -66,28 +74,27 @@ export function formatPhyPort(p: PhyPort): string {
   return `${out}     speed: ${mbps(p.currSpeed)} Mbps now, ${mbps(p.maxSpeed)} Mbps max\n`;
 }
 
-const STATUS = ["ADD", "DEL", "MOD"];
+export const PORT_STATUS = ["ADD", "DEL", "MOD"];
 
 export function formatPortStatus(m: PortStatus): string {
-  return ` ${STATUS[m.reason] ?? m.reason}:${formatPhyPort(m.port)}`;
+  return ` ${PORT_STATUS[m.reason] ?? m.reason}:${formatPhyPort(m.port)}`;
 }
 
 export function formatPortMod(m: PortMod, o: PrintOptions): string {
   let out = ` port: ${formatPort(m.port, o.ports)}: addr:${formatMac(m.hwAddr)}\n`;
-  out += `     config: ${bitNames(m.config, CONFIG, "0")}\n`;
-  out += `     mask:   ${bitNames(m.mask, CONFIG, "0")}\n`;
+  out += `     config: ${bitNames(m.config, PORT_CONFIG, "0")}\n`;
+  out += `     mask:   ${bitNames(m.mask, PORT_CONFIG, "0")}\n`;
   return `${out}     advertise: ${m.advertise === 0 ? "UNCHANGED" : formatFeatures(m.advertise)}\n`;
 }
 
 export function formatPortStats(s: PortStats, o: PrintOptions): string {
-  const padded = formatPort(s.port, o.ports).padStart(2);
-  let out = `  port ${padded}: `;
+  let out = `  port ${s.port < 10 ? " " : ""}${formatPort(s.port, o.ports)}: `;
   out += `rx pkts=${counter(s.rxPackets)}, bytes=${counter(s.rxBytes)}, drop=${counter(s.rxDropped)}, errs=${counter(s.rxErrors)}, `;
   out += `frame=${counter(s.rxFrameErr)}, over=${counter(s.rxOverErr)}, crc=${counter(s.rxCrcErr)}\n`;
   out += `           tx pkts=${counter(s.txPackets)}, bytes=${counter(s.txBytes)}, drop=${counter(s.txDropped)}, errs=${counter(s.txErrors)}, coll=${counter(s.collisions)}\n`;
   if (s.duration !== undefined && s.duration.sec !== 0xffffffff)
     out += `           duration=${duration(s.duration)}\n`;
-  if (s.rfc2819 !== undefined) out += rfc2819(s.rfc2819);
+  if (s.rfc2819?.some((value) => value !== UNKNOWN64)) out += rfc2819(s.rfc2819);
   if (s.custom.length > 0) {
     out += "           CUSTOM Statistics";
     s.custom.forEach(({ name, value }, i) => {
@@ -99,17 +106,9 @@ export function formatPortStats(s: PortStats, o: PrintOptions): string {
   return out;
 }
 
-const RFC2819: readonly (readonly string[])[] = [
-  ["1_to_64_packets", "65_to_127_packets", "128_to_255_packets"],
-  ["256_to_511_packets", "512_to_1023_packets", "1024_to_1522_packets", "1523_to_max_packets"],
-];
-
 function rfc2819(values: readonly bigint[]): string {
-  void RFC2819;
   const v = (i: number): string => counter(values[i] ?? 0n);
-  let out = "           rfc2819 broadcast_packets etc\n";
-  out = "";
-  out += "           rx rfc2819 ";
+  let out = "           rx rfc2819 ";
   out += `broadcast=${v(7)}, multicast=${v(8)}, undersized=${v(12)},\n           oversize=${v(13)}, rx_fragments=${v(14)}, rx_jabber=${v(15)}, \n`;
   return out;
 }

@@ -117,7 +117,7 @@ function printBody(d: Decoded, bytes: Uint8Array, o: PrintOptions): string {
     case "hello":
       return hello(m, bytes);
     case "error":
-      return errorText(m, d.version, o);
+      return errorText(m, o);
     case "echo-request":
     case "echo-reply": {
       const dump = m.payload.length > 0 && (o.verbosity ?? 0) > 1 ? hexDump(m.payload, true) : "";
@@ -187,7 +187,7 @@ function printBody(d: Decoded, bytes: Uint8Array, o: PrintOptions): string {
     case "table-features-reply":
       return formatTables(tableEntries([], m.tables), o);
     case "table-desc-reply":
-      return m.tables.map((t) => formatTableDesc(t, o)).join("");
+      return m.tables.map((t) => formatTableDesc(t, o)).join("\n");
     case "port-request":
       return ` port_no=${formatPort(m.port, o.ports)}`;
     case "port-desc-request":
@@ -269,7 +269,7 @@ function hello(m: Hello, bytes: Uint8Array): string {
   return out;
 }
 
-function errorText(m: OfpErrorMessage, version: number, o: PrintOptions): string {
+function errorText(m: OfpErrorMessage, o: PrintOptions): string {
   if (m.error === undefined) {
     let out = " ***decode error***";
     const vendor = m.vendor === 0 ? "" : `vendor 0x${m.vendor.toString(16)}, `;
@@ -278,7 +278,6 @@ function errorText(m: OfpErrorMessage, version: number, o: PrintOptions): string
   }
   const hellos = m.error === "OFPHFC_INCOMPATIBLE" || m.error === "OFPHFC_EPERM";
   if (hellos) return ` ${m.error}\n${printable(m.payload)}`;
-  void version;
   return ` ${m.error}\n${printMessage(m.payload, { ...o, verbosity: 1 })}`;
 }
 
@@ -298,7 +297,7 @@ const CAPABILITIES: readonly (readonly [bit: number, name: string])[] = [
   [4, "PORT_STATS"],
 ];
 
-function capabilityNames(version: number): readonly (readonly [number, string])[] {
+export function capabilityNames(version: number): readonly (readonly [number, string])[] {
   const rest: (readonly [number, string])[] = [];
   if (version === 1) rest.push([8, "STP"]);
   else rest.push([8, "GROUP_STATS"]);
@@ -347,7 +346,6 @@ function packetIn(m: PacketIn, o: PrintOptions): string {
   }
   out += "\n";
   if (m.userdata.length > 0) out += ` userdata=${dottedHex(m.userdata)}\n`;
-  if (m.continuation !== undefined) out += "";
   return out + packetLines(m.packet, o);
 }
 
@@ -370,21 +368,21 @@ function packetOut(m: PacketOut, o: PrintOptions): string {
   return `${out} buffer=0x${m.bufferId.toString(16).padStart(8, "0")}\n`;
 }
 
-const ROLES = ["nochange", "equal", "primary", "secondary"];
+export const ROLES = ["nochange", "equal", "primary", "secondary"];
 
 function role(m: RoleMessage): string {
   const generation = m.generationId === undefined ? "" : ` generation_id=${m.generationId}`;
   return ` role=${ROLES[m.role] ?? m.role}${generation}`;
 }
 
-const ROLE_REASONS = ["primary_request", "configuration_changed", "experimenter_data_changed"];
+export const ROLE_REASONS = ["primary_request", "configuration_changed", "experimenter_data_changed"];
 
 function roleStatus(m: RoleStatus): string {
   const generation = m.generationId === UNKNOWN64 ? "" : ` generation_id=${m.generationId}`;
   return ` role=${ROLES[m.role] ?? m.role}${generation} reason=${ROLE_REASONS[m.reason] ?? m.reason}`;
 }
 
-const ASYNC: readonly (readonly [
+export const ASYNC: readonly (readonly [
   key: "packetIn" | "portStatus" | "flowRemoved" | "roleStatus" | "tableStatus" | "requestforward",
   title: string,
   reasons: readonly string[],
@@ -411,7 +409,7 @@ function asyncText(m: AsyncConfig): string {
   return out;
 }
 
-const CTRL = [
+export const BUNDLE_CTRL = [
   "OPEN_REQUEST",
   "OPEN_REPLY",
   "CLOSE_REQUEST",
@@ -422,19 +420,17 @@ const CTRL = [
   "DISCARD_REPLY",
 ];
 
+export const BUNDLE_FLAGS: readonly (readonly [bit: number, name: string])[] = [
+  [1, "atomic"],
+  [2, "ordered"],
+];
+
 function bundleFlags(flags: number): string {
-  return bitNames(
-    flags,
-    [
-      [1, "atomic"],
-      [2, "ordered"],
-    ],
-    "0",
-  );
+  return bitNames(flags, BUNDLE_FLAGS, "0");
 }
 
 function bundle(m: BundleCtrl): string {
-  return `\n bundle_id=${hexNumber(m.bundleId)} type=${CTRL[m.ctrl] ?? m.ctrl} flags=${bundleFlags(m.flags)}`;
+  return `\n bundle_id=${hexNumber(m.bundleId)} type=${BUNDLE_CTRL[m.ctrl] ?? m.ctrl} flags=${bundleFlags(m.flags)}`;
 }
 
 function bundleAdd(m: BundleAdd, o: PrintOptions): string {
@@ -472,11 +468,11 @@ function tlvReply(m: {
   const used = m.maps.reduce((sum, map) => sum + map.optionLen, 0);
   let out = `\n max option space=${m.maxSpace} max fields=${m.maxFields}\n`;
   out += ` allocated option space=${used}\n\n mapping table:\n`;
-  out += "  class   type  length  match field\n -------  ----  ------  --------------";
+  out += "  class  type  length  match field\n ------  ----  ------  --------------";
   for (const map of m.maps) {
     const klass = `0x${map.optionClass.toString(16)}`;
     const type = `0x${map.optionType.toString(16)}`;
-    out += `\n ${klass.padStart(7)}  ${type.padStart(4)}  ${String(map.optionLen).padStart(6)}  tun_metadata${map.index}`;
+    out += `\n ${klass.padStart(6)}  ${type.padStart(4)}  ${String(map.optionLen).padStart(6)}  tun_metadata${map.index}`;
   }
   return out;
 }

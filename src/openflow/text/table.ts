@@ -60,8 +60,9 @@ function foldPrefixes(items: readonly string[]): string {
   return out.join(" ");
 }
 
+/** Both ends of "c1...c4" lose the prefix. */
 function strip(item: string, prefix: string): string {
-  return item.slice(prefix.length);
+  return item.slice(prefix.length).replace(`...${prefix}`, "...");
 }
 
 function tableRanges(tables: readonly number[]): string {
@@ -92,9 +93,9 @@ const ACTION_ORDER = [
   "mod_nw_tos",
   "mod_nw_ecn",
   "mod_nw_ttl",
-  "dec_ttl",
   "mod_tp_src",
   "mod_tp_dst",
+  "dec_ttl",
   "set_mpls_label",
   "set_mpls_tc",
   "set_mpls_ttl",
@@ -133,7 +134,8 @@ function instructionBlock(
   if (t.instructions.length > 0) body += `      instructions: ${t.instructions.join(" ")}\n`;
   const actions = [t.writeActions, t.applyActions, t.writeSetFields, t.applySetFields];
   if (actions.every((list) => list.length === 0)) return body === "" ? "" : `    ${title}:\n${body}`;
-  if (instructionsAlike(t, previous)) body += "      (same actions)\n";
+  // Without fields to set, as in 1.1, the actions are said again.
+  if (t.writeSetFields.length > 0 && instructionsAlike(t, previous)) body += "      (same actions)\n";
   else if (same(t.writeActions, t.applyActions) && same(t.writeSetFields, t.applySetFields)) {
     const lines = actionLines(t.writeActions, t.writeSetFields, "        ");
     body += `      Write-Actions and Apply-Actions features:\n${lines}`;
@@ -154,7 +156,7 @@ function matching(f: TableFeatures): string {
   return out;
 }
 
-const MISS = ["controller", "continue", "drop"];
+export const MISS = ["controller", "continue", "drop"];
 
 function featureBlock(f: TableFeatures, p: TableFeatures | undefined): string {
   let out = "";
@@ -172,8 +174,9 @@ function featureBlock(f: TableFeatures, p: TableFeatures | undefined): string {
   ) {
     out += `    config=${MISS[f.missConfig] ?? f.missConfig}\n`;
   }
-  if (f.eviction === true) out += "    eviction: supported\n";
-  if (f.vacancy === true) out += "    vacancy events: supported\n";
+  const supported = (yes: boolean): string => (yes ? "supported" : "not supported");
+  if (f.eviction !== undefined) out += `    eviction: ${supported(f.eviction)}\n`;
+  if (f.vacancy !== undefined) out += `    vacancy events: ${supported(f.vacancy)}\n`;
   out += `    max_entries=${f.maxEntries}\n`;
   if (same(f.miss, f.nonmiss))
     out += instructionBlock("instructions (table miss and others)", f.nonmiss, p?.nonmiss);
@@ -300,17 +303,14 @@ export function formatTableMod(m: TableMod, o: PrintOptions, version: number): s
   return out;
 }
 
+export const EVICTION_FLAGS: readonly (readonly [bit: number, name: string])[] = [
+  [1, "OTHER"],
+  [2, "IMPORTANCE"],
+  [4, "LIFETIME"],
+];
+
 function evictionFlags(flags: number): string {
-  return bitNames(
-    flags,
-    [
-      [1, "OTHER"],
-      [2, "IMPORTANCE"],
-      [4, "LIFETIME"],
-    ],
-    "(None)",
-    "|",
-  );
+  return bitNames(flags, EVICTION_FLAGS, "(None)", "|");
 }
 
 export function formatTableDesc(d: TableDesc, o: PrintOptions): string {

@@ -1,0 +1,48 @@
+/** What commands print of the messages they get: text, or with --format=json one line of JSON. */
+import { OfpError } from "../../src/openflow/errors.ts";
+import type { Decoded } from "../../src/openflow/messages.ts";
+import type { PrintOptions } from "../../src/openflow/text/common.ts";
+import {
+  decodedJson,
+  type JsonObject,
+  jsonText,
+  mergeJson,
+  messageJson,
+} from "../../src/openflow/text/json.ts";
+import { printMessage } from "../../src/openflow/text/print.ts";
+import type { Ofctl } from "./settings.ts";
+
+/** One message by itself, with its newline. */
+export function messageOutput(o: Ofctl, bytes: Uint8Array, options: PrintOptions): string {
+  return o.settings.json ? `${jsonText(messageJson(bytes, options))}\n` : printMessage(bytes, options);
+}
+
+/** The replies of one command: text goes out at once; JSON is merged into one object, printed by `end`. */
+export class Replies {
+  readonly #ofctl: Ofctl;
+  readonly #options: PrintOptions;
+  #merged: JsonObject | undefined;
+
+  constructor(ofctl: Ofctl, options: PrintOptions) {
+    this.#ofctl = ofctl;
+    this.#options = { verbosity: ofctl.settings.verbosity + 1, ...options };
+  }
+
+  add(bytes: Uint8Array, decoded?: Decoded | OfpError): void {
+    const { platform, settings } = this.#ofctl;
+    if (!settings.json) {
+      platform.stdout(printMessage(bytes, this.#options));
+      return;
+    }
+    const part =
+      decoded === undefined || decoded instanceof OfpError
+        ? messageJson(bytes, this.#options)
+        : decodedJson(decoded, this.#options);
+    if (this.#merged === undefined) this.#merged = part;
+    else mergeJson(this.#merged, part);
+  }
+
+  end(): void {
+    if (this.#merged !== undefined) this.#ofctl.platform.stdout(`${jsonText(this.#merged)}\n`);
+  }
+}
