@@ -1,0 +1,258 @@
+/** OpenFlow as text: groups and meters parsed, messages as JSON. What the original refuses, it refuses in these words. */
+import t from "tap";
+import { splitFlowItems } from "../../src/flow/match-parse.ts";
+import { parseMatch } from "../../src/flow/match-text.ts";
+import { decode, encode, type Message, OfpError, TextError, type Version } from "../../src/openflow/index.ts";
+import { matchInPort } from "../../src/openflow/msg/packet.ts";
+import { parseFlow } from "../../src/openflow/text/flow-parse.ts";
+import {
+  OFPGC_ADD,
+  OFPGC_INSERT_BUCKET,
+  OFPGC_MODIFY,
+  parseGroup,
+} from "../../src/openflow/text/group-parse.ts";
+import {
+  decodedJson,
+  type JsonObject,
+  jsonText,
+  mergeJson,
+  messageJson,
+} from "../../src/openflow/text/json.ts";
+import { OFPMC_ADD, parseMeter, parseMeterId } from "../../src/openflow/text/meter-parse.ts";
+import { printMessage } from "../../src/openflow/text/print.ts";
+
+t.test("groups and meters: refusals", async (t) => {
+  const group = (command: number) => (text: string) => parseGroup(text, command, {});
+  const meter = (text: string) => parseMeter(text, OFPMC_ADD);
+  const cases: [(text: string) => unknown, string, string][] = [
+    [group(OFPGC_ADD), "type=all", "must specify a group_id"],
+    [group(OFPGC_MODIFY), "group_id=1", "must specify a type"],
+    [group(OFPGC_ADD), "group_id=1,type=foo", "invalid group type foo"],
+    [group(OFPGC_ADD), "group_id=1,type=all,foo=1", "unknown keyword foo"],
+    [
+      group(OFPGC_ADD),
+      "group_id=1,type=all,fields(ip_src)",
+      'fields may only be specified with "selection_method=hash"',
+    ],
+    [group(OFPGC_ADD), "group_id=1,type=all,command_bucket_id=all", "command bucket id is not needed"],
+    [
+      group(OFPGC_ADD),
+      "group_id=1,type=indirect,bucket=1,bucket=2",
+      "Indirect groups can have at most one bucket.",
+    ],
+    [group(OFPGC_INSERT_BUCKET), "group_id=1,bucket=1", "must specify a command bucket id"],
+    [meter, "meter=1", "must specify bands"],
+    [meter, "kbps,band=type=drop,rate=5", "must specify 'meter'"],
+    [meter, "meter=1,band=type=drop,rate=5", "meter must specify either 'kbps' or 'pktps'"],
+    [meter, "meter=1,kbps,bands=", "meter must have bands"],
+    [meter, "meter=1,kbps,band=type=drop", "band must have 'rate'"],
+    [meter, "meter=1,kbps,band=rate=5", "band must start with the 'type' keyword"],
+    [
+      meter,
+      "meter=1,kbps,burst,band=type=drop,rate=5",
+      "band must have 'burst_size' when 'burst' flag is set",
+    ],
+    [
+      meter,
+      "meter=1,kbps,band=type=drop,rate=5,prec_level=1",
+      "Only 'dscp_remark' band may have 'prec_level'",
+    ],
+    [parseMeterId, "foo=1", "unknown keyword foo"],
+  ];
+  for (const [parse, text, want] of cases) t.throws(() => parse(text), new TextError(want), text);
+});
+
+t.test("groups and meters: what is parsed is printed in the same words", async (t) => {
+  const print = (m: Message, version: Version) =>
+    printMessage(encode(m, version)).split("\n").slice(1).join("\n").trim();
+  const cases: [Message, Version, string][] = [
+    [
+      parseGroup(
+        "group_id=3,type=ff,bucket=watch_port:1,actions=2,bucket=watch_group:5,output:4",
+        OFPGC_ADD,
+        {},
+      ).gm,
+      4,
+      "ADD group_id=3,type=ff,bucket=watch_port:1,actions=output:2,bucket=watch_group:5,actions=output:4",
+    ],
+    [
+      parseGroup(
+        "group_id=1,type=select,selection_method=hash,fields(nw_proto,ip_src=255.0.0.0),bucket=weight:5,1",
+        OFPGC_ADD,
+        {},
+      ).gm,
+      6,
+      "ADD group_id=1,type=select,selection_method=hash,fields(ip_src=255.0.0.0,nw_proto),bucket=bucket_id:0,weight:5,actions=output:1",
+    ],
+    [
+      parseMeter(
+        "meter=5,pktps,burst,bands=type=drop,rate=5,burst_size=3,type=dscp_remark,rate=8,burst_size=1,prec_level=2",
+        OFPMC_ADD,
+      ),
+      4,
+      "type=drop rate=5 burst_size=3\ntype=dscp_remark rate=8 burst_size=1 prec_level=2",
+    ],
+  ];
+  for (const [m, version, want] of cases) t.equal(print(m, version), want);
+});
+
+/** As the documentation of json.ts says. */
+function json(m: Message, version: Version): JsonObject {
+  const decoded = decode(encode(m, version, { xid: 7, nxm: version === 1 }), { tableIds: true });
+  if (decoded instanceof OfpError) throw decoded;
+  return decodedJson(decoded);
+}
+
+const EMPTY = { type: "flow-reply", flows: [] } as const;
+
+t.test("JSON: flows", async (t) => {
+  const { fm } = parseFlow(
+    "table=3,priority=7,tcp,in_port=LOCAL,nw_src=10.0.0.0/8,vlan_tci=0x1005/0x1fff,tp_dst=80,cookie=0x1122334455667788,send_flow_rem,actions=learn(table=2,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[]),clone(output:1,output:2),resubmit(,5)",
+    0,
+  );
+  t.equal(
+    jsonText(
+      json(
+        {
+          ...EMPTY,
+          flows: [
+            {
+              ...{ match: fm.match, cookie: fm.newCookie, table: 3, priority: 7, idleSec: 5, hardSec: 0 },
+              ...{
+                duration: { sec: 3, nsec: 250_000_000 },
+                idleAge: -1,
+                hardAge: -1,
+                packets: 1n << 60n,
+                bytes: 9n,
+              },
+              ...{ importance: 0, flags: fm.flags, actions: fm.actions },
+            },
+          ],
+        },
+        5,
+      ),
+    ),
+    '{"type":"flow-reply","version":"OpenFlow14","xid":7,"flows":[{' +
+      '"match":{"tcp":true,"in_port":"LOCAL","dl_vlan":5,"nw_src":"10.0.0.0/8","tp_dst":80},' +
+      '"cookie":"0x1122334455667788","table":3,"priority":7,"idle_timeout":5,"hard_timeout":0,"duration":3.25,' +
+      '"packets":1152921504606846976,"bytes":9,"importance":0,"flags":["send_flow_rem"],"actions":[' +
+      '"learn(table=2,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[])","clone(output:1,output:2)","resubmit(,5)"]}]}',
+  );
+});
+
+t.test("JSON: a match is its text taken apart", async (t) => {
+  for (const text of [
+    "",
+    "tcp6,ipv6_src=::1,tp_src=0x10/0xfff0",
+    "arp,arp_tpa=1.2.3.4",
+    "reg3=0x5/0xff,ct_state=+trk-new",
+  ]) {
+    const { fm } = parseFlow(`${text},actions=drop`, 0);
+    const match = json({ ...fm, table: 0 }, 4).match as JsonObject;
+    const back = Object.entries(match).map(([key, value]) => (value === true ? key : `${key}=${value}`));
+    t.same(parseMatch(back.join(",")), parseMatch(text), text);
+    t.same(
+      splitFlowItems(text).map(({ key }) => key),
+      Object.keys(match).toSorted((a, b) => text.indexOf(a) - text.indexOf(b)),
+    );
+  }
+});
+
+t.test("JSON: names instead of numbers", async (t) => {
+  const cases: [Message, Version, object][] = [
+    [
+      {
+        type: "port-desc-reply",
+        ports: [
+          {
+            ...{
+              port: 3,
+              hwAddr: Uint8Array.of(2, 0, 0, 0, 0, 1),
+              hwAddr64: undefined,
+              name: "eth0",
+              config: 1 | 64,
+            },
+            ...{
+              state: 4,
+              curr: 0x840,
+              advertised: 0,
+              supported: 0,
+              peer: 0,
+              currSpeed: 10_000_000,
+              maxSpeed: 0,
+            },
+          },
+        ],
+      },
+      4,
+      {
+        ports: [
+          {
+            ...{ port: 3, hw_addr: "02:00:00:00:00:01", name: "eth0", config: ["PORT_DOWN", "NO_PACKET_IN"] },
+            ...{ state: ["LIVE"], curr: ["10GB-FD", "COPPER"], curr_speed: 10_000_000 },
+          },
+        ],
+      },
+    ],
+    [
+      parseMeter("meter=5,pktps,bands=type=drop,rate=5", OFPMC_ADD),
+      4,
+      { command: "add", flags: ["pktps"], meter_id: 5, bands: [{ band_type: "drop", rate: 5 }] },
+    ],
+    [
+      parseGroup(
+        "group_id=1,type=select,selection_method=hash,fields(ip_src=255.0.0.0),bucket=weight:5,1",
+        OFPGC_ADD,
+        {},
+      ).gm,
+      6,
+      {
+        ...{ command: "add", group_type: "select", buckets: [{ weight: 5, actions: ["output:1"] }] },
+        props: { selection_method: "hash", fields: ["ip_src=255.0.0.0"] },
+      },
+    ],
+    [{ type: "role-reply", role: 2, generationId: 9n }, 4, { role: "primary", generation_id: 9n }],
+    [
+      { type: "get-config-reply", frag: 1, invalidTtlToController: false, missSendLen: 128 },
+      1,
+      { frag: "drop" },
+    ],
+    [
+      {
+        ...{
+          type: "packet-in",
+          reason: 1,
+          table: 2,
+          cookie: 0x10n,
+          match: matchInPort(4),
+          packet: new Uint8Array(14),
+        },
+        ...{ totalLen: 14, bufferId: 0xffffffff, userdata: new Uint8Array(0), continuation: undefined },
+      },
+      4,
+      { reason: "action", table: 2, cookie: "0x10", match: { in_port: 4 }, packet: "00".repeat(14) },
+    ],
+    [
+      {
+        type: "bundle-add-message",
+        bundleId: 1,
+        flags: 3,
+        message: encode(parseFlow("actions=drop", 0).fm, 5, { xid: 7 }),
+      },
+      5,
+      { flags: ["atomic", "ordered"], message: { type: "flow-mod", command: "add", actions: [] } },
+    ],
+  ];
+  for (const [m, version, want] of cases) t.match(json(m, version), want, m.type);
+});
+
+t.test("JSON: parts are merged; what cannot be decoded says so", async (t) => {
+  const all: JsonObject = { type: "x", ports: [1], n: 1 };
+  mergeJson(all, { type: "y", ports: [2], n: 2, more: true });
+  t.same(all, { type: "x", ports: [1, 2], n: 1, more: true });
+  t.same(messageJson(Uint8Array.of(1, 250, 0, 8, 0, 0, 0, 1)), {
+    type: "undecodable",
+    error: "OFPBRC_BAD_TYPE",
+    bytes: "01fa000800000001",
+  });
+});
