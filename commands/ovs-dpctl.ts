@@ -2,6 +2,8 @@
  * `ovs-dpctl` (ovs-dpctl(8)): looks into datapaths. There is no datapath in the kernel that it could talk to itself, so each
  * command is asked of the running switch, as `ovs-appctl dpctl/COMMAND` is.
  */
+
+import { normalizeText, parseActionsText } from "../src/datapath/odp/dpctl-text.ts";
 import { runApplet, versionText } from "../src/lib/applet.ts";
 import { helpOptions } from "../src/lib/common-options.ts";
 import { Exit, Fatal } from "../src/lib/errors.ts";
@@ -14,6 +16,11 @@ import { vlogOptions } from "../src/lib/vlog-options.ts";
 import { realPlatform } from "./platform.ts";
 
 const TARGET = "ovs-vswitchd";
+
+const LOCAL: Readonly<Record<string, { min: number; run: (args: readonly string[]) => string }>> = {
+  "normalize-actions": { min: 2, run: normalizeText },
+  "parse-actions": { min: 1, run: parseActionsText },
+};
 
 export function main(args: string[], program: string): Promise<number> {
   const platform = realPlatform();
@@ -69,6 +76,14 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   ];
   const [command, ...rest] = getopt(program, groups, args);
   if (command === undefined) throw new Fatal("missing command name; use --help for help");
+  // These need no switch.
+  const local = LOCAL[command];
+  if (local !== undefined) {
+    if (rest.length < local.min)
+      throw new Fatal(`'${command}' command requires at least ${local.min} arguments`);
+    platform.stdout(local.run(rest));
+    return platform.exit(0);
+  }
   armTimeout(platform, timeoutSec);
   const client = await UnixctlClient.connect(platform, TARGET);
   const method = `dpctl/${command}`;

@@ -34,8 +34,11 @@ export interface UnixctlReply {
 /** `args` excludes the command's name. A thrown Fatal becomes the error reply. */
 export type UnixctlCallback = (args: readonly string[], reply: UnixctlReply) => void | Promise<void>;
 
+/** Usage of a command that is not listed. */
+export const HIDDEN: unique symbol = Symbol("hidden");
+
 interface Command {
-  usage: string;
+  usage: string | typeof HIDDEN;
   min: number;
   max: number;
   run: UnixctlCallback;
@@ -53,8 +56,14 @@ export class UnixctlCommands {
     vlogCommands(this);
   }
 
-  /** `max` -1: any number. `usage` as in list-commands: "[bridge] flow". */
-  register(name: string, usage: string, min: number, max: number, run: UnixctlCallback): void {
+  /** `max` -1: any number. `usage` as in list-commands: "[bridge] flow"; {@link HIDDEN} keeps the command off that list. */
+  register(
+    name: string,
+    usage: string | typeof HIDDEN,
+    min: number,
+    max: number,
+    run: UnixctlCallback,
+  ): void {
     this.#commands.set(name, { usage, min, max, run });
   }
 
@@ -66,13 +75,21 @@ export class UnixctlCommands {
     return this.#commands.has(name);
   }
 
+  /** Commands whose names begin with `prefix`, with their usage. */
+  list(prefix = ""): { name: string; usage: string }[] {
+    return [...this.#commands]
+      .filter(([name, { usage }]) => name.startsWith(prefix) && usage !== HIDDEN)
+      .map(([name, { usage }]) => ({ name, usage: usage as string }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
   #list(reply: UnixctlReply): void {
-    const names = [...this.#commands.keys()].sort();
+    const all = this.list();
     if (reply.format === "json") {
-      reply.okJson(Object.fromEntries(names.map((name) => [name, this.#commands.get(name)!.usage])));
+      reply.okJson(Object.fromEntries(all.map(({ name, usage }) => [name, usage])));
       return;
     }
-    const lines = names.map((name) => `  ${name.padEnd(23)} ${this.#commands.get(name)!.usage}\n`);
+    const lines = all.map(({ name, usage }) => `  ${name.padEnd(23)} ${usage}\n`);
     reply.ok(`The available commands are:\n${lines.join("")}`);
   }
 

@@ -17,9 +17,17 @@ import {
   type Upcall,
   type UpcallReply,
 } from "../datapath/dpif.ts";
-import { FLOW_DP_WORDS, FLOW_WORDS, type Flow, W_IN_PORT, W_RECIRC_ID } from "../flow/layout.ts";
+import {
+  FLOW_DP_WORDS,
+  FLOW_WORDS,
+  type Flow,
+  W_CT_STATE_ZONE,
+  W_IN_PORT,
+  W_RECIRC_ID,
+} from "../flow/layout.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { Changes } from "./changes.ts";
+import { Features } from "./features.ts";
 import { type FrozenState, FrozenTable, frozenInPort } from "./frozen.ts";
 import type { Ofproto } from "./ofproto.ts";
 import type { OfportState } from "./ports.ts";
@@ -69,6 +77,7 @@ export class Backer {
   readonly ofprotos = new Map<string, Ofproto>();
   /** What recirc_ids and userspace actions stand for. */
   readonly frozen = new FrozenTable();
+  readonly features = new Features();
   readonly ukeys = new Ukeys();
   /** Numbers of meters in use in the datapath. */
   readonly meterIds = new Set<number>();
@@ -563,6 +572,8 @@ export function fillFlow(flow: Flow, key: Flow, inPort: OfPort): void {
 
 function exactMask(mask: Flow): void {
   mask.fill(-1, 0, FLOW_DP_WORDS);
+  // Of ct_state only the bits that have a meaning.
+  mask[W_CT_STATE_ZONE] = 0xffff00ff | 0;
 }
 
 function sameProgram(words: Int32Array, length: number, actions: Int32Array): boolean {

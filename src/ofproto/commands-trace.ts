@@ -1,127 +1,42 @@
 /** ofproto/trace: what would happen to a packet, step by step (ovs-vswitchd(8), "OFPROTO COMMANDS"). */
 import { ACTION_DROPS } from "../datapath/drop-reasons.ts";
 import { formatOdpActions } from "../datapath/odp/action-text.ts";
-import { parseOdpKey } from "../datapath/odp/key-text.ts";
-import { composePacket } from "../flow/compose.ts";
-import { extractFlow, OFS_WORDS } from "../flow/extract.ts";
-import {
-  FLOW_DP_WORDS,
-  FLOW_WORDS,
-  type Flow,
-  W_ACTSET_OUTPUT,
-  W_IN_PORT,
-  W_RECIRC_ID,
-} from "../flow/layout.ts";
-import { formatFlow, formatMatch, type PortNames, parseExactFlow } from "../flow/match-text.ts";
-import type { Backer } from "./backer.ts";
+import { FLOW_DP_WORDS, FLOW_WORDS, type Flow, W_ACTSET_OUTPUT } from "../flow/layout.ts";
+import { formatFlow, formatMatch, type PortNames } from "../flow/match-text.ts";
+import type { Json } from "../lib/json.ts";
+import type { Ofpact } from "../openflow/actions.ts";
 import type { CommandScope, OfprotoCommand } from "./commands.ts";
-import { portNames } from "./commands-dump.ts";
 import type { FrozenState } from "./frozen.ts";
+import { portNames } from "./megaflow-text.ts";
 import type { Ofproto } from "./ofproto.ts";
-import { parseCtNext, resumeConntrack } from "./trace-conntrack.ts";
-import { formatTrace, type TraceNode } from "./trace-nodes.ts";
-import { OFPP_NONE } from "./types.ts";
-import { type Recirculation, XLATE_ERROR_NUMBER } from "./xlate/context.ts";
-import { shownMask, translate } from "./xlate/translate.ts";
+import { resumeConntrack } from "./trace-conntrack.ts";
+import { formatTrace, type TraceNode, traceJson } from "./trace-nodes.ts";
+import { ofPortNames, parseTraceRequest, type TraceRequest } from "./trace-request.ts";
+import { type Recirculation, XLATE_ERROR_NUMBER, type XlateContext } from "./xlate/context.ts";
+import { shownMask, translate, translateActions } from "./xlate/translate.ts";
 
-interface Request {
+/** Where a pass begins. */
+interface Start {
   ofproto: Ofproto;
   flow: Flow;
   /** What the flow's recirc_id stands for. */
   state: FrozenState | undefined;
-  /** The bytes to run it with: MACs are learned, learn actions take effect. */
-  packet: Uint8Array | undefined;
-  names: boolean;
-  /** Connection states of packets that come back from connection tracking, in turn. */
-  ctNext: number[];
+  /** A packet-out's, in place of the tables. */
+  actions: readonly Ofpact[] | undefined;
 }
 
-function namesOf(ofproto: Ofproto): PortNames {
-  return {
-    numberOf: (name) => ofproto.portByName(name)?.ofPort,
-    nameOf: (port) => ofproto.portAt(port)?.name,
-  };
-}
-
-function hexBytes(text: string): Uint8Array | undefined {
-  const digits = text.replaceAll(/[\s.]/g, "");
-  if (digits === "" || digits.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(digits)) return undefined;
-  return Uint8Array.from({ length: digits.length / 2 }, (_, i) =>
-    Number.parseInt(digits.slice(i * 2, i * 2 + 2), 16),
-  );
-}
-
-function parseRequest(scope: CommandScope, args: readonly string[]): Request {
-  let generate = false;
-  let names = false;
-  const words: string[] = [];
-  const ctNext: number[] = [];
-  for (let i = 0; i < args.length; i++) {
-    const arg = args[i]!;
-    if (arg === "-generate" || arg === "--generate" || arg === "generate") generate = true;
-    else if (arg === "--names") names = true;
-    else if (arg === "--no-names") names = false;
-    else if (arg === "--ct-next") {
-      if (i + 1 >= args.length) throw new Error("Missing argument for option --ct-next");
-      ctNext.push(parseCtNext(args[++i]!));
-    } else if (arg === "--l7" || arg === "--l7-len") i++;
-    else if (arg.startsWith("-")) throw new Error(`${arg}: unknown option`);
-    else words.push(arg);
-  }
-  if (words.length > 3) throw new Error("too many arguments");
-
-  // Packet data is the last word, and nothing else looks like it.
-  let packet: Uint8Array | undefined;
-  const last = words.at(-1)!;
-  if (words.length > 1 && !/[=(,]/.test(last)) {
-    packet = hexBytes(last);
-    if (packet === undefined) {
-      if (words.length === 3) throw new Error("Trailing garbage in packet data");
-    } else words.pop();
-  }
-
-  const text = words.at(-1)!;
-  const where = words.length > 1 ? words[0]! : undefined;
-  let ofproto: Ofproto;
-  let state: FrozenState | undefined;
-  const flow: Flow = new Int32Array(FLOW_WORDS);
-  if (text.includes("(")) {
-    const backer = backerNamed(scope, where);
-    const parsed = parseOdpKey(text, portNames(backer.dpif));
-    if ("error" in parsed) throw new Error(parsed.error);
-    const found = backer.enter(parsed.key, flow);
-    if (found === undefined) {
-      const id = parsed.key[W_RECIRC_ID]!;
-      if (id !== 0) throw new Error(`no recirculation data for recirc_id 0x${(id >>> 0).toString(16)}`);
-      throw new Error(`no OpenFlow port for datapath port ${parsed.key[W_IN_PORT]}`);
-    }
-    ({ ofproto, state } = found);
-  } else {
-    if (where === undefined) throw new Error(`syntax error at ${text} (or the bridge name was omitted)`);
-    const found = scope.find(where);
-    if (found === undefined) throw new Error(`${where}: unknown bridge`);
-    ofproto = found;
-    const parsed = parseExactFlow(text, namesOf(ofproto));
-    if ("error" in parsed) throw new Error(`Bad openflow flow syntax: ${parsed.error}`);
-    flow.set(parsed.flow);
-    if (!/(^|[,\s])in_port/.test(text)) flow[W_IN_PORT] = OFPP_NONE;
-  }
-  if (packet !== undefined) extractFlow(packet, 0, packet.length, flow, new Int32Array(OFS_WORDS));
-  else if (generate) packet = composePacket(flow);
-  return { ofproto, flow, state, packet, names, ctNext };
-}
-
-function backerNamed(scope: CommandScope, name: string | undefined): Backer {
-  const all = [...scope.backers()];
-  if (name === undefined) {
-    if (all.length === 1) return all[0]!;
-    throw new Error("Cannot find the datapath");
-  }
-  const byBridge = scope.find(name);
-  if (byBridge !== undefined) return byBridge.backer;
-  const found = all.find(({ dpif }) => name === `${dpif.type}@${dpif.name}` || name === dpif.name);
-  if (found === undefined) throw new Error("Cannot find the datapath");
-  return found;
+/** One run through the tables: from the packet's arrival to where it leaves, is dropped or is recirculated. */
+interface TracePass {
+  /** Lines before it that tell where it comes from. */
+  heading: string[];
+  bridge: string;
+  initial: string;
+  nodes: TraceNode[];
+  final: string;
+  megaflow: string;
+  actions: string;
+  /** Why the translation failed. */
+  error: string | undefined;
 }
 
 /** Without the action set's output, which nobody asked for. */
@@ -131,65 +46,101 @@ function flowText(flow: Flow, ports: PortNames | undefined): string {
   return formatFlow(shown, ports);
 }
 
-/** The whole text of a trace, with those of the packets that connection tracking gives back. */
-function traceText(request: Request): string {
-  const { backer } = request.ofproto;
-  return backer.frozen.temporarily(() => {
+/** The packet's own pass, and those of the packets that connection tracking gives back. */
+function trace(request: TraceRequest): TracePass[] {
+  const { frozen } = request.ofproto.backer;
+  return frozen.temporarily(() => {
     const waiting: Recirculation[] = [];
-    const lines = tracePass(request, request.ofproto, request.flow, request.state, waiting);
+    const passes = [runPass(request, request, waiting, [])];
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const state = backer.frozen.state(next.id)!;
-      lines.push(...resumeConntrack(next, request.ctNext.shift()));
-      lines.push(...tracePass(request, state.ofproto, next.flow, state, waiting));
+      const state = frozen.state(next.id)!;
+      const heading = resumeConntrack(next, request.ctNext.shift());
+      const start = { ofproto: state.ofproto, flow: next.flow, state, actions: undefined };
+      passes.push(runPass(request, start, waiting, heading));
     }
-    return lines.join("\n");
+    return passes;
   });
 }
 
-/** One way through the pipeline. */
-function tracePass(
-  { packet, names }: Request,
-  ofproto: Ofproto,
-  flow: Flow,
-  state: FrozenState | undefined,
+function runPass(
+  { packet, names }: TraceRequest,
+  { ofproto, flow, state, actions }: Start,
   waiting: Recirculation[],
-): string[] {
+  heading: string[],
+): TracePass {
   const { backer } = ofproto;
-  const ports = names ? namesOf(ofproto) : undefined;
+  const ports = names ? ofPortNames(ofproto) : undefined;
   const ctx = backer.xlate;
   const nodes: TraceNode[] = [];
-  const lines = [`Flow: ${flowText(flow, ports)}`];
+  const initial = flowText(flow, ports);
 
   ctx.flow.set(flow);
   ctx.trace = nodes;
   ctx.portNames = ports;
-  translate(ctx, ofproto, ofproto.clock.now(), packet !== undefined, packet?.length ?? 0, state);
+  const now = ofproto.clock.now();
+  const sideEffects = packet !== undefined;
+  const length = packet?.length ?? 0;
+  if (actions === undefined) translate(ctx, ofproto, now, sideEffects, length, state);
+  else translateActions(ctx, ofproto, actions, now, length, { packetOut: false, sideEffects });
   ctx.trace = undefined;
   ctx.portNames = undefined;
-  formatTrace(nodes, lines);
+  waiting.push(...ctx.recirculations);
 
-  const initial = flowText(flow, ports);
   const final = flowText(ctx.flow, ports);
-  lines.push("", `Final flow: ${initial === final ? "unchanged" : final}`);
+  return {
+    heading,
+    bridge: ofproto.name,
+    initial,
+    nodes,
+    final: initial === final ? "unchanged" : final,
+    megaflow: megaflowText(ctx, flow, ports),
+    actions: formatOdpActions(ctx.odp.words.subarray(0, ctx.odp.length), {
+      ports: names ? portNames(backer.dpif) : undefined,
+      key: flow,
+      userspace: (index) => backer.frozen.formatUserspace(index),
+    }),
+    error: ctx.error === undefined ? undefined : ACTION_DROPS[XLATE_ERROR_NUMBER[ctx.error]]!.text,
+  };
+}
+
+function megaflowText(ctx: XlateContext, flow: Flow, ports: PortNames | undefined): string {
   const mask = new Int32Array(FLOW_WORDS);
   shownMask(ctx, mask);
   mask.fill(0, FLOW_DP_WORDS);
   const masked = flow.slice();
   for (let i = 0; i < FLOW_WORDS; i++) masked[i] = masked[i]! & mask[i]!;
-  lines.push(`Megaflow: ${formatMatch({ flow: masked, mask, tunMetadata: undefined }, { ports })}`);
-  const actions = formatOdpActions(ctx.odp.words.subarray(0, ctx.odp.length), {
-    ports: names ? portNames(backer.dpif) : undefined,
-    key: flow,
-    userspace: (index) => backer.frozen.formatUserspace(index),
-  });
-  lines.push(`Datapath actions: ${actions}`);
-  if (ctx.error !== undefined) {
+  return formatMatch({ flow: masked, mask, tunMetadata: undefined }, { ports });
+}
+
+/** The whole text of a trace. */
+function traceText(request: TraceRequest): string {
+  const lines: string[] = [];
+  for (const pass of trace(request)) {
+    lines.push(...pass.heading, `Flow: ${pass.initial}`);
+    formatTrace(pass.nodes, lines);
     lines.push(
-      `Translation failed (${ACTION_DROPS[XLATE_ERROR_NUMBER[ctx.error]]!.text}), packet is dropped.`,
+      "",
+      `Final flow: ${pass.final}`,
+      `Megaflow: ${pass.megaflow}`,
+      `Datapath actions: ${pass.actions}`,
     );
+    if (pass.error !== undefined) lines.push(`Translation failed (${pass.error}), packet is dropped.`);
   }
-  waiting.push(...ctx.recirculations);
-  return lines;
+  return lines.join("\n");
+}
+
+/** The same for programs: what recirculation brings back follows in `recirculated`. */
+function traceDocument(request: TraceRequest): Json {
+  const [first, ...others] = trace(request).map((pass) => ({
+    bridge: pass.bridge,
+    flow: pass.initial,
+    steps: traceJson(pass.nodes),
+    final_flow: pass.final,
+    megaflow: pass.megaflow,
+    datapath_actions: pass.actions,
+    ...(pass.error === undefined ? {} : { error: pass.error }),
+  }));
+  return { ...first!, ...(others.length === 0 ? {} : { recirculated: others }) };
 }
 
 export function traceCommands(scope: CommandScope): OfprotoCommand[] {
@@ -199,7 +150,16 @@ export function traceCommands(scope: CommandScope): OfprotoCommand[] {
       usage: "{[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet]",
       minArgs: 1,
       maxArgs: -1,
-      run: (args) => traceText(parseRequest(scope, args)),
+      run: (args) => traceText(parseTraceRequest(scope, args, false)),
+      json: (args) => traceDocument(parseTraceRequest(scope, args, false)),
+    },
+    {
+      name: "ofproto/trace-packet-out",
+      usage: "[-consistent] {[dp_name] odp_flow | bridge br_flow} [OPTIONS...] [-generate|packet] actions",
+      minArgs: 2,
+      maxArgs: -1,
+      run: (args) => traceText(parseTraceRequest(scope, args, true)),
+      json: (args) => traceDocument(parseTraceRequest(scope, args, true)),
     },
   ];
 }

@@ -1,4 +1,5 @@
 /** upcall/* and revalidator/*: the keeping of megaflows. */
+import { HIDDEN } from "../lib/unixctl.ts";
 import type { Backer } from "./backer.ts";
 import type { CommandScope, OfprotoCommand } from "./commands.ts";
 
@@ -73,7 +74,7 @@ export function upcallCommands(scope: CommandScope): OfprotoCommand[] {
     ),
     simple("revalidator/wait", "", (backer) => backer.fullPass()),
     simple("revalidator/purge", "", (backer) => backer.purge()),
-    simple("revalidator/pause", "", (backer) => backer.pause()),
-    simple("revalidator/resume", "", (backer) => backer.resume()),
+    { ...simple("revalidator/pause", "", (backer) => backer.pause()), usage: HIDDEN },
+    { ...simple("revalidator/resume", "", (backer) => backer.resume()), usage: HIDDEN },
   ];
 }

@@ -2,6 +2,8 @@
  * The `ovs-appctl` commands of this folder: fdb/*, ofproto/*, bridge/dump-flows, upcall/*, revalidator/*, dpif/*, and those
  * of dpctl/* that are about flows. The daemon registers them with its unixctl server.
  */
+import type { Json } from "../lib/json.ts";
+import type { HIDDEN } from "../lib/unixctl.ts";
 import type { Backer } from "./backer.ts";
 import { dumpCommands } from "./commands-dump.ts";
 import { fdbCommands } from "./commands-fdb.ts";
@@ -12,11 +14,14 @@ import type { Ofproto } from "./ofproto.ts";
 /** What a command handler gives back; a thrown CommandError is the error reply. */
 export interface OfprotoCommand {
   name: string;
-  usage: string;
+  /** HIDDEN: off the list of commands. */
+  usage: string | typeof HIDDEN;
   minArgs: number;
   maxArgs: number;
   /** `args` without the command's name. Rejects with an Error whose message is the error reply's text. */
   run(args: readonly string[]): Promise<string> | string;
+  /** The same for `ovs-appctl --format=json`, where there is more to it than a string. */
+  json?: ((args: readonly string[]) => Promise<Json> | Json) | undefined;
 }
 
 /** The datapaths and bridges that exist when a command runs. */

@@ -5,6 +5,7 @@
  * A step that is the last thing its parent does continues at the parent's own depth, so that a chain of tables reads
  * as a list; anything else is indented below the step that caused it.
  */
+import type { Json } from "../lib/json.ts";
 
 export const OFT_BRIDGE = 0;
 export const OFT_TABLE = 1;
@@ -20,6 +21,18 @@ export interface TraceNode {
   type: TraceType;
   text: string;
   subs: TraceNode[];
+}
+
+/** Names of the types, for programs. */
+const TYPE_NAMES = ["bridge", "table", "action", "detail", "warning", "error", "bucket", "thaw"] as const;
+
+/** The tree for `--format=json`: each step with what it led to. */
+export function traceJson(nodes: readonly TraceNode[]): Json[] {
+  return nodes.map(({ type, text, subs }) => ({
+    type: TYPE_NAMES[type],
+    text,
+    ...(subs.length === 0 ? {} : { steps: traceJson(subs) }),
+  }));
 }
 
 const DECORATED: Readonly<Record<number, readonly [string, string]>> = {

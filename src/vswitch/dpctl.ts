@@ -2,17 +2,21 @@
  * `ovs-appctl dpctl/*` that look at datapaths and their ports, whatever bridges they serve (upstream: lib/dpctl). The commands
  * about flows come with the translation, in ofproto/commands.ts.
  */
+import type { Clock } from "../lib/clock.ts";
 import { describeError, Fatal, osError } from "../lib/errors.ts";
 import type { UnixctlCommands } from "../lib/unixctl.ts";
 import type { Netdev, NetdevStats } from "../netdev/netdev.ts";
 import type { NetdevRegistry } from "../netdev/registry.ts";
 import type { Datapath, PlainDatapath } from "./datapaths.ts";
+import { dpctlFlowCommands, type FlowTarget } from "./dpctl-flows.ts";
 import type { Vswitch } from "./vswitch.ts";
 
 export interface DpctlContext {
   vswitch: Vswitch;
   registry: NetdevRegistry;
   settled: () => Promise<void>;
+  clock: Clock;
+  readFile: (path: string) => string;
 }
 
 const PROGRAM = "ovs-vswitchd";
@@ -30,8 +34,28 @@ function findDatapath(context: DpctlContext, text: string, message = "opening da
   const found = context.vswitch.datapaths
     .all()
     .find((datapath) => datapath.type === wanted.type && datapath.dpif.name === wanted.name);
-  if (found === undefined) throw new Fatal(`${PROGRAM}: ${message} (No such device)`);
+  if (found === undefined) {
+    const known = context.vswitch.datapaths.types.includes(wanted.type);
+    const reason = known ? "No such device" : "Address family not supported by protocol";
+    throw new Fatal(`${PROGRAM}: ${message} (${reason})`);
+  }
   return found;
+}
+
+/** For commands about flows, where one datapath need not be named. */
+function flowTarget(context: DpctlContext, name: string | undefined): FlowTarget {
+  const all = context.vswitch.datapaths.all();
+  let found: Any | undefined;
+  if (name === undefined) {
+    if (all.length !== 1)
+      throw new Fatal(
+        `${PROGRAM}: ${all.length === 0 ? "no datapaths exist" : "multiple datapaths, specify one"}`,
+      );
+    found = all[0];
+  } else found = all.find((datapath) => name === label(datapath) || name === datapath.dpif.name);
+  if (found === undefined) throw new Fatal(`${PROGRAM}: datapath not found (Invalid argument)`);
+  const { dpif, backer } = found;
+  return { dpif, backer, purge: async () => backer?.purge() };
 }
 
 interface PortWords {
@@ -209,6 +233,24 @@ export function registerDpctlCommands(commands: UnixctlCommands, context: DpctlC
     }
     await context.settled();
     return "";
+  });
+
+  const flows = dpctlFlowCommands({
+    clock: context.clock,
+    find: (name) => flowTarget(context, name),
+    readFile: context.readFile,
+  });
+  for (const [name, usage, min, max, run] of flows)
+    add(name, usage, min, max, async (args) => {
+      const text = await run(args);
+      await context.settled();
+      return text;
+    });
+
+  add("dpctl/list-commands", "", 0, 0, () => {
+    let text = "The available commands are:\n";
+    for (const { name, usage } of commands.list("dpctl/")) text += `  ${name.padEnd(29)} ${usage}\n`;
+    return text;
   });
 }
 

@@ -8,6 +8,7 @@ import { composePacket } from "../flow/compose.ts";
 import type { Clock } from "../lib/clock.ts";
 import { coverageStart } from "../lib/coverage.ts";
 import { Fatal } from "../lib/errors.ts";
+import { fs } from "../lib/lazy-fs.ts";
 import { formatMac } from "../lib/mac.ts";
 import { type MemoryReporter, memoryCommands } from "../lib/memory.ts";
 import type { Platform } from "../lib/platform.ts";
@@ -114,14 +115,20 @@ export class Vswitchd {
         command.minArgs,
         command.maxArgs,
         async (args, reply) => {
-          let text: string;
+          const { json } = command;
           try {
-            text = await command.run(args);
+            if (reply.format === "json" && json !== undefined) {
+              const value = await json(args);
+              await settled();
+              reply.okJson(value);
+              return;
+            }
+            const text = await command.run(args);
             await settled();
+            reply.ok(text);
           } catch (error) {
             throw new Fatal(error instanceof Error ? error.message : String(error));
           }
-          reply.ok(text);
         },
       );
     commands.register("bridge/reconnect", "[bridge]", 0, 1, ([name], reply) => {
@@ -130,7 +137,7 @@ export class Vswitchd {
         if (name === undefined || bridge.name === name) bridge.ofproto.connections.reconnect();
       reply.ok();
     });
-    registerDpctlCommands(commands, { vswitch: this.vswitch, registry, settled });
+    registerDpctlCommands(commands, { vswitch: this.vswitch, registry, settled, clock, readFile });
     if (clock instanceof SimClock) {
       timeCommands(commands, clock);
       registerDummyCommands(commands, { registry, compose, settled });
@@ -167,6 +174,11 @@ export class Vswitchd {
       if (flows > 0) add("udpif keys", flows);
     }
   }
+}
+
+/** Throws what node:fs throws. */
+function readFile(path: string): string {
+  return fs().readFileSync(path, "utf8");
 }
 
 /** A packet from a datapath key in text, as netdev-dummy/receive takes it. */

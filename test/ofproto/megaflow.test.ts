@@ -154,7 +154,7 @@ t.test("cached answers equal fresh translations", async (t) => {
             const want = show(fresh.receive(port, text));
             if (got !== want)
               throw new Error(
-                `${port} ${text}\n got ${got}\nwant ${want}\n${await cached.appctl("dpctl/dump-flows")}`,
+                `${port} ${text}\n got ${got}\nwant ${want}\n${await cached.appctl("dpif/dump-flows", "br0")}`,
               );
             // A cached packet's source is learned when its megaflow's statistics are looked at.
             await cached.backer.fullPass();

@@ -353,8 +353,6 @@ t.test("commands", async (t) => {
     ],
     ["ofproto/trace", ["in_port(99)"], "error: no OpenFlow port for datapath port 99"],
     ["ofproto/trace", ["a", "b", "c", "d"], "error: too many arguments"],
-    ["dpctl/dump-flows", ["foo"], "error: ovs-vswitchd: datapath not found (Invalid argument)"],
-    ["dpctl/dump-flows", ["type=xx"], "error: ovs-vswitchd: Failed to parse type (xx) (Invalid argument)"],
     ["upcall/set-flow-limit", ["1000"], "set flow_limit to 1000\n"],
     ["upcall/show", [], /\(current 0\) \(avg 0\) \(max 0\) \(limit 1000\)/],
     ["upcall/disable-megaflows", [], "megaflows disabled\n"],

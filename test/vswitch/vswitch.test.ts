@@ -46,6 +46,8 @@ class Bench {
   readonly commands = new UnixctlCommands("test");
   vswitch: Vswitch;
   readonly #streams: StreamFactory;
+  /** What commands find when they read a file. */
+  readonly files = new Map<string, string>();
   readonly #network = new MemoryNetwork(clock);
 
   constructor() {
@@ -115,6 +117,8 @@ class Bench {
       vswitch,
       registry: this.registry,
       settled: () => inFlight.idle(),
+      clock,
+      readFile: (path) => this.files.get(path) ?? "",
     });
     vswitch.open();
     return vswitch;
@@ -327,6 +331,58 @@ t.test("what cannot be set up", async (t) => {
     t.equal(b.row("Interface", "br1").ofport, 65534);
     await b.addBridge("b/c");
     t.equal(b.row("Interface", "b/c").ofport, undefined, "a name that would leave the run folder");
+  });
+});
+
+t.test("megaflows by hand", async (t) => {
+  await bench(async (b) => {
+    await b.addBridge("br0");
+    await b.command("dpctl/add-dp dummy@x");
+    const flow = "in_port(1),eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02),eth_type(0x1234)";
+    const shown = `recirc_id(0),${flow}, packets:0, bytes:0, used:never`;
+    const dump = (...actions: string[]) =>
+      actions.length === 0
+        ? ""
+        : `flow-dump from the main thread:\n${actions.map((text) => `${shown}, actions:${text}\n`).join("")}`;
+    b.files.set("f", `# by hand\n\nmodify ${flow} 4\nnonsense\n`);
+    const id = "00112233-4455-6677-8899-aabbccddeeff";
+    const cases: [command: string, want: string][] = [
+      [`dpctl/add-flow dummy@x ${flow} 2`, ""],
+      [`dpctl/add-flow dummy@x ${flow} 2`, "! ovs-vswitchd: updating flow table (File exists)"],
+      ["dpctl/dump-flows dummy@x", dump("2")],
+      [`dpctl/mod-flow dummy@x ${flow} push_vlan(vid=5,pcp=0),3`, ""],
+      ["dpctl/dump-flows dummy@x", dump("push_vlan(vid=5,pcp=0),3")],
+      ["dpctl/add-flows dummy@x f", "ovs-vswitchd: Failed parsing line number 4, skipped!\n"],
+      ["dpctl/dump-flows dummy@x type=ovs", dump("4")],
+      ["dpctl/dump-flows dummy@x type=tc", ""],
+      ["dpctl/dump-flows dummy@x filter=arp", ""],
+      ["dpctl/dump-flows dummy@x pmd=3", ""],
+      [`dpctl/del-flow dummy@x ${flow}`, "packets:0, bytes:0, used:never\n"],
+      [
+        `dpctl/del-flow dummy@x ${flow}`,
+        "! ovs-vswitchd: deleting flow (No such file or directory)\nPerhaps you need to specify a UFID?",
+      ],
+      [`dpctl/mod-flow dummy@x ${flow} 1`, "! ovs-vswitchd: updating flow table (No such file or directory)"],
+      [`dpctl/mod-flow --may-create dummy@x ufid:${id},${flow} 1`, ""],
+      [`dpctl/get-flow dummy@x ufid:${id}`, `${shown}, actions:1\n`],
+      ["dpctl/del-flows dummy@x", ""],
+      ["dpctl/dump-flows dummy@x", dump()],
+      [`dpctl/get-flow dummy@x ufid:${id}`, "! ovs-vswitchd: getting flow (No such file or directory)"],
+      ["dpctl/add-flow dummy@x eth() 1", "! ovs-vswitchd: updating flow table (Invalid argument)"],
+      [
+        "dpctl/add-flow dummy@x foo 1",
+        "! ovs-vswitchd: parsing flow key (syntax error at foo) (Invalid argument)",
+      ],
+      [`dpctl/add-flow dummy@x ${flow} foo`, "! ovs-vswitchd: parsing actions (Invalid argument)"],
+      ["dpctl/dump-flows", "! ovs-vswitchd: multiple datapaths, specify one"],
+      ["dpctl/dump-flows foo", "! ovs-vswitchd: datapath not found (Invalid argument)"],
+      ["dpctl/dump-flows dummy@x type=xx", "! ovs-vswitchd: Failed to parse type (xx) (Invalid argument)"],
+      [
+        `dpctl/normalize-actions ${flow} 2,1,push_vlan(vid=9,pcp=0),3,pop_vlan,set(eth(src=00:00:00:00:00:09)),8,7`,
+        `input flow: ${flow}\nno vlan: no mpls: 1,2,set(eth(src=00:00:00:00:00:09)),7,8vlan(vid=9,pcp=0): no mpls: 3`,
+      ],
+    ];
+    for (const [command, want] of cases) t.equal(await b.command(command), want, command);
   });
 });
 

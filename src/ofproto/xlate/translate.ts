@@ -108,6 +108,14 @@ function explainDrop(ctx: XlateContext): void {
   if (odp.length === 0) odp.emit(ODP_DROP, error === undefined ? 0 : XLATE_ERROR_NUMBER[error]);
 }
 
+export interface ActionsOptions {
+  /** Controllers are told of a packet-out. */
+  packetOut: boolean;
+  sideEffects: boolean;
+}
+
+const PACKET_OUT: ActionsOptions = { packetOut: true, sideEffects: true };
+
 /** A controller's own actions on `ctx.flow`. */
 export function translateActions(
   ctx: XlateContext,
@@ -115,13 +123,19 @@ export function translateActions(
   actions: readonly Ofpact[],
   nowMs: number,
   packetLength: number,
+  options = PACKET_OUT,
 ): void {
-  ctx.begin(ofproto, nowMs, true, packetLength);
+  ctx.begin(ofproto, nowMs, options.sideEffects, packetLength);
   ctx.flow[W_ACTSET_OUTPUT] = 0xfff7;
   resetSavedFlows();
-  ctx.inPacketOut = true;
+  ctx.inPacketOut = options.packetOut;
+  const top = ctx.trace;
+  const bridge = ctx.bridgeNode();
+  if (bridge !== undefined) ctx.trace = bridge;
   xlateActions(ctx, actions);
+  if (bridge !== undefined) ctx.trace = bridge;
   endPipeline(ctx);
+  ctx.trace = top;
   explainDrop(ctx);
 }
 
