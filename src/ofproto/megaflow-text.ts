@@ -71,7 +71,8 @@ export function formatFlowActions(
   flow: DpFlow,
   ports: OdpPortNames | undefined,
 ): string {
-  const userspace = backer === undefined ? undefined : (index: number) => backer.frozen.formatUserspace(index);
+  const userspace =
+    backer === undefined ? undefined : (index: number) => backer.frozen.formatUserspace(index);
   return formatOdpActions(flow.actions, { ports, key: flow.key, userspace });
 }
 

@@ -89,16 +89,21 @@ function compareShapes(a: L.Flow, b: L.Flow): number {
 
 function sortOutputs(actions: Int32Array[]): string {
   const out: string[] = [];
+  const isOutput = (action: Int32Array): boolean => action[0] === A.ODP_OUTPUT;
   for (let i = 0; i < actions.length; ) {
-    let end = i;
-    while (end < actions.length && actions[end]![0] === A.ODP_OUTPUT) end++;
-    if (end === i) {
-      out.push(formatOdpActions(actions[i]!));
-      i++;
-      continue;
-    }
-    const ports = actions.slice(i, end).map((action) => action[2]!);
-    out.push(...ports.sort((a, b) => a - b).map(String));
+    const first = isOutput(actions[i]!);
+    let end = i + 1;
+    while (end < actions.length && isOutput(actions[end]!) === first) end++;
+    const run = actions.slice(i, end);
+    if (first)
+      out.push(
+        ...run
+          .map((action) => action[2]!)
+          .sort((a, b) => a - b)
+          .map(String),
+      );
+    // Together, as what sets one header is several actions of ours.
+    else out.push(formatOdpActions(Int32Array.from(run.flatMap((action) => [...action]))));
     i = end;
   }
   return out.join(",");
