@@ -105,10 +105,17 @@ const DEPTH_MAX = 1000;
 /** Cuts a byte stream of JSON objects (or arrays) without delimiters into texts, whatever the chunks. */
 export class JsonSplitter {
   #held: Uint8Array[] = [];
+  #heldBytes = 0;
+  readonly #bytesMax: number;
   #depth = 0;
   #inString = false;
   #escaped = false;
   readonly #decoder = new TextDecoder();
+
+  /** `bytesMax`: of one value. */
+  constructor(bytesMax = Number.POSITIVE_INFINITY) {
+    this.#bytesMax = bytesMax;
+  }
 
   /** Are we inside a value? */
   get partial(): boolean {
@@ -156,14 +163,18 @@ export class JsonSplitter {
     }
     this.#depth = depth;
     this.#inString = inString;
-    if (depth > 0 && start < length) this.#held.push(bytes.slice(start, length));
+    if (depth === 0 || start === length) return;
+    this.#held.push(bytes.slice(start, length));
+    this.#heldBytes += length - start;
+    if (this.#heldBytes > this.#bytesMax) {
+      this.#held = [];
+      throw new JsonError(`input exceeds maximum size of ${this.#bytesMax} bytes`);
+    }
   }
 
   #take(last: Uint8Array): string {
     if (this.#held.length === 0) return this.#decoder.decode(last);
-    let total = last.length;
-    for (const chunk of this.#held) total += chunk.length;
-    const whole = new Uint8Array(total);
+    const whole = new Uint8Array(this.#heldBytes + last.length);
     let at = 0;
     for (const chunk of this.#held) {
       whole.set(chunk, at);
@@ -171,6 +182,7 @@ export class JsonSplitter {
     }
     whole.set(last, at);
     this.#held = [];
+    this.#heldBytes = 0;
     return this.#decoder.decode(whole);
   }
 }

@@ -136,10 +136,12 @@ export class JsonRpc {
   readonly stream: Stream;
   handler: JsonRpcHandler | undefined;
   readonly #waiting = new Map<Json, Waiter>();
-  readonly #splitter = new JsonSplitter();
+  readonly #splitter: JsonSplitter;
   #closed = false;
 
-  constructor(stream: Stream, handler?: JsonRpcHandler) {
+  /** `bytesMax`: a message that is longer ends the connection. */
+  constructor(stream: Stream, handler?: JsonRpcHandler, bytesMax?: number) {
+    this.#splitter = new JsonSplitter(bytesMax);
     this.stream = stream;
     this.name = stream.name;
     this.handler = handler;

@@ -10,10 +10,11 @@ import type { Stream } from "../lib/stream.ts";
 import { vlog } from "../lib/vlog.ts";
 import { OvsdbError, syntaxError } from "./error.ts";
 import type { AccessCheck } from "./execute.ts";
+import { Missed } from "./history.ts";
 import type { Json } from "./json-text.ts";
 import { sortedText } from "./json-text.ts";
 import type { LockClient, Locks } from "./locks.ts";
-import type { MonitorVersion } from "./monitor.ts";
+import type { Changes, MonitorVersion } from "./monitor.ts";
 import { Monitor } from "./monitor.ts";
 import { isId } from "./object-parser.ts";
 import { RoleCheck } from "./rbac.ts";
@@ -30,6 +31,8 @@ export interface SessionHost {
   /** False: the requests for conditional monitors are unknown. */
   readonly conditionalMonitors: boolean;
   readonly databases: ReadonlyMap<string, ServedDatabase>;
+  /** Rows that are remembered for a client that takes nothing. */
+  readonly missedRowsMax: number;
   /** Throws OvsdbError. `done` later, after `convert` has told the clients. */
   convert(session: ClientSession, database: ServedDatabase, schema: Json): void;
   sessionClosed(session: ClientSession): void;
@@ -48,6 +51,54 @@ interface Pending {
   request: Request | undefined;
 }
 
+/** A client's monitor. While the client is behind, what it has not been told is kept as rows, not as text. */
+class Watch implements Subscriber {
+  readonly monitor: Monitor;
+  readonly database: ServedDatabase;
+  readonly #session: ClientSession;
+  #missed: Missed | undefined;
+
+  constructor(session: ClientSession, monitor: Monitor, database: ServedDatabase) {
+    this.#session = session;
+    this.monitor = monitor;
+    this.database = database;
+  }
+
+  get isBehind(): boolean {
+    return this.#session.isBehind;
+  }
+
+  update(updates: string): void {
+    this.#session.sendUpdate(this, updates);
+  }
+
+  miss(changes: Changes): void {
+    this.#missed ??= new Missed();
+    for (const [table, rows] of changes) {
+      if (!this.monitor.watches(table)) continue;
+      for (const change of rows.values()) this.#missed.add(table, change);
+    }
+    const { missedRowsMax } = this.#session.host;
+    if (this.#missed.rows > missedRowsMax) this.#session.dropIfStuck();
+  }
+
+  /** Tells what was missed, as one update. */
+  catchUp(): void {
+    if (this.#missed === undefined) return;
+    const changes = this.#missed.changes(this.database.database);
+    this.#missed = undefined;
+    const updates = this.monitor.update(changes, new Map());
+    if (updates !== undefined) this.update(updates);
+  }
+}
+
+/** Far more than the largest database needs to be restored at once. */
+const REQUEST_BYTES_MAX = 512 * 1024 * 1024;
+/** With so many bytes unsent a stream's `write` has returned false, so that `drain` follows. */
+const BEHIND_BYTES = 65_536;
+/** A client that takes nothing for so long, and has missed too much, is dropped. */
+const STUCK_MS = 10_000;
+
 type Handler = (session: ClientSession, request: JsonRpcRequest) => void;
 
 export class ClientSession implements LockClient, Requester {
@@ -63,9 +114,14 @@ export class ClientSession implements LockClient, Requester {
   #lastReceived: number;
   #probed = false;
   /** By the text of the monitor's id. */
-  readonly #monitors = new Map<string, { subscriber: Subscriber; database: ServedDatabase }>();
+  readonly #monitors = new Map<string, Watch>();
   /** "transact" requests that wait, by the text of their id. */
   readonly #pending = new Map<string, Pending>();
+  /** Requests of a client that does not read as fast as it asks; undefined: it does. */
+  #unread: JsonRpcMessage[] | undefined;
+  /** The least that was unsent since the client fell behind, and when that was seen. */
+  #leastBacklog = 0;
+  #progressAt = 0;
 
   constructor(host: SessionHost, stream: Stream, options: SessionOptions) {
     this.host = host;
@@ -74,10 +130,12 @@ export class ClientSession implements LockClient, Requester {
     this.#probeMs = options.probeMs;
     this.connectedAt = host.clock.now();
     this.#lastReceived = this.connectedAt;
-    this.rpc = new JsonRpc(stream, {
-      message: (message) => this.#message(message),
+    const handler = {
+      message: (message: JsonRpcMessage) => this.#message(message),
+      drain: () => this.#drained(),
       close: () => this.#closed(),
-    });
+    };
+    this.rpc = new JsonRpc(stream, handler, REQUEST_BYTES_MAX);
     if (this.#probeMs > 0) this.#armProbe(this.#probeMs);
   }
 
@@ -108,13 +166,58 @@ export class ClientSession implements LockClient, Requester {
   }
 
   #dropMonitors(): void {
-    for (const { subscriber, database } of this.#monitors.values()) database.subscribers.delete(subscriber);
+    for (const watch of this.#monitors.values()) watch.database.subscribers.delete(watch);
     this.#monitors.clear();
+  }
+
+  // A client that reads slowly: its requests wait, and updates for it are taken together.
+
+  get isBehind(): boolean {
+    return this.#unread !== undefined;
+  }
+
+  #fallBehind(): void {
+    if (this.isBehind || this.rpc.backlog < BEHIND_BYTES) return;
+    this.#unread = [];
+    this.#leastBacklog = this.rpc.backlog;
+    this.#progressAt = this.host.clock.now();
+    this.rpc.pause();
+  }
+
+  #drained(): void {
+    const unread = this.#unread;
+    if (unread === undefined) return;
+    this.#unread = undefined;
+    this.#progressAt = this.host.clock.now();
+    this.#catchUp();
+    for (const message of unread) this.#message(message);
+    if (!this.isBehind) this.rpc.resume();
+  }
+
+  #catchUp(): void {
+    for (const watch of this.#monitors.values()) watch.catchUp();
+    this.#fallBehind();
+  }
+
+  /** Has the client taken any of what is unsent? */
+  #noteProgress(): void {
+    if (!this.isBehind || this.rpc.backlog >= this.#leastBacklog) return;
+    this.#leastBacklog = this.rpc.backlog;
+    this.#progressAt = this.host.clock.now();
+  }
+
+  dropIfStuck(): void {
+    this.#noteProgress();
+    if (this.host.clock.now() - this.#progressAt < STUCK_MS) return;
+    log.warn(`${this.name}: client has stopped reading, disconnecting`);
+    this.#dropMonitors();
+    this.rpc.destroy();
   }
 
   #armProbe(ms: number): void {
     this.#probe = this.host.clock.background(ms, () => {
-      const silence = this.host.clock.now() - this.#lastReceived;
+      this.#noteProgress();
+      const silence = this.host.clock.now() - Math.max(this.#lastReceived, this.#progressAt);
       if (silence < this.#probeMs) this.#armProbe(this.#probeMs - silence);
       else if (this.#probed && silence >= 2 * this.#probeMs) {
         const seconds = Math.round(this.#probeMs / 100) / 10;
@@ -130,6 +233,13 @@ export class ClientSession implements LockClient, Requester {
   }
 
   #message(message: JsonRpcMessage): void {
+    if (this.#unread === undefined) {
+      this.#handle(message);
+      this.#fallBehind();
+    } else this.#unread.push(message);
+  }
+
+  #handle(message: JsonRpcMessage): void {
     this.#lastReceived = this.host.clock.now();
     this.#probed = false;
     if (message.type === "request") this.#request(message);
@@ -158,6 +268,8 @@ export class ClientSession implements LockClient, Requester {
   }
 
   reply(id: Json, resultText: string): void {
+    // What the client is to know before it has its reply.
+    if (this.isBehind) this.#catchUp();
     this.rpc.sendText(`{"id":${formatJson(id)},"result":${resultText},"error":null}`);
   }
 
@@ -216,12 +328,9 @@ export class ClientSession implements LockClient, Requester {
     const id = params[1]!;
     if (this.#monitors.has(sortedText(id))) throw syntaxError(id, "duplicate monitor ID");
     const monitor = new Monitor(database.database, version, id, params[2]!);
-    const subscriber: Subscriber = {
-      monitor,
-      update: (updates) => this.#sendUpdate(monitor, database, updates),
-    };
-    this.#monitors.set(monitor.idText, { subscriber, database });
-    database.subscribers.add(subscriber);
+    const watch = new Watch(this, monitor, database);
+    this.#monitors.set(monitor.idText, watch);
+    database.subscribers.add(watch);
     if (version !== 3) {
       this.reply(request.id, monitor.initial());
       return;
@@ -232,31 +341,32 @@ export class ClientSession implements LockClient, Requester {
     this.reply(request.id, `[${since !== undefined},"${history.last}",${updates}]`);
   }
 
-  #sendUpdate(monitor: Monitor, { history }: ServedDatabase, updates: string): void {
+  sendUpdate({ monitor, database: { history } }: Watch, updates: string): void {
     const head = `{"id":null,"method":"update`;
     const { idText } = monitor;
     if (monitor.version === 1) this.rpc.sendText(`${head}","params":[${idText},${updates}]}`);
     else if (monitor.version === 2) this.rpc.sendText(`${head}2","params":[${idText},${updates}]}`);
     else this.rpc.sendText(`${head}3","params":[${idText},"${history.last}",${updates}]}`);
+    this.#fallBehind();
   }
 
   monitorChange(request: JsonRpcRequest): void {
     const { params } = request;
     if (params.length !== 3) throw syntaxError(params, "invalid parameters");
     const key = sortedText(params[0]!);
-    const entry = this.#monitors.get(key);
-    if (entry === undefined) throw syntaxError(params[0]!, "unknown monitor session");
+    const watch = this.#monitors.get(key);
+    if (watch === undefined) throw syntaxError(params[0]!, "unknown monitor session");
     const newKey = sortedText(params[1]!);
     if (newKey !== key && this.#monitors.has(newKey)) throw syntaxError(params[1]!, "duplicate monitor ID");
-    const { monitor } = entry.subscriber;
+    const { monitor } = watch;
     if (monitor.version === 1) throw syntaxError(params[0]!, "unknown monitor session");
     const updates = monitor.change(params[2]!);
     // What is sent before the reply still goes by the old name.
-    if (updates !== undefined) this.#sendUpdate(monitor, entry.database, updates);
+    if (updates !== undefined) watch.update(updates);
     if (newKey !== key) {
       this.#monitors.delete(key);
       monitor.rename(params[1]!);
-      this.#monitors.set(newKey, entry);
+      this.#monitors.set(newKey, watch);
     }
     this.reply(request.id, "{}");
   }
@@ -268,12 +378,12 @@ export class ClientSession implements LockClient, Requester {
       return;
     }
     const key = sortedText(params[0]!);
-    const entry = this.#monitors.get(key);
-    if (entry === undefined) {
+    const watch = this.#monitors.get(key);
+    if (watch === undefined) {
       this.rpc.error(id, "unknown monitor");
       return;
     }
-    entry.database.subscribers.delete(entry.subscriber);
+    watch.database.subscribers.delete(watch);
     this.#monitors.delete(key);
     this.reply(id, "{}");
   }
@@ -286,11 +396,11 @@ export class ClientSession implements LockClient, Requester {
       this.#pending.delete(key);
       if (this.changeAware) this.rpc.error(pending.id, "canceled");
     }
-    for (const [key, entry] of [...this.#monitors]) {
-      if (entry.database !== database) continue;
-      database.subscribers.delete(entry.subscriber);
+    for (const [key, watch] of [...this.#monitors]) {
+      if (watch.database !== database) continue;
+      database.subscribers.delete(watch);
       this.#monitors.delete(key);
-      if (this.changeAware) this.rpc.notify("monitor_canceled", [entry.subscriber.monitor.id]);
+      if (this.changeAware) this.rpc.notify("monitor_canceled", [watch.monitor.id]);
     }
   }
 

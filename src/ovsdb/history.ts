@@ -1,6 +1,7 @@
 /**
  * The last transactions of a served database, so that a client which connects again with "monitor_cond_since" gets only
- * what it has missed (ovsdb-server(7) section 4.1.15). Kept: what rows were before; what they are now the tables know.
+ * what it has missed (ovsdb-server(7) section 4.1.15), and the same for one that reads too slowly. Kept: what rows were
+ * before; what they are now the tables know.
  */
 import type { Datum } from "./datum.ts";
 import type { Changes } from "./monitor.ts";
@@ -11,9 +12,12 @@ const MAX_TRANSACTIONS = 100;
 /** Of all transactions kept together: a history larger than that costs more than it saves. */
 const MAX_ROWS = 10_000;
 
+/** What is kept of a Change. */
 interface Before {
   readonly row: Row;
   readonly old: readonly Datum[] | undefined;
+  readonly oldVersion: number;
+  readonly deleted: boolean;
 }
 
 type Past = readonly (readonly [Table, readonly Before[]])[];
@@ -44,7 +48,11 @@ export class History {
     this.#ids.push(this.last);
     this.last = id ?? this.#id();
     const past = [...changes].map(
-      ([table, rows]) => [table, [...rows.values()].map(({ row, old }) => ({ row, old }))] as const,
+      ([table, rows]) =>
+        [
+          table,
+          [...rows.values()].map(({ row, old, oldVersion, deleted }) => ({ row, old, oldVersion, deleted })),
+        ] as const,
     );
     this.#past.push(past);
     this.#rows += size(past);
@@ -58,22 +66,52 @@ export class History {
   since(database: Database, id: string): Changes | undefined {
     const from = id === this.last ? this.#past.length : this.#ids.indexOf(id);
     if (from < 0) return undefined;
-    const merged = new Map<Table, Map<string, Change>>();
+    const missed = new Missed();
     for (const past of this.#past.slice(from)) {
-      for (const [table, befores] of past) {
-        let rows = merged.get(table);
-        if (rows === undefined) merged.set(table, (rows = new Map()));
-        for (const { row, old } of befores) {
-          if (rows.has(row.uuid)) continue;
-          const now = database.tables.get(table.name)!.rows.get(row.uuid);
-          const change = new Change(now ?? row, old);
-          change.deleted = now === undefined;
-          rows.set(row.uuid, change);
-        }
-      }
+      for (const [table, befores] of past) for (const before of befores) missed.add(table, before);
     }
-    for (const rows of merged.values())
-      for (const [uuid, change] of rows) if (change.isNoop()) rows.delete(uuid);
+    return missed.changes(database);
+  }
+}
+
+/** Several transactions taken together: each row as it was before the first that touched it. */
+export class Missed {
+  readonly #tables = new Map<Table, Map<string, Before>>();
+  #rows = 0;
+
+  get rows(): number {
+    return this.#rows;
+  }
+
+  /** In the order of the transactions. */
+  add(table: Table, before: Before): void {
+    let rows = this.#tables.get(table);
+    if (rows === undefined) this.#tables.set(table, (rows = new Map()));
+    const { uuid } = before.row;
+    const first = rows.get(uuid);
+    if (first === undefined) {
+      rows.set(uuid, before);
+      this.#rows++;
+    } else if (first.old === undefined && before.deleted) {
+      // It came and went.
+      rows.delete(uuid);
+      this.#rows--;
+    }
+  }
+
+  /** As one transaction that ends in what the tables hold now. */
+  changes(database: Database): Changes {
+    const merged = new Map<Table, Map<string, Change>>();
+    for (const [table, befores] of this.#tables) {
+      const rows = new Map<string, Change>();
+      for (const [uuid, { row, old, oldVersion }] of befores) {
+        const now = database.tables.get(table.name)!.rows.get(uuid);
+        const change = new Change(now ?? row, old, oldVersion);
+        change.deleted = now === undefined;
+        if (!change.isNoop()) rows.set(uuid, change);
+      }
+      merged.set(table, rows);
+    }
     return merged;
   }
 }

@@ -80,6 +80,10 @@ export class Monitor {
     return `${this.version === 1 ? 1 : 2} ${tables.join("\n")}`;
   }
 
+  watches(table: Table): boolean {
+    return this.#tables.has(table);
+  }
+
   /** <table-updates> of the initial contents, as text. */
   initial(): string {
     let text = "";

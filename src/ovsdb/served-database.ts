@@ -10,15 +10,18 @@ import { execute } from "./execute.ts";
 import { History } from "./history.ts";
 import type { Json } from "./json-text.ts";
 import { isObject, jsonText, sortedText } from "./json-text.ts";
-import type { Monitor, UpdateCache } from "./monitor.ts";
+import type { Changes, Monitor, UpdateCache } from "./monitor.ts";
 import type { Database } from "./table.ts";
 import { Transaction } from "./transaction.ts";
 
 /** A client's monitor and the way to it. */
 export interface Subscriber {
   readonly monitor: Monitor;
+  /** The client does not read as fast as it is told: `miss` instead of `update`. */
+  readonly isBehind: boolean;
   /** `updates`: <table-updates> as text. */
   update(updates: string): void;
+  miss(changes: Changes): void;
 }
 
 /** Who asks. */
@@ -248,6 +251,10 @@ export class ServedDatabase {
     this.history.add(transaction.changes, id);
     const cache: UpdateCache = new Map();
     for (const subscriber of this.subscribers) {
+      if (subscriber.isBehind) {
+        subscriber.miss(transaction.changes);
+        continue;
+      }
       const updates = subscriber.monitor.update(transaction.changes, cache);
       if (updates !== undefined) subscriber.update(updates);
     }

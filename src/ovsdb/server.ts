@@ -42,6 +42,8 @@ export interface ServerOptions {
   readonly stepBytes?: number;
   /** As FileContext has it. */
   readonly columnDiff?: boolean;
+  /** As SessionHost has it; for tests, which have little data. */
+  readonly missedRowsMax?: number;
 }
 
 const STATUS_INTERVAL_MS = 2500;
@@ -70,6 +72,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
   #reconfiguring = false;
   #closed = false;
   conditionalMonitors = true;
+  readonly missedRowsMax: number;
   readonly backup: ActiveBackup = new ActiveBackup(this);
   /** Called when databases or remotes were added or removed. */
   onConfigChange: () => void = () => {};
@@ -80,6 +83,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     this.clock = options.clock;
     this.streams = options.streams;
     this.serverId = options.uuid();
+    this.missedRowsMax = options.missedRowsMax ?? 100_000;
     this.#system = new ServedDatabase(new Database(serverSchema(), options.uuid()), undefined, options);
     this.#system.readOnly = true;
     this.databases.set("_Server", this.#system);

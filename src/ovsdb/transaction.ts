@@ -27,10 +27,10 @@ export class Change {
   /** `row.data` is the transaction's own copy; before the first write it is `old` itself. */
   owned = false;
 
-  constructor(row: Row, old: readonly Datum[] | undefined) {
+  constructor(row: Row, old: readonly Datum[] | undefined, oldVersion: number = row.version) {
     this.row = row;
     this.old = old;
-    this.oldVersion = row.version;
+    this.oldVersion = oldVersion;
   }
 
   isInsert(): boolean {

@@ -199,14 +199,17 @@ t.test("JSON", async (t) => {
     ),
     { numRuns: 200 },
   );
+  const push = (splitter: JsonSplitter, ...texts: string[]): string =>
+    fatalText(() => {
+      for (const text of texts) splitter.push(new TextEncoder().encode(text), () => {});
+    });
   for (const text of ["x", "]", '"a"', "{} 1"]) {
-    const push = (): void => new JsonSplitter().push(new TextEncoder().encode(text), () => {});
-    t.match(fatalText(push), /syntax error at beginning of input$/, `refuses ${text}`);
+    t.match(push(new JsonSplitter(), text), /syntax error at beginning of input$/, `refuses ${text}`);
   }
-  t.match(
-    fatalText(() => new JsonSplitter().push(new TextEncoder().encode("[".repeat(1001)), () => {})),
-    /input exceeds maximum nesting depth 1000/,
-  );
+  t.match(push(new JsonSplitter(), "[".repeat(1001)), /input exceeds maximum nesting depth 1000/);
+  const small = ["[1]", '["12345', '"]', '["12345', "6789"];
+  t.match(push(new JsonSplitter(10), ...small), /input exceeds maximum size of 10 bytes/);
+  t.equal(push(new JsonSplitter(11), ...small), "no error");
 });
 
 t.test("addresses", async (t) => {

@@ -104,7 +104,13 @@ function serve(): { server: OvsdbServer; client: () => Client; clock: SimClock }
   const clock = new SimClock(nodeClock);
   const random = seededRandom(3);
   const uuid = (): string => random.uuid();
-  const server = new OvsdbServer({ clock, streams: new MemoryNetwork(nodeClock), disk: new SimDisk(), uuid });
+  const server = new OvsdbServer({
+    clock,
+    streams: new MemoryNetwork(nodeClock),
+    disk: new SimDisk(),
+    uuid,
+    missedRowsMax: 20,
+  });
   const database = new Database(schemaFromJson(SCHEMA), uuid());
   server.addDatabase(new ServedDatabase(database, undefined, { clock, uuid }));
   return { server, client: () => new Client(server), clock };
@@ -549,6 +555,73 @@ t.test("a client that comes again gets what it has missed", async (t) => {
     await writer.transact({ op: "update", table: "u", where: where(1), row: { l: i } });
   t.same((await since(last))[0], false, "too long ago: everything is sent");
   t.same(Object.keys((await since(last))[2].u as JsonObject).sort(), [UUID_A, UUID_B].sort());
+});
+
+t.test("a client that does not read", async (t) => {
+  const { server, client, clock } = serve();
+  const [slow, quick, writer] = [client(), client(), client()];
+  const requests = { a: { columns: ["i", "s"] } };
+  await slow.call("monitor", "T", "one", requests);
+  await slow.call("monitor_cond", "T", "two", requests);
+  const since = (await slow.call("monitor_cond_since", "T", "three", requests, UUID_A)) as Json[];
+  await quick.call("monitor_cond", "T", "two", requests);
+  const [session] = [...server.sessions];
+  slow.rpc.pause();
+  const text = (i: number): string => `${i} ${"x".repeat(20_000)}`;
+  const where: Json = [["i", "==", 1]];
+  await writer.transact({ op: "insert", table: "a", uuid: UUID_A, row: { i: 1, s: "first" } });
+  const put = (uuid: string, i: number): Json => ({ op: "insert", table: "a", uuid, row: { i, s: text(i) } });
+  // It asks for more and more, which waits, and for a reply that comes when somebody else has done something.
+  const awaited = slow.transact(
+    { op: "wait", table: "a", where, columns: ["s"], until: "==", rows: [{ s: text(199) }] },
+    { op: "comment", comment: "seen" },
+  );
+  await writer.call("echo");
+  const echoes = Array.from({ length: 300 }, (_, i) => slow.call("echo", i, text(i)));
+  for (let i = 2; i < 200; i++) {
+    await writer.transact({ op: "update", table: "a", where, row: { s: text(i) } });
+    await writer.transact(put(UUID_B, i + 1000));
+    if (i < 199) await writer.transact({ op: "delete", table: "a", where: [["i", "==", i + 1000]] });
+  }
+  t.equal((await quick.told()).length, 1 + 3 * 198 - 1, "others are told everything");
+  t.ok(session!.rpc.backlog < 1_000_000, "what is kept for it is bounded");
+  t.notOk(slow.closed);
+  const before = slow.notes.length;
+  slow.rpc.resume();
+  t.match(await awaited, [{}, {}]);
+  t.same(
+    (await Promise.all(echoes)).map((reply) => (reply as Json[])[0]),
+    [...echoes.keys()],
+    "in order",
+  );
+  const rows = new Set<string>();
+  const told = (await slow.told()).slice(before);
+  for (const note of told.filter((line) => line.startsWith("update2"))) {
+    const [, updates] = JSON.parse(note.slice(note.indexOf(" "))) as [string, { a: JsonObject }];
+    for (const [uuid, update] of Object.entries(updates.a) as [string, JsonObject][]) {
+      if (update.delete !== undefined) rows.delete(uuid);
+      else rows.add(uuid);
+    }
+  }
+  t.same([...rows].sort(), [UUID_A, UUID_B]);
+  t.ok(told.length < 100, "taken together");
+  const last = told.filter((line) => line.startsWith("update3")).at(-1)!;
+  const again = (await quick.call("monitor_cond_since", "T", "again", requests, since[1]!)) as Json[];
+  t.ok(last.includes(again[1] as string), "up to the last transaction");
+  t.match((await slow.call("transact", "T", { op: "select", table: "a", where: [] })) as Json, [
+    { rows: { length: 2 } },
+  ]);
+
+  slow.rpc.pause();
+  for (let i = 0; i < 40; i++) await writer.transact(put(server.uuid(), 5000 + i));
+  t.notOk(slow.closed, "too much missed, but not for long");
+  clock.stop();
+  await clock.warp(11_000);
+  await writer.transact(put(server.uuid(), 6000));
+  slow.rpc.resume();
+  for (let turn = 0; turn < 100 && !slow.closed; turn++) await writer.call("echo");
+  t.ok(slow.closed, "then it is dropped");
+  t.equal((await quick.told()).length, 2 * 41, "and the others go on, each of their monitors");
 });
 
 t.test("a client's update comes before its reply", async (t) => {

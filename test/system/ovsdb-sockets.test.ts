@@ -159,6 +159,90 @@ t.test("many at once, and abrupt ends", async (t) => {
   t.pass("no descriptor is left");
 });
 
+t.test("a monitor that nobody reads costs little", async (t) => {
+  const count = process.env.OVSBOX_FULL ? 600 : 30;
+  const lazy = net.connect({ path: socketPath });
+  lazy.write(request(0, "monitor", ["db", 0, { t: {} }]));
+  await new Promise((resolve) => lazy.once("data", resolve));
+  lazy.pause();
+  const writer = net.connect({ path: socketPath });
+  let done = 0;
+  writer.on("data", (bytes) => (done += bytes.toString().match(/"error":null}/g)?.length ?? 0));
+  for (let i = 0; i < count; i++) {
+    const row = { s: String.fromCharCode(97 + (i % 26)).repeat(1_000_000) };
+    const operation = i === 0 ? { op: "insert", row } : { op: "update", where: [], row };
+    writer.write(request(i, "transact", ["db", { ...operation, table: "t" }]));
+    await until(`transaction ${i}`, () => done === i + 1);
+  }
+  const peakMb = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${server.pid}/status`, "utf8"))![1]) / 1024;
+  t.comment(`peak resident ${Math.round(peakMb)} MB after ${count} MB of updates`);
+  if (process.env.OVSBOX_FULL) t.ok(peakMb < 500, "not all the updates that were not read");
+  let text = "";
+  lazy.on("data", (bytes) => (text += bytes.toString()));
+  lazy.resume();
+  const last = String.fromCharCode(97 + ((count - 1) % 26)).repeat(1000);
+  await until("the last state", () => text.endsWith(`${last}"}}}}]}`));
+  const updates = text.match(/"method":"update"/g)!.length;
+  t.ok(updates <= count && updates > 0, `${updates} updates`);
+  lazy.destroy();
+  writer.destroy();
+});
+
+t.test("hostile clients are told or dropped, and the others served", async (t) => {
+  const big = "s".repeat(process.env.OVSBOX_FULL ? 100_000_000 : 10_000_000);
+  const deep = 10_000;
+  const nested = `${"[".repeat(deep)}${"]".repeat(deep)}`;
+  const valid = request(5, "echo", []);
+  const cases: [what: string, text: string | Buffer, answer: RegExp | "dropped" | "silence"][] = [
+    ["another protocol", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "dropped"],
+    ["bytes", Buffer.from(Array.from({ length: 4096 }, (_, i) => (i * 167) & 255)), "dropped"],
+    ["open brackets", "[".repeat(deep), "dropped"],
+    ["deep nesting", `{"id":1,"method":"echo","params":${nested}}`, "dropped"],
+    ["a closing bracket", `]${valid}`, "dropped"],
+    ["mixed brackets", `{"id":1,"method":"echo","params":[}}`, "dropped"],
+    ["not a message", '{"foo":1}', "dropped"],
+    ["params of a wrong kind", '{"id":1,"method":"echo","params":{}}', "dropped"],
+    ["an answer that nobody asked for", '{"id":1,"result":{},"error":null}', "dropped"],
+    ["half a request", valid.slice(0, -2), "silence"],
+    ["half a string", valid.slice(0, 8), "silence"],
+    ["bad UTF-8", Buffer.from(valid.replace("[]", '["\xff\xfe"]'), "latin1"), /"result":\["/],
+    ["a NUL", request(5, "\u0000", []), "dropped"],
+    ["an unknown method", request(5, "nonsense", []), /unknown method/],
+    ["many in one", valid.repeat(5000), /}$/],
+  ];
+  const honest = net.connect({ path: socketPath });
+  let heard = 0;
+  honest.on("data", (bytes) => (heard += bytes.toString().match(/"error":null}/g)?.length ?? 0));
+  let asked = 0;
+  for (const to of [{ path: socketPath }, { port: ports()[0]!, host: "127.0.0.1" }]) {
+    for (const [what, text, answer] of cases) {
+      const socket = net.connect(to);
+      let got = "";
+      let ended = false;
+      socket.on("data", (bytes) => (got += bytes.toString()));
+      socket.on("error", () => {});
+      socket.on("close", () => (ended = true));
+      socket.write(text);
+      honest.write(request(asked++, "echo", [what]));
+      await until(`an answer to the honest client beside ${what}`, () => heard === asked);
+      if (answer === "dropped") await until(`the end of ${what}`, () => ended);
+      else if (answer !== "silence") await until(`the answer to ${what}`, () => answer.test(got));
+      t.equal(ended, answer === "dropped", what);
+      socket.destroy();
+    }
+  }
+  const greedy = net.connect({ path: socketPath });
+  let received = 0;
+  greedy.on("data", (bytes) => (received += bytes.length));
+  greedy.write(request(1, "echo", [big]));
+  const answer = JSON.stringify({ id: 1, result: [big], error: null });
+  await until("the answer to a long string", () => received === answer.length);
+  greedy.destroy();
+  honest.write(request(asked++, "echo", []));
+  await until("an answer after the long string", () => heard === asked);
+  honest.destroy();
+});
+
 t.test("the file goes away with the server", async (t) => {
   server.kill("SIGTERM");
   await until("the end", () => server.exitCode !== null || server.signalCode !== null);
