@@ -118,7 +118,7 @@ export abstract class BaseNetdev implements Netdev {
     return 0;
   }
   features(): NetdevFeatures {
-    return { speed: 0, duplex: undefined };
+    return { speed: 0, duplex: undefined, medium: undefined, negotiated: false };
   }
   queues(): readonly NetdevQueue[] {
     return [];

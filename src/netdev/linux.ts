@@ -106,6 +106,8 @@ class LinuxNetdev extends BaseNetdev {
       this.#features = {
         speed: (settings?.speedMbps ?? 0) * 1_000_000,
         duplex: settings?.speedMbps === undefined ? undefined : settings.duplex,
+        medium: settings?.medium,
+        negotiated: settings?.negotiated ?? false,
       };
     }
     return this.#features;

@@ -26,6 +26,9 @@ export interface NetdevFeatures {
   /** Bits per second, 0 when unknown. */
   speed: number;
   duplex: "full" | "half" | undefined;
+  medium: "copper" | "fiber" | undefined;
+  /** Speed and duplex were negotiated. */
+  negotiated: boolean;
 }
 
 /** One transmit queue of a device. */

@@ -29,7 +29,6 @@ const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_STATS64 = 23;
 const IFLA_EXT_MASK = 29;
-const IFLA_CARRIER = 33;
 const IFLA_INFO_KIND = 1;
 /** Leaves statistics out of the answer. */
 const RTEXT_FILTER_SKIP_STATS = 8;
@@ -46,6 +45,7 @@ export interface Link {
   /** "aa:bb:cc:dd:ee:ff", undefined for devices without a 6-byte address. */
   mac: string | undefined;
   mtu: number;
+  /** Running (IFF_RUNNING): up, and with a carrier. */
   carrier: boolean;
   /** "veth", "tun", "bridge", ...; undefined for physical devices. */
   kind: string | undefined;
@@ -115,9 +115,6 @@ function decodeLink(view: DataView, start: number, end: number): Link {
         break;
       case IFLA_MASTER:
         if (size >= 4) link.master = view.getUint32(value, true);
-        break;
-      case IFLA_CARRIER:
-        if (size >= 1) link.carrier = view.getUint8(value) !== 0;
         break;
       case IFLA_STATS64:
         link.stats = decodeStats(view, value, size);

@@ -4,7 +4,7 @@
  */
 import type { OdpPort } from "../datapath/dpif.ts";
 import { macToNumber, parseMac } from "../lib/mac.ts";
-import type { Netdev } from "../netdev/netdev.ts";
+import type { Netdev, NetdevFeatures } from "../netdev/netdev.ts";
 import type { PhyPort } from "../openflow/messages.ts";
 import type { PortBundle } from "./port-bundle.ts";
 import { OFPP_LOCAL, OFPP_MAX_PHYSICAL, type OfPort } from "./types.ts";
@@ -35,6 +35,9 @@ const OFPPF_FD = [
   [1_000_000_000_000, 1 << 9, 0],
 ] as const;
 const OFPPF_OTHER = 1 << 10;
+const OFPPF_COPPER = 1 << 11;
+const OFPPF_FIBER = 1 << 12;
+const OFPPF_AUTONEG = 1 << 13;
 
 export class OfportState {
   readonly name: string;
@@ -95,10 +98,12 @@ export class OfportState {
   }
 }
 
-function featureBits({ speed, duplex }: { speed: number; duplex: "full" | "half" | undefined }): number {
-  if (speed <= 0) return 0;
-  for (const [rate, full, half] of OFPPF_FD) if (rate === speed) return duplex === "half" ? half : full;
-  return OFPPF_OTHER;
+function featureBits({ speed, duplex, medium, negotiated }: NetdevFeatures): number {
+  let bits = speed <= 0 ? 0 : OFPPF_OTHER;
+  for (const [rate, full, half] of OFPPF_FD) if (rate === speed) bits = duplex === "half" ? half : full;
+  if (medium === "copper") bits |= OFPPF_COPPER;
+  else if (medium === "fiber") bits |= OFPPF_FIBER;
+  return negotiated ? bits | OFPPF_AUTONEG : bits;
 }
 
 export function samePhyPort(a: PhyPort, b: PhyPort): boolean {

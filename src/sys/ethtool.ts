@@ -10,6 +10,8 @@ const SOCK_CLOEXEC = 0o2000000;
 const SIOCETHTOOL = 0x8946;
 const ETHTOOL_GDRVINFO = 0x3;
 const ETHTOOL_GLINKSETTINGS = 0x4c;
+const PORT_TP = 0;
+const PORT_FIBRE = 3;
 const TUNSETIFF = 0x400454ca;
 const TUNSETPERSIST = 0x400454cb;
 const IFF_TAP = 2;
@@ -46,6 +48,8 @@ export interface LinkSettings {
   /** Mbit/s, undefined when unknown. */
   speedMbps: number | undefined;
   duplex: "full" | "half" | undefined;
+  medium: "copper" | "fiber" | undefined;
+  negotiated: boolean;
 }
 
 export interface DeviceControl {
@@ -81,7 +85,7 @@ class BunDeviceControl implements DeviceControl {
   }
 
   linkSettings(name: string): LinkSettings | undefined {
-    // u32 cmd, speed; u8 duplex, port, ...; s8 link_mode_masks_nwords at 15; masks from 48 on.
+    // u32 cmd, speed; u8 duplex, port, address, autoneg, ...; s8 link_mode_masks_nwords at 15; masks from 48 on.
     const settings = new Uint8Array(48 + 3 * 4 * 127);
     const view = new DataView(settings.buffer);
     view.setUint32(0, ETHTOOL_GLINKSETTINGS, true);
@@ -96,9 +100,12 @@ class BunDeviceControl implements DeviceControl {
     }
     const speed = view.getInt32(4, true);
     const duplex = settings[8];
+    const port = settings[9];
     return {
       speedMbps: speed > 0 ? speed : undefined,
       duplex: duplex === 1 ? "full" : duplex === 0 ? "half" : undefined,
+      medium: port === PORT_TP ? "copper" : port === PORT_FIBRE ? "fiber" : undefined,
+      negotiated: settings[11] === 1,
     };
   }
 

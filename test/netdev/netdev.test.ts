@@ -227,7 +227,7 @@ function makeHost(): { kernel: FakeKernel; host: Host } {
     links: new LinkTable(kernel),
     devices: {
       driverInfo: () => ({ driver: "veth", version: "1.0", firmware: "" }),
-      linkSettings: () => ({ speedMbps: 10000, duplex: "full" }),
+      linkSettings: () => ({ speedMbps: 10000, duplex: "full", medium: "copper", negotiated: false }),
       makeTap: (name) => {
         if (kernel.links.has(name)) return "EBUSY";
         kernel.add(name, "tun").flags = 0x1002;
@@ -277,7 +277,7 @@ t.test("devices of the kernel", async (t) => {
       mtu: 1500,
       up: true,
       carrier: true,
-      features: { speed: 1e10, duplex: "full" },
+      features: { speed: 1e10, duplex: "full", medium: "copper", negotiated: false },
       rx: 1,
       tx: 2,
       driver: "veth",
