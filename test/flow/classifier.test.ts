@@ -12,6 +12,7 @@ import {
   matchesOverlap,
   setMatchMasked,
 } from "../../src/flow/match.ts";
+import { nsdiTable } from "../bench/nsdi.ts";
 
 const [inPort, ethType, reg0, src, dst, proto, tpSrc, tpDst] = (
   ["in_port", "eth_type", "reg0", "ip_src", "ip_dst", "nw_proto", "tcp_src", "tcp_dst"] as const
@@ -167,6 +168,13 @@ t.test("prefix tracking keeps a megaflow as wide as the tries allow", async (t) 
     0xff000000,
     "the /16 of another network costs no more than the /8 that matched",
   );
+});
+
+t.test("each technique does what the NSDI 2015 paper says of it", async (t) => {
+  for (const { name, flows, masks, paper } of nsdiTable()) {
+    t.ok(Math.abs(masks - paper.masks) <= 2, `${name}: ${masks} masks, in the paper ${paper.masks}`);
+    t.ok(flows / paper.flows < 2 && paper.flows / flows < 2, `${name}: ${flows} megaflows, ${paper.flows}`);
+  }
 });
 
 t.test("conjunctions", async (t) => {
