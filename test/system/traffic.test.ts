@@ -197,3 +197,23 @@ t.test("tagged frames from and to a tap", { skip }, async (t) => {
     t.match(world.appctl("fdb/show", "br0"), / 10 +02:00:00:00:00:99/);
   });
 });
+
+t.test("a barrier means it: no frame after the reply follows the old tables", { skip }, async (t) => {
+  await withSwitch((world) => {
+    for (const tap of ["probe0", "probe1"]) {
+      world.command("ip", "-n", world.netns, "tuntap", "add", "dev", tap, "mode", "tap", "vnet_hdr");
+      world.command("ip", "-n", world.netns, "link", "set", "dev", tap, "up");
+    }
+    world.vsctl("add-br", "br9", "--", "set", "bridge", "br9", "datapath_type=netdev", "fail_mode=secure");
+    for (const [index, tap] of ["probe0", "probe1"].entries())
+      world.vsctl("add-port", "br9", tap, "--", "set", "interface", tap, `ofport_request=${index + 1}`);
+    const bun = join(root, "node_modules/.bin/bun");
+    const tool = join(root, "test/system/barrier-probe.ts");
+    const CHANGES = 300;
+    const report = world.inside("sw", bun, tool, "br9", join(world.dir, "br9.mgmt"), `${CHANGES}`);
+    const seen = JSON.parse(report) as Record<"probes" | "load" | "stale", number>;
+    t.equal(seen.stale, 0, "no stale frame");
+    t.ok(seen.probes > CHANGES / 2, `${seen.probes} of ${CHANGES} probes arrived`);
+    t.ok(seen.load > CHANGES * 32, `${seen.load} frames of load`);
+  });
+});
