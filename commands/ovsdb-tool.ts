@@ -9,13 +9,19 @@ import { type Json, JsonError, parseJson } from "../src/lib/json.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { vlog, vlogStart } from "../src/lib/vlog.ts";
 import { vlogOptions } from "../src/lib/vlog-options.ts";
+import {
+  type ClusterHeader,
+  clusteredDatabase,
+  readClusterHeader,
+  showClusterLog,
+} from "../src/ovsdb/cluster-file.ts";
 import { convertDatabase } from "../src/ovsdb/convert.ts";
 import { createFile, DatabaseFile, loadFile, readSchema, writeNewFile } from "../src/ovsdb/database-file.ts";
 import type { Disk } from "../src/ovsdb/disk.ts";
 import { nodeDisk } from "../src/ovsdb/disk-node.ts";
 import { OvsdbError } from "../src/ovsdb/error.ts";
 import { execute, operationsOf } from "../src/ovsdb/execute.ts";
-import type { FileContext } from "../src/ovsdb/file-context.ts";
+import { type FileContext, readFile } from "../src/ovsdb/file-context.ts";
 import { sortedText } from "../src/ovsdb/json-text.ts";
 import { fileMagic } from "../src/ovsdb/log.ts";
 import { RoleCheck } from "../src/ovsdb/rbac.ts";
@@ -271,9 +277,26 @@ function isClustered(tool: Tool, path: string): boolean {
 }
 
 /** The db-* commands that only clustered files answer. */
-function clusterFact(tool: Tool, [path]: readonly string[]): number {
+function clusterFact(fact: (header: ClusterHeader) => string | undefined): Command["run"] {
+  return (tool, [path]) => {
+    if (!isClustered(tool, path!)) throw new Fatal(`${path}: not a clustered database`);
+    const text = fact(readClusterHeader(tool.disk, path!));
+    if (text !== undefined) return printLine(tool, text);
+    tool.platform.stderr(`${path}: cluster ID not yet known\n`);
+    return 2;
+  };
+}
+
+function databaseName(tool: Tool, path: string): string {
+  if (isClustered(tool, path)) return readClusterHeader(tool.disk, path).name;
+  return readSchema(tool.disk, path).name;
+}
+
+function toStandalone(tool: Tool, [target, path]: readonly string[]): number {
   if (!isClustered(tool, path!)) throw new Fatal(`${path}: not a clustered database`);
-  return notBuilt(tool);
+  const database = clusteredDatabase(tool.disk, path!, tool.context.uuid);
+  writeNewFile(tool.context, target!, database, `made of ${path} by ovsdb-tool ${VERSION}`);
+  return 0;
 }
 
 function compareVersions(_tool: Tool, [a, op, b]: readonly string[]): number {
@@ -310,7 +333,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
   },
   "create-cluster": { min: 3, max: 3, usage: "DB CONTENTS LOCAL", run: notBuilt },
   "join-cluster": { min: 4, max: Infinity, usage: "DB NAME LOCAL REMOTE...", run: notBuilt },
-  "cluster-to-standalone": { min: 2, max: 2, usage: "DB CLUSTERDB", run: notBuilt },
+  "cluster-to-standalone": { min: 2, max: 2, usage: "DB CLUSTERDB", run: toStandalone },
   "check-cluster": { min: 1, max: Infinity, usage: "DB...", run: notBuilt },
   compact: {
     min: 0,
@@ -354,7 +377,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     min: 0,
     max: 1,
     usage: DB,
-    run: (tool, [path]) => printLine(tool, readSchema(tool.disk, path ?? tool.defaultDatabase).name),
+    run: (tool, [path]) => printLine(tool, databaseName(tool, path ?? tool.defaultDatabase)),
   },
   "db-version": {
     min: 0,
@@ -368,9 +391,9 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     usage: DB,
     run: (tool, [path]) => printLine(tool, readSchema(tool.disk, path ?? tool.defaultDatabase).cksum),
   },
-  "db-cid": { min: 1, max: 1, usage: "DB", run: clusterFact },
-  "db-sid": { min: 1, max: 1, usage: "DB", run: clusterFact },
-  "db-local-address": { min: 1, max: 1, usage: "DB", run: clusterFact },
+  "db-cid": { min: 1, max: 1, usage: "DB", run: clusterFact(({ clusterId }) => clusterId) },
+  "db-sid": { min: 1, max: 1, usage: "DB", run: clusterFact(({ serverId }) => serverId) },
+  "db-local-address": { min: 1, max: 1, usage: "DB", run: clusterFact(({ localAddress }) => localAddress) },
   "db-is-clustered": {
     min: 1,
     max: 1,
@@ -410,13 +433,8 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     usage: DB,
     run: (tool, [path]) => {
       const name = path ?? tool.defaultDatabase;
-      let bytes: Uint8Array;
-      try {
-        bytes = tool.disk.read(name);
-      } catch (error) {
-        throw new OvsdbError("I/O error", `${name}: open failed (${describeError(error)})`);
-      }
-      showLog(bytes, name, tool.more, (text) => tool.platform.stdout(text));
+      const show = isClustered(tool, name) ? showClusterLog : showLog;
+      show(readFile(tool.disk, name), name, tool.more, (text) => tool.platform.stdout(text));
       return 0;
     },
   },

@@ -10,7 +10,7 @@ import { describeError } from "../lib/errors.ts";
 import { Compaction, replaceFile, writeDatabase } from "./compaction.ts";
 import type { Disk, DiskFile, DiskLock } from "./disk.ts";
 import { OvsdbError } from "./error.ts";
-import { type FileContext, ioError, takeLock } from "./file-context.ts";
+import { type FileContext, ioError, readFile, takeLock } from "./file-context.ts";
 import { jsonText } from "./json-text.ts";
 import { encodeRecord, LogReader } from "./log.ts";
 import { applyRecord, settle, transactionRecord } from "./record.ts";
@@ -28,14 +28,6 @@ export interface Loaded {
   /** Bytes of whole records. */
   readonly length: number;
   readonly torn: OvsdbError | undefined;
-}
-
-function readFile(disk: Disk, path: string): Uint8Array {
-  try {
-    return disk.read(path);
-  } catch (error) {
-    throw ioError(path, "open", error);
-  }
 }
 
 /** The schema alone. Throws OvsdbError. */

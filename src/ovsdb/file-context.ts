@@ -23,6 +23,15 @@ export function ioError(path: string, what: string, error: unknown): OvsdbError 
   return new OvsdbError("I/O error", `${path}: ${what} failed (${describeError(error)})`);
 }
 
+/** Throws OvsdbError. */
+export function readFile(disk: Disk, path: string): Uint8Array {
+  try {
+    return disk.read(path);
+  } catch (error) {
+    throw ioError(path, "open", error);
+  }
+}
+
 export function takeLock(context: FileContext, path: string): DiskLock {
   const name = lockFileName(path);
   let lock: DiskLock | { holder: number };

@@ -79,12 +79,14 @@ export function fileMagic(disk: Disk, path: string): string {
 export class LogReader {
   readonly #bytes: Uint8Array;
   readonly #name: string;
+  readonly #magic: string;
   offset = 0;
 
-  /** `name` is the file's, for messages. */
-  constructor(bytes: Uint8Array, name: string) {
+  /** `name` is the file's, for messages. `magic`: of stand-alone or of clustered databases. */
+  constructor(bytes: Uint8Array, name: string, magic: "JSON" | "CLUSTER" = "JSON") {
     this.#bytes = bytes;
     this.#name = name;
+    this.#magic = magic;
   }
 
   #fail(tag: string, what: string): OvsdbError {
@@ -105,8 +107,9 @@ export class LogReader {
       if (start === 0) throw this.#fail("ovsdb error", "unexpected file format");
       throw this.#fail("syntax error", `parse error at offset ${start} in header line "${line}"`);
     }
-    if (match[1] === "CLUSTER") {
-      throw this.#fail("ovsdb error", "cannot apply this operation to clustered database file");
+    if (match[1] !== this.#magic) {
+      const other = this.#magic === "JSON" ? "clustered" : "stand-alone";
+      throw this.#fail("ovsdb error", `cannot apply this operation to ${other} database file`);
     }
     return this.#body(start + newline + 1, Number(match[2]), match[3]!.toLowerCase());
   }

@@ -17,14 +17,15 @@ export function showLog(
   print: (text: string) => void,
 ): void {
   const reader = new LogReader(bytes, name);
-  const history = new History(detail, print);
+  const history = new LogHistory(detail, print);
   for (let i = 0, record = reader.next(); record !== undefined; i++, record = reader.next()) {
-    if (i === 0) history.schema(record.json);
-    else history.transaction(i, record.json);
+    if (i === 0) print(`record 0: ${history.learn(record.json, " schema")}\n\n`);
+    else history.changes(`record ${i}:`, record.json);
   }
 }
 
-class History {
+/** What a log has told of the database up to some record. */
+export class LogHistory {
   readonly #detail: number;
   readonly #print: (text: string) => void;
   #schema!: DatabaseSchema;
@@ -36,17 +37,18 @@ class History {
     this.#print = print;
   }
 
-  schema(json: JsonObject): void {
+  /** Takes the schema. @returns it in short: `"name"<what>, version="…", cksum="…"` */
+  learn(json: JsonObject, what = ""): string {
     this.#schema = schemaFromJson(json);
     const { name, version, cksum } = this.#schema;
-    this.#print(`record 0: "${name}" schema, version="${version}", cksum="${cksum}"\n\n`);
+    return `"${name}"${what}, version="${version}", cksum="${cksum}"`;
   }
 
-  transaction(number: number, json: JsonObject): void {
-    let head = `record ${number}:`;
-    if (typeof json._date === "number") head += ` ${formatDate(json._date)}`;
-    if (typeof json._comment === "string") head += ` "${json._comment}"`;
-    this.#print(`${head}\n`);
+  /** Prints a transaction, after `head`. */
+  changes(head: string, json: JsonObject): void {
+    const date = typeof json._date === "number" ? ` ${formatDate(json._date)}` : "";
+    const comment = typeof json._comment === "string" ? ` "${json._comment}"` : "";
+    this.#print(`${head}${date}${comment}\n`);
     for (const table of Object.keys(json)) {
       const rows = json[table]!;
       if (table.startsWith("_") || !isObject(rows)) continue;

@@ -1,7 +1,9 @@
 /** Database files: what survives a cut at any byte, a loss of power, a full disk, compaction; replay equals memory. */
+import { createHash } from "node:crypto";
 import fc from "fast-check";
 import t from "tap";
 import { SimClock } from "../../src/lib/sim-clock.ts";
+import { clusteredDatabase, readClusterHeader, showClusterLog } from "../../src/ovsdb/cluster-file.ts";
 import { createFile, DatabaseFile, loadFile } from "../../src/ovsdb/database-file.ts";
 import { datumJsonText } from "../../src/ovsdb/datum.ts";
 import { execute } from "../../src/ovsdb/execute.ts";
@@ -425,4 +427,100 @@ t.test("a query runs without a file", async (t) => {
     [{ op: "insert", table: "Root", row: {} }],
   );
   t.match(outcome, { kind: "done", transaction: undefined });
+});
+
+t.test("clustered files are read", async (t) => {
+  const disk = new SimDisk();
+  const schema = (version: string): Json => ({
+    name: "C",
+    version,
+    cksum: "1 2",
+    tables: {
+      t: {
+        isRoot: true,
+        columns: { a: { type: "integer" }, ...(version === "1.0.0" ? {} : { b: { type: "string" } }) },
+      },
+    },
+  });
+  const ids = ["1", "2", "3"].map((digit) => `${digit.repeat(8)}-0000-4000-8000-000000000000`);
+  const [one, two, three] = ids as [string, string, string];
+  const write = (path: string, ...records: Json[]): void => {
+    const parts = records.map((json) => {
+      const text = `${JSON.stringify(json)}\n`;
+      const hash = createHash("sha1").update(text).digest("hex");
+      return `OVSDB CLUSTER ${text.length} ${hash}\n${text}`;
+    });
+    const file = disk.open(path, "create");
+    file.write(new TextEncoder().encode(parts.join("")), 0);
+    file.close();
+  };
+  const entry = (index: number, data: Json): Json => ({ term: 2, index, eid: one, data });
+  const member = { name: "C", server_id: two, local_address: "tcp:1.2.3.4:5" };
+  const snapshot = {
+    ...member,
+    cluster_id: three,
+    prev_index: 1,
+    prev_term: 1,
+    prev_servers: { [two]: "tcp:1.2.3.4:5" },
+    prev_eid: one,
+    prev_data: [schema("1.0.0"), { _date: 1_800_000_000_000, t: { [one]: { a: 1 } } }],
+  };
+  write(
+    "/c",
+    snapshot,
+    { term: 2, vote: two },
+    entry(2, [null, { _is_diff: true, _comment: "by the old leader", t: { [two]: { a: 2 } } }]),
+    entry(3, [null, { _is_diff: true, t: { [three]: { a: 3 } } }]),
+    entry(2, [null, { _is_diff: true, _comment: "by the new one", t: { [two]: { a: 20 } } }]),
+    { commit_index: 2 },
+    entry(3, [schema("2.0.0"), null]),
+    entry(4, [null, { _is_diff: true, t: { [one]: { b: "new" } } }]),
+    { note: "left" },
+  );
+  write("/joining", { ...member, remote_addresses: ["tcp:1.2.3.4:6", "tcp:1.2.3.4:7"] });
+  t.strictSame(readClusterHeader(disk, "/c"), {
+    name: "C",
+    serverId: two,
+    localAddress: "tcp:1.2.3.4:5",
+    clusterId: three,
+  });
+  t.equal(readClusterHeader(disk, "/joining").clusterId, undefined);
+  const random = seededRandom(1);
+  const database = clusteredDatabase(disk, "/c", () => random.uuid());
+  const rows = [...database.tables.get("t")!.rows.values()].map(({ uuid, data }) => [
+    uuid,
+    ...data.map(({ keys }) => keys[0]),
+  ]);
+  t.strictSame(
+    rows,
+    [
+      [one, 1, "new"],
+      [two, 20, ""],
+    ],
+    "the new leader's entries, under the new schema",
+  );
+  t.throws(() => clusteredDatabase(disk, "/joining", () => random.uuid()), /not joined/);
+  t.throws(
+    () => readClusterHeader(world().disk, "/db"),
+    /cannot apply this operation to stand-alone database file/,
+  );
+  t.throws(
+    () => loadFile(disk, "/c", () => random.uuid()),
+    /cannot apply this operation to clustered database file/,
+  );
+  let text = "";
+  showClusterLog(disk.read("/c"), "/c", 1, (piece) => (text += piece));
+  t.match(
+    text,
+    /^record 0:\n name: "C"\n local address: "tcp:1.2.3.4:5"\n server_id: 2222\n cluster_id: 3333\n prev_index: 1\n/,
+  );
+  t.match(
+    text,
+    /\n prev_schema: "C", version="1.0.0", cksum="1 2"\n 2027-01-15 08:00:00.000\n {2}table t insert row 11111111:\n\nrecord 1:\n/,
+  );
+  t.match(text, /record 4:\n term: 2\n index: 2\n eid: 1111\n "by the new one"\n {2}table t row/);
+  t.match(text, /record 8:\n note: "left"\n\n$/);
+  text = "";
+  showClusterLog(disk.read("/joining"), "/joining", 0, (piece) => (text += piece));
+  t.match(text, / remote_addresses: tcp:1.2.3.4:6 tcp:1.2.3.4:7\n\n$/);
 });
