@@ -1,4 +1,5 @@
 /** monitor and snoop: print what comes, until told to exit; controlled by unixctl (exit, ofctl/...). */
+import fs from "node:fs";
 import { Daemon } from "../../src/lib/daemon.ts";
 import { Fatal } from "../../src/lib/errors.ts";
 import { UnixctlCommands, UnixctlServer } from "../../src/lib/unixctl.ts";
@@ -99,6 +100,10 @@ function timestamp(o: Ofctl): string {
 /** Prints all that comes; answers unixctl. Resolves when told to exit or when the switch goes away. */
 async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolean): Promise<void> {
   const commands = new UnixctlCommands(o.program);
+  // In the background, too, what comes is told where standard error was.
+  const errors = o.settings.daemon!.detach ? fs.openSync("/proc/self/fd/2", "a") : undefined;
+  const say = (text: string): void =>
+    errors === undefined ? o.platform.stderr(text) : void fs.writeSync(errors, text);
   let stop: (() => void) | undefined;
   const stopped = new Promise<undefined>((resolve) => {
     stop = () => resolve(undefined);
@@ -117,7 +122,7 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
         out += `${i > 0 ? "\n" : ""}message too short (${bytes.length})\n`;
         continue;
       }
-      o.platform.stderr(`send: ${printMessage(bytes, { verbosity: o.settings.verbosity })}`);
+      say(`send: ${printMessage(bytes, { verbosity: o.settings.verbosity })}`);
       session.vconn.send(bytes);
       out += `${i + 1 < args.length ? "sent\n" : "sent"}`;
     }
@@ -132,7 +137,7 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
       const { parsePacketOut } = await import("./packet-out.ts");
       const { message } = parsePacketOut(args[0]!, {});
       const { bytes } = session.encode(message);
-      o.platform.stderr(`send: ${printMessage(bytes, { verbosity: o.settings.verbosity })}`);
+      say(`send: ${printMessage(bytes, { verbosity: o.settings.verbosity })}`);
       session.vconn.send(bytes);
       reply.ok();
     },
@@ -143,7 +148,6 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
     waiting.set(xid, () => reply.ok());
   });
   commands.register("ofctl/set-output-file", "FILE", 1, 1, async (args, reply) => {
-    const fs = await import("node:fs");
     try {
       const fd = fs.openSync(args[0]!, "w");
       output = (text) => void fs.writeSync(fd, text);
@@ -167,7 +171,7 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
       reply.ok();
     }
   });
-  let output = (text: string): void => o.platform.stderr(text);
+  let output = say;
   const server = await UnixctlServer.listen(o.platform, o.program, commands, o.settings.unixctl);
   daemon.ready();
   void vlogSetFile;

@@ -1,5 +1,6 @@
 /** Real packets through the compiled executable: ping, TCP with offloads on and off, VLANs, counters. */
 import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -68,6 +69,21 @@ t.test("ping, learning, counters", { skip }, async (t) => {
     t.ok(world.unreachable("ha", "10.1.1.2"), "a drop takes effect at once");
     world.ofctl("--strict", "del-flows", "br0", "priority=20,icmp");
     world.ping("ha", "10.1.1.2");
+
+    // A monitor in the background goes on writing where its standard error was.
+    const file = join(world.dir, "monitor.txt");
+    const monitor = "ovs-ofctl monitor br0 65534 --detach --no-chdir --pidfile";
+    world.command("sh", "-c", `${monitor} 2>${file}`);
+    world.ofctl(
+      "add-flow",
+      "br0",
+      "priority=20,in_port=1,icmp,actions=clone(mod_nw_dst:1.2.3.4,controller),output:2",
+    );
+    world.ping("ha", "10.1.1.2");
+    await world.until("the packets are printed", () =>
+      /PACKET_IN.*in_port=1.*nw_dst=1\.2\.3\.4/s.test(readFileSync(file, "utf8")),
+    );
+    world.appctl("-t", "ovs-ofctl", "exit");
   });
 });
 
