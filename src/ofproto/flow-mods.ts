@@ -16,6 +16,7 @@ import {
   OFPUTIL_FF_RESET_COUNTS,
 } from "../openflow/messages.ts";
 import { type FlowTable, TBL_INTERNAL } from "./flow-table.ts";
+import { LearnedCookies } from "./learned-cookies.ts";
 import { Rule, type RuleSpec } from "./rule.ts";
 
 export const OFPRR_IDLE_TIMEOUT = 0;
@@ -65,6 +66,7 @@ export class FlowTables {
   private readonly events: FlowEvents;
   private readonly nowMs: () => number;
   private readonly touched: (rule: Rule) => void;
+  readonly learned = new LearnedCookies();
   /** Rules with a timeout. */
   readonly expirable = new Set<Rule>();
   /** Who is changing rules just now; undefined for time-outs, learned flows and ourselves. */
@@ -106,6 +108,8 @@ export class FlowTables {
     this.journal = undefined;
     this.untold = [];
     for (const undo of journal.reverse()) undo();
+    // Counts are as before, so that nothing has lost its last user.
+    this.learned.takeAbandoned();
   }
 
   /** For changes beside the tables that share the transaction (ports, groups). */
@@ -131,6 +135,12 @@ export class FlowTables {
 
   /** Throws OfpError. True when something changed. `mayAdd`: a modification that finds nothing adds (before OpenFlow 1.2). */
   apply(mod: FlowMod, mayAdd = true): boolean {
+    const changed = this.applyOne(mod, mayAdd);
+    this.forgetLearned();
+    return changed;
+  }
+
+  private applyOne(mod: FlowMod, mayAdd: boolean): boolean {
     switch (mod.command) {
       case OFPFC_ADD:
         this.add(mod);
@@ -151,7 +161,7 @@ export class FlowTables {
       case OFPFC_DELETE:
       case OFPFC_DELETE_STRICT: {
         const rules = this.select(criteriaOf(mod, mod.command === OFPFC_DELETE_STRICT));
-        for (const rule of rules) this.remove(rule, OFPRR_DELETE);
+        for (const rule of rules) this.removeOne(rule, OFPRR_DELETE);
         return rules.length > 0;
       }
       default:
@@ -210,12 +220,14 @@ export class FlowTables {
   private put(table: FlowTable, rule: Rule): void {
     table.insert(rule);
     this.touched(rule);
+    this.learned.ruleAdded(rule);
     if (rule.idleSec !== 0 || rule.hardSec !== 0) this.expirable.add(rule);
   }
 
   private drop(table: FlowTable, rule: Rule): void {
     this.touched(rule);
     table.remove(rule);
+    this.learned.ruleRemoved(rule);
     this.expirable.delete(rule);
   }
 
@@ -227,12 +239,14 @@ export class FlowTables {
     if (this.journal !== undefined) {
       const { actions, cookie, modifiedMs, packets, bytes } = rule;
       this.journal.push(() => {
+        this.learned.ruleChanges(rule, actions, cookie);
         Object.assign(rule, { actions, cookie, modifiedMs, packets, bytes });
         this.touched(rule);
       });
     }
     const old = rule.actions;
     const changed = (mod.modifyCookie && mod.newCookie !== rule.cookie) || !sameActions(old, mod.actions);
+    this.learned.ruleChanges(rule, mod.actions, mod.modifyCookie ? mod.newCookie : rule.cookie);
     rule.actions = mod.actions;
     this.touched(rule);
     if (mod.modifyCookie) rule.cookie = mod.newCookie;
@@ -267,6 +281,23 @@ export class FlowTables {
   }
 
   remove(rule: Rule, reason: number): void {
+    this.removeOne(rule, reason);
+    this.forgetLearned();
+  }
+
+  /** Learned flows go with the last of the actions that learn them, if these say so. */
+  private forgetLearned(): void {
+    for (let gone = this.learned.takeAbandoned(); gone.length > 0; gone = this.learned.takeAbandoned()) {
+      for (const { table, cookie } of gone) {
+        const rules = [...this.tables[table]!.rules()].filter(
+          (rule) => rule.cookie === cookie && !rule.hidden,
+        );
+        for (const rule of rules) this.removeOne(rule, OFPRR_DELETE);
+      }
+    }
+  }
+
+  private removeOne(rule: Rule, reason: number): void {
     this.take(this.tables[rule.table]!, rule);
     const { actor } = this;
     this.tell(() => this.events.removed(rule, reason, actor));
@@ -297,16 +328,17 @@ export class FlowTables {
     let changed = false;
     for (const rule of this.expirable) {
       if (rule.hardSec !== 0 && nowMs >= rule.modifiedMs + rule.hardSec * 1000) {
-        this.remove(rule, OFPRR_HARD_TIMEOUT);
+        this.removeOne(rule, OFPRR_HARD_TIMEOUT);
         changed = true;
       } else if (
         rule.idleSec !== 0 &&
         nowMs >= Math.max(rule.usedMs, rule.modifiedMs) + rule.idleSec * 1000
       ) {
-        this.remove(rule, OFPRR_IDLE_TIMEOUT);
+        this.removeOne(rule, OFPRR_IDLE_TIMEOUT);
         changed = true;
       }
     }
+    this.forgetLearned();
     return changed;
   }
 

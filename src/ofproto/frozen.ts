@@ -14,12 +14,12 @@ import type { OfPort } from "./types.ts";
 
 export interface FrozenState {
   ofproto: Ofproto;
-  /** Where the pipeline goes on when there are no `actions`. */
+  /** Where the pipeline goes on when `actions` is undefined; else they are what is left of it. */
   tableId: number;
   /** Of a whole flow only the words of {@link isPipelineWord}: what does not travel with the packet. */
   metadata: Flow;
   stack: readonly bigint[];
-  actions: readonly Ofpact[];
+  actions: readonly Ofpact[] | undefined;
   actionSet: readonly Ofpact[];
   conntracked: boolean;
 }
@@ -140,7 +140,7 @@ function stateKey(state: FrozenState): string {
     state.tableId,
     metadata,
     state.stack.join(),
-    actionsKey(state.actions),
+    state.actions === undefined ? "" : `do ${actionsKey(state.actions)}`,
     actionsKey(state.actionSet),
     state.conntracked,
   ].join("|");
@@ -175,7 +175,7 @@ export class FrozenTable {
         ...state,
         metadata,
         stack: stack.slice(),
-        actions: actions.slice(),
+        actions: actions?.slice(),
         actionSet: actionSet.slice(),
       };
     });

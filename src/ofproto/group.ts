@@ -6,6 +6,7 @@ import type { Ofpact } from "../openflow/actions.ts";
 import { OFPG_ALL, OFPG_ANY, OFPG_MAX } from "../openflow/actions.ts";
 import { OfpError } from "../openflow/errors.ts";
 import type { Bucket, GroupMod, GroupProps } from "../openflow/messages.ts";
+import { type Selection, setUpSelection } from "./select-group.ts";
 
 export const GROUP_ALL = 0;
 export const GROUP_SELECT = 1;
@@ -49,10 +50,14 @@ export class Group {
   readonly props: GroupProps;
   readonly buckets: readonly BucketState[];
   readonly createdMs: number;
+  /** Of select groups. */
+  readonly selection: Selection | undefined;
   packets = 0;
   bytes = 0;
 
+  /** `doing`: as {@link setUpSelection} logs it. */
   constructor(
+    doing: string,
     id: number,
     type: number,
     props: GroupProps,
@@ -64,6 +69,7 @@ export class Group {
     this.props = props;
     this.buckets = buckets;
     this.createdMs = createdMs;
+    this.selection = type === GROUP_SELECT ? setUpSelection(doing, id, props, buckets) : undefined;
   }
 
   credit(packets: number, bytes: number): void {
@@ -149,7 +155,14 @@ export class GroupTable {
     if (this.groups.has(mod.groupId)) throw new OfpError("OFPGMFC_GROUP_EXISTS");
     checkGroup(mod.groupType, mod.props);
     const buckets = mod.buckets.map((bucket) => new BucketState(bucket));
-    const group = new Group(mod.groupId, mod.groupType, mod.props, buckets, this.events.nowMs());
+    const group = new Group(
+      "Constructing",
+      mod.groupId,
+      mod.groupType,
+      mod.props,
+      buckets,
+      this.events.nowMs(),
+    );
     this.set(mod.groupId, group);
   }
 
@@ -158,7 +171,9 @@ export class GroupTable {
     const old = this.existing(mod.groupId);
     checkGroup(mod.groupType, mod.props);
     const buckets = mod.buckets.map((bucket) => new BucketState(bucket));
-    this.set(mod.groupId, new Group(mod.groupId, mod.groupType, mod.props, buckets, old.createdMs));
+    if (mod.groupType === GROUP_SELECT) setUpSelection("Constructing", mod.groupId, mod.props, buckets);
+    const group = new Group("Modifying", mod.groupId, mod.groupType, mod.props, buckets, old.createdMs);
+    this.set(mod.groupId, group);
   }
 
   private remove(id: number): void {
@@ -184,8 +199,9 @@ export class GroupTable {
         : mod.commandBucketId === BUCKET_LAST || mod.commandBucketId === BUCKET_ALL
           ? buckets.length
           : bucketIndex(old, mod.commandBucketId) + 1;
-    buckets.splice(at, 0, ...mod.buckets.map((bucket) => new BucketState(bucket)));
-    this.replaceBuckets(old, buckets);
+    const fresh = mod.buckets.map((bucket) => new BucketState(bucket));
+    buckets.splice(at, 0, ...fresh);
+    this.replaceBuckets(old, buckets, fresh);
   }
 
   private removeBuckets(mod: GroupMod): void {
@@ -199,12 +215,14 @@ export class GroupTable {
       const gone = bucketIndex(old, id);
       buckets = buckets.filter((_, i) => i !== gone);
     }
-    this.replaceBuckets(old, buckets);
+    this.replaceBuckets(old, buckets, []);
   }
 
-  private replaceBuckets(old: Group, buckets: readonly BucketState[]): void {
+  /** `fresh`: those of them that are new. */
+  private replaceBuckets(old: Group, buckets: readonly BucketState[], fresh: readonly BucketState[]): void {
     if (old.type === GROUP_INDIRECT && buckets.length !== 1) throw new OfpError("OFPGMFC_INVALID_GROUP");
-    const group = new Group(old.id, old.type, old.props, buckets, old.createdMs);
+    if (old.type === GROUP_SELECT) setUpSelection("Constructing", old.id, old.props, fresh);
+    const group = new Group("Modifying", old.id, old.type, old.props, buckets, old.createdMs);
     group.packets = old.packets;
     group.bytes = old.bytes;
     this.set(old.id, group);

@@ -101,6 +101,8 @@ class PatchCredit implements Credit {
 
 export class Ofproto {
   readonly id: number;
+  /** 16 bytes by which continuations know the bridge. */
+  readonly uuid: Uint8Array;
   readonly name: string;
   readonly type: string;
   readonly backer: Backer;
@@ -148,6 +150,7 @@ export class Ofproto {
     this.clock = options.clock;
     this.log = options.log;
     this.random = options.random;
+    this.uuid = Uint8Array.from({ length: 16 }, () => options.random() & 0xff);
     this.tables = Array.from({ length: N_TABLES }, (_, id) => new FlowTable(id));
     this.connections = new ConnectionManager(this, options);
     this.flows = new FlowTables(
@@ -500,20 +503,29 @@ export class Ofproto {
     if (this.flows.apply(mod, mayAdd)) this.backer.handleChanges();
   }
 
-  /** The learn action's flow_mod; the name of an error when it failed. */
-  learnFlow(mod: FlowMod, limit: number, deleteLearned: boolean): string | undefined {
-    void deleteLearned;
+  /** Whether the learn action's flow is there or may be added: a `limit` (0: none) is of flows with its cookie. */
+  mayLearn(mod: FlowMod, limit: number): boolean {
+    const table = this.tables[mod.table]!;
+    if (limit === 0 || table.findExact(mod.match, mod.priority) !== undefined) return true;
+    return this.flows.learned.flowsWith(mod.table, mod.newCookie, () => table.rules()) < limit;
+  }
+
+  /** The learn action's flow_mod, which a packet called for at `usedMs`; the name of an error when it failed. */
+  learnFlow(mod: FlowMod, usedMs: number): string | undefined {
+    if (this.closed) return undefined;
     try {
-      const old = this.tables[mod.table]?.findExact(mod.match, mod.priority);
-      if (old !== undefined && sameActions(old.actions, mod.actions) && old.cookie === mod.newCookie) {
-        // Seeing the same thing again keeps the flow young.
-        old.modifiedMs = this.clock.now();
-        old.idleSec = mod.idleSec;
-        old.hardSec = mod.hardSec;
-        return undefined;
-      }
-      if (old === undefined && limit !== 0 && this.tables[mod.table]!.size >= limit) return undefined;
-      if (this.flows.apply(mod)) this.backer.handleChanges(true);
+      const table = this.tables[mod.table]!;
+      const old = table.findExact(mod.match, mod.priority);
+      // Statistics of an earlier packet may come in later.
+      if (old !== undefined && old.modifiedMs > usedMs) return undefined;
+      const same = old !== undefined && sameActions(old.actions, mod.actions) && old.cookie === mod.newCookie;
+      if (!same && this.flows.apply(mod)) this.backer.handleChanges(true);
+      const rule = same ? old : table.findExact(mod.match, mod.priority);
+      if (rule === undefined) return undefined;
+      // Seeing the same thing again keeps the flow young.
+      rule.modifiedMs = usedMs;
+      rule.idleSec = mod.idleSec;
+      rule.hardSec = mod.hardSec;
       return undefined;
     } catch (error) {
       if (error instanceof OfpError) return error.ofp;

@@ -81,8 +81,7 @@ t.test("actions", async (t) => {
     "set(ipv4(ttl=3)),set(udp(src=5))",
     "ports belong to the key's protocol",
   );
-  const nested =
-    "recirc(0x1),hash(hash_l4(0)),clone(push_vlan(vid=1,pcp=0),p1),sample(sample=25.0%,actions(p1))";
+  const nested = "recirc(0x1),hash(l4(0)),clone(push_vlan(vid=1,pcp=0),p1),sample(sample=25.0%,actions(p1))";
   const names = new OdpActionBuilder();
   t.equal(parseOdpActions(nested, names, { ports }), undefined);
   t.equal(formatOdpActions(names.take(), { ports }), nested);

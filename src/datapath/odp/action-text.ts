@@ -200,7 +200,7 @@ function impliedKey(words: Int32Array): L.Flow {
   return key;
 }
 
-const HASH_NAMES = ["hash_l4", "hash_sym_l4"];
+const HASH_NAMES = ["l4", "sym_l4"];
 
 function mpls(lse: number): string {
   return `label=${lse >>> 12},tc=${(lse >>> 9) & 7},ttl=${lse & 0xff},bos=${(lse >>> 8) & 1}`;
@@ -285,9 +285,9 @@ function parseAction(
       return true;
     }
     case "hash": {
-      const found = /^(hash_l4|hash_sym_l4|l4|sym_l4)\((\d+)\)$/.exec(inside);
+      const found = /^(l4|sym_l4)\((\d+)\)$/.exec(inside);
       if (found === null) return false;
-      builder.emit(A.ODP_HASH, found[1]!.includes("sym") ? 1 : 0, Number(found[2]), 0, 2);
+      builder.emit(A.ODP_HASH, found[1] === "sym_l4" ? 1 : 0, Number(found[2]), 0, 2);
       return true;
     }
     case "clone": {
@@ -336,8 +336,7 @@ function parseSample(inside: string, builder: A.OdpActionBuilder, options: Actio
   const found = /^sample=(\d+(?:\.\d+)?)%,actions\((.*)\)$/s.exec(inside);
   if (found === null || Number(found[1]) > 100) return false;
   const at = builder.openNested(A.ODP_SAMPLE);
-  builder.reserve(1);
-  builder.words[builder.length++] = Math.floor((0xffffffff / 100) * Number(found[1]) + 0.5) | 0;
+  builder.emitWord(Math.floor((0xffffffff / 100) * Number(found[1]) + 0.5) | 0);
   const bad = parseOdpActions(found[2]!, builder, options);
   builder.closeNested(at);
   return bad === undefined;

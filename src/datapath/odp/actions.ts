@@ -132,6 +132,12 @@ export class OdpActionBuilder {
     return at;
   }
 
+  /** Appends an operand of the action being built. */
+  emitWord(word: number): void {
+    this.reserve(1);
+    this.words[this.length++] = word;
+  }
+
   closeNested(at: number): void {
     this.words[at + 1] = this.length - at;
   }

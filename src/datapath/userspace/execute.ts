@@ -344,5 +344,6 @@ function flowHash(key: Flow, algorithm: number, basis: number): number {
     hash = hashAdd(hash, key[W_NW]! & 0xff);
     hash = hashAdd(hash, key[W_TP]!);
   }
-  return hashFinish(hash, 28) | 0;
+  // 0 means "not hashed".
+  return hashFinish(hash, 28) | 0 || 1;
 }

@@ -20,6 +20,7 @@ import {
 } from "../../openflow/messages.ts";
 import { Rconn } from "../../openflow/rconn.ts";
 import { Vconn } from "../../openflow/vconn.ts";
+import { encodeContinuation } from "../continuation.ts";
 import { durationSince } from "../duration.ts";
 import type { Actor, FlowEvents } from "../flow-mods.ts";
 import { describeTable, type FlowTable } from "../flow-table.ts";
@@ -318,7 +319,7 @@ export class ConnectionManager implements FlowEvents {
         totalLen: bytes.length,
         bufferId: OFP_NO_BUFFER,
         userdata: copy.userdata ?? new Uint8Array(),
-        continuation: undefined,
+        continuation: copy.continuation ? encodeContinuation(state, connection.version) : undefined,
       });
     }
   }

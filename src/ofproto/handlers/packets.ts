@@ -1,5 +1,5 @@
 /** packet_out: a controller's packet, with actions of its own. */
-import { makePacket } from "../../datapath/packet.ts";
+import { makePacket, type Packet } from "../../datapath/packet.ts";
 import { extractFlow, OFS_WORDS } from "../../flow/extract.ts";
 import {
   FLOW_DP_WORDS,
@@ -12,18 +12,27 @@ import {
 import type { Match } from "../../flow/match.ts";
 import type { Ofpact } from "../../openflow/actions.ts";
 import { OfpError } from "../../openflow/errors.ts";
-import { OFP_NO_BUFFER, type PacketOut } from "../../openflow/messages.ts";
+import { type NxtResume, OFP_NO_BUFFER, type PacketOut } from "../../openflow/messages.ts";
+import type { Connection } from "../connections/connection.ts";
+import { decodeContinuation } from "../continuation.ts";
 import type { Ofproto } from "../ofproto.ts";
 import { OFPP_LOCAL, OFPP_MAX_PHYSICAL, OFPP_NONE } from "../types.ts";
-import { translateActions } from "../xlate/translate.ts";
+import { translate, translateActions } from "../xlate/translate.ts";
 import type { Handlers } from "./dispatch.ts";
 import { checkReferences } from "./groups.ts";
 
 const OFPP_CONTROLLER = 0xfffd;
+const NOTHING = new Uint8Array();
 const offsets = new Int32Array(OFS_WORDS);
 
 function isMetadata(word: number): boolean {
   return word < W_ETH_DST_HI || word >= FLOW_PACKET_WORDS;
+}
+
+function packetOf(bytes: Uint8Array): Packet {
+  const data = new Uint8Array(bytes.length + 128);
+  data.set(bytes, 128);
+  return makePacket(data, 128, bytes.length);
 }
 
 /** No packets are buffered: a buffer id can only be wrong. */
@@ -51,30 +60,58 @@ function preparePacketOut(
 ): () => void {
   const { backer } = ofproto;
   const ctx = backer.xlate;
-  const data = new Uint8Array(bytes.length + 128);
-  data.set(bytes, 128);
-  const packet = makePacket(data, 128, bytes.length);
+  const packet = packetOf(bytes);
   const { flow } = ctx;
-  flow.fill(0);
-  extractFlow(data, 128, bytes.length, flow, offsets);
-  if (metadata !== undefined) {
-    // Pipeline fields that OpenFlow 1.5 sends along.
-    for (let word = 0; word < FLOW_WORDS; word++) {
-      if (metadata.mask[word] !== 0 && isMetadata(word)) flow[word] = metadata.flow[word]!;
-    }
-  }
+  fillFlow(flow, packet, metadata);
   flow[W_IN_PORT] = inPort;
   ctx.trace = undefined;
-  const key: Flow = flow.slice(0, FLOW_DP_WORDS);
-  key[W_IN_PORT] = ofproto.portAt(inPort)?.odpPort ?? OFPP_NONE;
+  const key = keyOf(ofproto, flow);
   translateActions(ctx, ofproto, actions, ofproto.clock.now(), bytes.length);
-  const now = ofproto.clock.now();
-  const credits = ctx.credits.slice();
-  const odp = ctx.odp.take();
+  return execution(ofproto, packet, key);
+}
+
+/** `metadata`: pipeline fields that came along with the packet (OpenFlow 1.5, NXT_RESUME). */
+function fillFlow(flow: Flow, packet: Packet, metadata: Match | undefined): void {
+  flow.fill(0);
+  extractFlow(packet.data, packet.offset, packet.length, flow, offsets);
+  if (metadata === undefined) return;
+  for (let word = 0; word < FLOW_WORDS; word++) {
+    if (metadata.mask[word] !== 0 && isMetadata(word)) flow[word] = metadata.flow[word]!;
+  }
+}
+
+function keyOf(ofproto: Ofproto, flow: Flow): Flow {
+  const key = flow.slice(0, FLOW_DP_WORDS);
+  key[W_IN_PORT] = ofproto.portAt(flow[W_IN_PORT]!)?.odpPort ?? OFPP_NONE;
+  return key;
+}
+
+/** Does what has just been translated. */
+function execution(ofproto: Ofproto, packet: Packet, key: Flow): () => void {
+  const { backer, clock } = ofproto;
+  const now = clock.now();
+  const credits = backer.xlate.credits.slice();
+  const odp = backer.xlate.odp.take();
   return () => {
-    for (const credit of credits) credit.credit(1, bytes.length, now);
+    for (const credit of credits) credit.credit(1, packet.length, now);
     if (odp.length > 0) backer.dpif.execute(packet, key, odp);
   };
+}
+
+/** NXT_RESUME: a packet that a controller had to decide on goes on where its pipeline paused. Throws OfpError. */
+function resumePacket({ ofproto, version }: Connection, { packetIn }: NxtResume): void {
+  const { backer } = ofproto;
+  const ctx = backer.xlate;
+  const packet = packetOf(packetIn.packet);
+  const { flow } = ctx;
+  fillFlow(flow, packet, packetIn.match);
+  const state = decodeContinuation(packetIn.continuation ?? NOTHING, version, flow, (uuid) =>
+    [...backer.ofprotos.values()].find((other) => other.uuid.every((byte, i) => byte === uuid[i])),
+  );
+  ctx.trace = undefined;
+  const key = keyOf(state.ofproto, flow);
+  translate(ctx, state.ofproto, ofproto.clock.now(), true, packet.length, state);
+  execution(state.ofproto, packet, key)();
 }
 
 /** Refuses what is wrong whatever the tables hold. Throws OfpError. */
@@ -101,4 +138,5 @@ export function startPacketOut(ofproto: Ofproto, message: PacketOut): () => void
 
 export const PACKET_HANDLERS: Handlers = {
   "packet-out": (connection, message) => startPacketOut(connection.ofproto, message)(),
+  "nxt-resume": (connection, message) => resumePacket(connection, message),
 };

@@ -76,7 +76,7 @@ export function xlateActionSet(ctx: XlateContext): void {
   const subs = ctx.node(OFT_TABLE, "--. Executing action set:");
   if (subs !== undefined) ctx.trace = subs;
   ctx.inActionSet = true;
-  xlateActions(ctx, actions);
+  xlateActions(ctx, actions, true);
   ctx.inActionSet = false;
   ctx.trace = trace;
 }

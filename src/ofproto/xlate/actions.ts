@@ -17,13 +17,15 @@ import {
   W_TP,
   W_TUN_ID_HI,
   W_TUN_ID_LO,
+  W_TUN_METADATA_PRESENT,
 } from "../../flow/layout.ts";
 import { formatActions } from "../../openflow/actions/registry.ts";
 import type { SetL4Port } from "../../openflow/actions.ts";
 import { OFPP_IN_PORT, type Ofpact, type SetEth } from "../../openflow/actions.ts";
+import { xlateOnCopy } from "./clone.ts";
 import { ETH_TYPE_IP, type XlateContext } from "./context.ts";
 import { xlateCt, xlateCtClear } from "./ct.ts";
-import { applySetField, readSubfield, writeSubfield } from "./fields.ts";
+import { applySetField, readSubfield, reportSubfield, writeSubfield } from "./fields.ts";
 import { xlateGroup } from "./group.ts";
 import {
   decMplsTtl,
@@ -38,6 +40,7 @@ import {
   setVlanBits,
 } from "./headers.ts";
 import { xlateLearn } from "./learn.ts";
+import { xlateBundle, xlateMultipath } from "./links.ts";
 import {
   OFPR_ACTION,
   OFPR_PACKET_OUT,
@@ -47,11 +50,12 @@ import {
   xlateController,
   xlateOutput,
 } from "./output.ts";
-import { finishFreezing, freezeActions, needsPayload } from "./recirculate.ts";
+import { xlateCheckLarger } from "./packet-length.ts";
+import { freezeActions, needsPayload } from "./recirculate.ts";
 import { xlateTable } from "./table.ts";
 
-/** Runs a list; stops early at `exit`, at an error or when a TTL expires. */
-export function xlateActions(ctx: XlateContext, actions: readonly Ofpact[]): void {
+/** Runs a list; stops early at `exit`, at an error or when a TTL expires. `last`: nothing will be done after it. */
+export function xlateActions(ctx: XlateContext, actions: readonly Ofpact[], last: boolean): void {
   const list = ctx.trace;
   if (list !== undefined && actions.length === 0) ctx.actionNode("drop");
   for (let i = 0; i < actions.length; i++) {
@@ -66,17 +70,27 @@ export function xlateActions(ctx: XlateContext, actions: readonly Ofpact[]): voi
       ctx.trace = list;
       ctx.trace = ctx.actionNode(formatActions([action]));
     }
-    if (xlateAction(ctx, action, list)) break;
+    if (action.type === "check_pkt_larger") {
+      ctx.trace = list;
+      xlateCheckLarger(ctx, action, actions.slice(i + 1), last);
+      break;
+    }
+    if (xlateAction(ctx, action, list, last && i === actions.length - 1)) break;
+    if (ctx.again) {
+      ctx.again = false;
+      freezeActions(ctx, actions, i);
+      break;
+    }
   }
   ctx.trace = list;
 }
 
 /** True when the list ends here. `list` is where sibling actions are reported. */
-function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trace"]): boolean {
+function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trace"], last: boolean): boolean {
   const { flow, wildcards } = ctx;
   switch (action.type) {
     case "output":
-      xlateOutput(ctx, action.port, action.maxLen, true);
+      xlateOutput(ctx, action.port, action.maxLen, true, last);
       return false;
     case "resubmit":
       xlateTable(
@@ -85,15 +99,21 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
         action.table === 255 ? ctx.tableId : action.table,
         false,
         false,
+        last,
       );
       return false;
     case "goto_table":
-      xlateTable(ctx, ctx.inPort, action.table, true, true);
+      xlateTable(ctx, ctx.inPort, action.table, true, true, last);
       return false;
     case "set_field":
       applySetField(action, flow, wildcards);
       return false;
     case "controller":
+      if (action.pause) {
+        ctx.pause = action;
+        ctx.freeze();
+        return false;
+      }
       xlateController(
         ctx,
         action.maxLen,
@@ -106,13 +126,13 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
     case "output_reg": {
       const port = Number(readSubfield(action.src, flow, wildcards));
       if (port > 0xffff) ctx.warn(`output port ${port} is out of range`);
-      else xlateOutput(ctx, port, action.maxLen, true);
+      else xlateOutput(ctx, port, action.maxLen, true, last);
       return false;
     }
     case "output_trunc":
       ctx.truncate = action.maxLen;
       if (action.port === ctx.inPort) ctx.warn("skipping output to input port");
-      else outputToPort(ctx, action.port === OFPP_IN_PORT ? ctx.inPort : action.port);
+      else outputToPort(ctx, action.port === OFPP_IN_PORT ? ctx.inPort : action.port, last);
       ctx.truncate = 0;
       return false;
     case "set_eth_src":
@@ -175,7 +195,7 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
     case "reg_move": {
       const value = readSubfield(action.src, flow, wildcards);
       writeSubfield(action.dst, value, flow, wildcards);
-      if (ctx.tracing) reportSubfield(ctx, action.dst);
+      reportSubfield(ctx, action.dst);
       return false;
     }
     case "stack_push":
@@ -186,7 +206,7 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
       if (value === undefined) ctx.reportError("stack underflow");
       else {
         writeSubfield(action.subfield, value, flow, wildcards);
-        if (ctx.tracing) reportSubfield(ctx, action.subfield);
+        reportSubfield(ctx, action.subfield);
       }
       return false;
     }
@@ -200,7 +220,7 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
       flow[W_SKB_PRIORITY] = queuePriority(action.queue);
       if (action.port !== OFPP_IN_PORT && action.port === ctx.inPort)
         ctx.warn("skipping output to input port");
-      else outputToPort(ctx, action.port === OFPP_IN_PORT ? ctx.inPort : action.port);
+      else outputToPort(ctx, action.port === OFPP_IN_PORT ? ctx.inPort : action.port, last);
       flow[W_SKB_PRIORITY] = priority;
       return false;
     }
@@ -243,17 +263,19 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
     case "clone": {
       const place = pushSavedFlow(flow);
       const actionSet = ctx.actionSet.slice();
+      const stack = ctx.stack.slice();
       const { rule, conntracked, wasMpls } = ctx;
       if (list !== undefined) ctx.trace = list;
-      xlateActions(ctx, action.actions);
-      finishFreezing(ctx);
+      xlateOnCopy(ctx, action.actions, last, false);
       if (ctx.error === undefined) ctx.exit = false;
       popSavedFlow(place, flow);
       ctx.rule = rule;
       ctx.conntracked = conntracked;
       ctx.wasMpls = wasMpls;
       ctx.actionSet.length = 0;
-      for (const each of actionSet) ctx.actionSet.push(each);
+      ctx.actionSet.push(...actionSet);
+      ctx.stack.length = 0;
+      ctx.stack.push(...stack);
       return false;
     }
     case "learn":
@@ -262,8 +284,20 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
     case "fin_timeout":
       ctx.ofproto.xlateFinTimeout(ctx, action.idleSec, action.hardSec);
       return false;
+    case "bundle":
+      xlateBundle(ctx, action);
+      return false;
+    case "multipath":
+      xlateMultipath(ctx, action);
+      return false;
+    case "delete_field": {
+      // Only options of tunnels can be deleted.
+      const word = W_TUN_METADATA_PRESENT + (action.field.index >> 5);
+      flow[word] = flow[word]! & ~(1 << (action.field.index & 31));
+      return false;
+    }
     case "group":
-      xlateGroup(ctx, action.groupId);
+      xlateGroup(ctx, action.groupId, last);
       return false;
     case "ct":
       if (list !== undefined) ctx.trace = list;
@@ -337,10 +371,4 @@ function setL4Port(action: SetL4Port, flow: Flow, wildcards: Flow): void {
   const value = action.type === "set_l4_src_port" ? action.port << 16 : action.port;
   wildcards[W_TP] = wildcards[W_TP]! | mask;
   flow[W_TP] = (flow[W_TP]! & ~mask) | value;
-}
-
-function reportSubfield(ctx: XlateContext, subfield: Parameters<typeof readSubfield>[0]): void {
-  const value = readSubfield(subfield, ctx.flow, ctx.wildcards);
-  const name = ctx.ofproto.subfieldName(subfield);
-  ctx.detail(`${name} is now ${value === 0n ? "0" : `0x${value.toString(16)}`}`);
 }

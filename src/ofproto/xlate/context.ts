@@ -19,7 +19,7 @@ import {
 import { formatFlow } from "../../flow/match-text.ts";
 import type { PortNames } from "../../flow/ports-text.ts";
 import { RateLimit, vlog } from "../../lib/vlog.ts";
-import type { Nat, Ofpact } from "../../openflow/actions.ts";
+import type { ControllerAction, Nat, Ofpact } from "../../openflow/actions.ts";
 import { Footprint } from "../changes.ts";
 import type { Ofproto } from "../ofproto.ts";
 import type { PortBundle } from "../port-bundle.ts";
@@ -124,7 +124,13 @@ export class XlateContext {
   wasMpls = false;
   /** With `exit`: what is left to do waits for the packet to come back (recirculate.ts). */
   freezing = false;
+  again = false;
+  /** The controller(pause) that froze the pipeline. */
+  pause: ControllerAction | undefined = undefined;
   readonly frozenActions: Ofpact[] = [];
+  /** What the datapath is to hash before the packet comes back: its algorithm, or -1. */
+  hashAlgorithm = -1;
+  hashBasis = 0;
   /** Within ct(): its nat(). */
   ctNat: Nat | undefined = undefined;
   /** Where the packet goes on after connection tracking, for traces. */
@@ -172,7 +178,10 @@ export class XlateContext {
     this.conntracked = false;
     this.wasMpls = false;
     this.freezing = false;
+    this.again = false;
+    this.pause = undefined;
     this.frozenActions.length = 0;
+    this.hashAlgorithm = -1;
     this.ctNat = undefined;
     this.recirculations.length = 0;
     this.originalPriority = 0;
@@ -204,6 +213,12 @@ export class XlateContext {
   freeze(): void {
     this.freezing = true;
     this.exit = true;
+  }
+
+  /** The same, the action in hand being the first that is left. */
+  freezeAgain(): void {
+    this.freeze();
+    this.again = true;
   }
 
   /** Makes the packet's headers what `flow` says, before it leaves. */

@@ -47,7 +47,7 @@ export function xlateCt(ctx: XlateContext, action: Ct): void {
   const oldMasks = wildcards.slice(W_CT_MARK, W_CT_MARK + MARK_AND_LABEL);
   wildcards.fill(0, W_CT_MARK, W_CT_MARK + MARK_AND_LABEL);
   ctx.ctNat = undefined;
-  xlateActions(ctx, action.actions);
+  xlateActions(ctx, action.actions, false);
   const zone =
     typeof action.zone === "number" ? action.zone : Number(readSubfield(action.zone, flow, wildcards));
   emitCt(ctx, action, zone & 0xffff);

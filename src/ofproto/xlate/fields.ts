@@ -16,6 +16,7 @@ import {
   W_VLAN1,
 } from "../../flow/layout.ts";
 import type { SetField, Subfield } from "../../openflow/actions.ts";
+import type { XlateContext } from "./context.ts";
 import {
   ETH_TYPE_ARP,
   ETH_TYPE_IP,
@@ -160,4 +161,12 @@ export function writeSubfield(subfield: Subfield, value: bigint, flow: Flow, wil
   const old = getFieldBig(subfield.field, flow);
   setFieldBig(subfield.field, flow, (old & ~mask) | ((value << shift) & mask));
   if (subfield.field.places[0]?.[0] === W_VLAN0) fixVlan(flow);
+}
+
+/** A trace tells what a subfield has become. */
+export function reportSubfield(ctx: XlateContext, subfield: Subfield): void {
+  if (!ctx.tracing) return;
+  const value = readSubfield(subfield, ctx.flow, ctx.wildcards);
+  const name = ctx.ofproto.subfieldName(subfield);
+  ctx.detail(`${name} is now ${value === 0n ? "0" : `0x${value.toString(16)}`}`);
 }

@@ -3,11 +3,14 @@ import { getFieldBig, setFieldBig } from "../../flow/fields/index.ts";
 import { type Match, makeMatch } from "../../flow/match.ts";
 import { type Learn, type LearnSpec, OFPP_MAX, type Ofpact, type Subfield } from "../../openflow/actions.ts";
 import { type FlowMod, OFP_NO_BUFFER, OFPFC_ADD, OFPFC_MODIFY_STRICT } from "../../openflow/messages.ts";
-import type { XlateContext } from "./context.ts";
-import { hasPrerequisite, maskSubfield, readSubfield } from "./fields.ts";
+import type { Ofproto } from "../ofproto.ts";
+import type { Rule } from "../rule.ts";
+import type { Credit, XlateContext } from "./context.ts";
+import { hasPrerequisite, maskSubfield, readSubfield, reportSubfield, writeSubfield } from "./fields.ts";
 
 const LEARN_SEND_FLOW_REM = 1;
 const LEARN_DELETE_LEARNED = 2;
+const LEARN_WRITE_RESULT = 4;
 
 export function xlateLearn(ctx: XlateContext, action: Learn): void {
   // All that the flow depends on decides how wide the megaflow may be.
@@ -17,13 +20,43 @@ export function xlateLearn(ctx: XlateContext, action: Learn): void {
       maskSubfield(spec.src, ctx.wildcards);
     }
   }
-  if (!ctx.sideEffects) {
-    if (ctx.tracing) ctx.warn("suppressing side effects, so learn action ignored");
-    return;
-  }
   const mod = learnedFlowMod(ctx, action);
-  const error = ctx.ofproto.learnFlow(mod, action.limit, (action.flags & LEARN_DELETE_LEARNED) !== 0);
-  if (error !== undefined) ctx.warn(`error ${error} adding learned flow`);
+  const { ofproto } = ctx;
+  const learns = ofproto.mayLearn(mod, action.limit);
+  if (learns && ctx.sideEffects) {
+    const error = ofproto.learnFlow(mod, ctx.nowMs);
+    if (error !== undefined) ctx.warn(`error ${error} adding learned flow`);
+  }
+  if (!ctx.sideEffects && ctx.tracing) ctx.warn("suppressing side effects, so learn action ignored");
+  else ctx.credits.push(new Relearn(ctx, mod, action.limit));
+  if (action.resultDst !== undefined && (action.flags & LEARN_WRITE_RESULT) !== 0) {
+    writeSubfield(action.resultDst, learns ? 1n : 0n, ctx.flow, ctx.wildcards);
+    reportSubfield(ctx, action.resultDst);
+  }
+}
+
+/** Packets of a megaflow do what its first packet did: they refresh the learned flow, or learn it again. */
+class Relearn implements Credit {
+  private readonly ofproto: Ofproto;
+  /** Whose action it is. */
+  private readonly rule: Rule | undefined;
+  private readonly mod: FlowMod;
+  private readonly limit: number;
+
+  constructor({ ofproto, rule }: XlateContext, mod: FlowMod, limit: number) {
+    this.ofproto = ofproto;
+    this.rule = rule;
+    this.mod = mod;
+    this.limit = limit;
+  }
+
+  credit(_packets: number, _bytes: number, usedMs: number): void {
+    const { rule, ofproto } = this;
+    // What packets did before their rule went must not bring back what went with it.
+    if (rule !== undefined && ofproto.tables[rule.table]!.findExact(rule.match, rule.priority) !== rule)
+      return;
+    if (ofproto.mayLearn(this.mod, this.limit)) ofproto.learnFlow(this.mod, usedMs);
+  }
 }
 
 function setMatchBits(match: Match, dst: Subfield, value: bigint): void {

@@ -1,5 +1,5 @@
 /** Sending: one port, the port lists of FLOOD and ALL, the controller, and on into the bridge behind a patch port. */
-import { ODP_OUTPUT, ODP_TRUNC, ODP_USERSPACE } from "../../datapath/odp/actions.ts";
+import { ODP_METER, ODP_OUTPUT, ODP_SAMPLE, ODP_TRUNC, ODP_USERSPACE } from "../../datapath/odp/actions.ts";
 import {
   FLOW_WORDS,
   type Flow,
@@ -18,6 +18,8 @@ import {
   OFPP_NORMAL,
   OFPP_TABLE,
 } from "../../openflow/actions.ts";
+import type { ControllerCopy, FrozenState } from "../frozen.ts";
+import { OFPM_CONTROLLER } from "../meter.ts";
 import { OFPPC_NO_FLOOD, OFPPC_NO_FWD, OFPPC_NO_RECV, type OfportState } from "../ports.ts";
 import type { Rule } from "../rule.ts";
 import type { OfPort } from "../types.ts";
@@ -32,13 +34,19 @@ const OFPR_ACTION_SET = 3;
 export const OFPR_PACKET_OUT = 5;
 
 /** The action `output`. */
-export function xlateOutput(ctx: XlateContext, port: number, maxLen: number, mayPacketIn: boolean): void {
+export function xlateOutput(
+  ctx: XlateContext,
+  port: number,
+  maxLen: number,
+  mayPacketIn: boolean,
+  last: boolean,
+): void {
   switch (port) {
     case OFPP_IN_PORT:
-      outputToPort(ctx, ctx.inPort);
+      outputToPort(ctx, ctx.inPort, last);
       return;
     case OFPP_TABLE:
-      xlateTable(ctx, ctx.inPort, 0, mayPacketIn, true);
+      xlateTable(ctx, ctx.inPort, 0, mayPacketIn, true, last);
       return;
     case OFPP_NORMAL:
       xlateNormal(ctx);
@@ -56,7 +64,7 @@ export function xlateOutput(ctx: XlateContext, port: number, maxLen: number, may
       return;
     default:
       if (port === ctx.inPort) ctx.warn("skipping output to input port");
-      else outputToPort(ctx, port);
+      else outputToPort(ctx, port, last);
   }
 }
 
@@ -80,7 +88,7 @@ function outputToAll(ctx: XlateContext, without: number): void {
 }
 
 /** Sends to one port, the input port included. */
-export function outputToPort(ctx: XlateContext, number: OfPort): void {
+export function outputToPort(ctx: XlateContext, number: OfPort, last = false): void {
   const port = ctx.port(number);
   if (port === undefined) {
     ctx.warn("Nonexistent output port");
@@ -91,7 +99,7 @@ export function outputToPort(ctx: XlateContext, number: OfPort): void {
     return;
   }
   if (port.isPatch) {
-    xlatePatch(ctx, port);
+    xlatePatch(ctx, port, last);
     return;
   }
   ctx.commit();
@@ -125,7 +133,7 @@ export function resetSavedFlows(): void {
 }
 
 /** The packet enters the peer's bridge as if it had just been received there. */
-function xlatePatch(ctx: XlateContext, port: OfportState): void {
+function xlatePatch(ctx: XlateContext, port: OfportState, last: boolean): void {
   const peer = ctx.ofproto.backer.patchPeer(ctx.ofproto, port);
   if (peer === undefined) {
     ctx.warn("Nonexistent patch port peer");
@@ -134,7 +142,7 @@ function xlatePatch(ctx: XlateContext, port: OfportState): void {
   const ofproto = ctx.ofproto;
   const { rule, ruleCookie, tableId, trace, inActionSet, originalPriority, conntracked, wasMpls } = ctx;
   const actionSet = ctx.actionSet.slice();
-  const stackHeight = ctx.stack.length;
+  const stack = ctx.stack.slice();
   const place = pushSavedFlow(ctx.flow);
 
   ctx.credits.push(ofproto.patchTx(port), peer.ofproto.patchRx(peer.port));
@@ -144,12 +152,13 @@ function xlatePatch(ctx: XlateContext, port: OfportState): void {
   flow.fill(0, W_METADATA_HI, W_ACTSET_OUTPUT + 1);
   clearConntrack(flow);
   ctx.conntracked = false;
+  ctx.stack.length = 0;
   ctx.actionSet.length = 0;
   ctx.inActionSet = false;
   const subs = ctx.bridgeNode();
   if (subs !== undefined) ctx.trace = subs;
   if ((peer.port.config & OFPPC_NO_RECV) === 0) {
-    xlateTable(ctx, peer.port.ofPort, 0, true, true);
+    xlateTable(ctx, peer.port.ofPort, 0, true, true, last, true);
     endPipeline(ctx);
   }
   ctx.trace = trace;
@@ -165,7 +174,8 @@ function xlatePatch(ctx: XlateContext, port: OfportState): void {
   ctx.wasMpls = wasMpls;
   ctx.inActionSet = inActionSet;
   ctx.originalPriority = originalPriority;
-  ctx.stack.length = Math.min(stackHeight, ctx.stack.length);
+  ctx.stack.length = 0;
+  ctx.stack.push(...stack);
   ctx.actionSet.length = 0;
   for (const action of actionSet) ctx.actionSet.push(action);
 }
@@ -179,7 +189,6 @@ export function xlateController(
   userdata: Uint8Array | undefined,
   meterId: number,
 ): void {
-  void meterId;
   ctx.commit();
   const copy = {
     reason,
@@ -190,7 +199,25 @@ export function xlateController(
     continuation: false,
     dontSend: !ctx.sideEffects && ctx.tracing,
   };
-  const state = { ...stateOf(ctx, ctx.tableId, []), actionSet: [] };
-  const id = ctx.ofproto.backer.frozen.controller(state, copy);
-  ctx.odp.emit(ODP_USERSPACE, id);
+  emitController(ctx, { ...stateOf(ctx, ctx.tableId, undefined), actionSet: [] }, copy, meterId);
+}
+
+/** Hands the packet up for controllers, through their meter if there is one. */
+export function emitController(
+  ctx: XlateContext,
+  state: FrozenState,
+  copy: ControllerCopy,
+  meterId: number,
+): void {
+  const { odp, ofproto } = ctx;
+  const meter = ofproto.meters.get(meterId === 0 ? OFPM_CONTROLLER : meterId);
+  let nested = -1;
+  if (meter !== undefined) {
+    // A copy of the packet may exceed its rate; the packet itself goes on.
+    nested = odp.openNested(ODP_SAMPLE);
+    odp.emitWord(-1);
+    odp.emit(ODP_METER, meter.dpId);
+  }
+  odp.emit(ODP_USERSPACE, ofproto.backer.frozen.controller(state, copy));
+  if (nested >= 0) odp.closeNested(nested);
 }

@@ -4,10 +4,11 @@
  * then each list of actions on the way out leaves what it has not done ({@link freezeActions}) until
  * {@link finishFreezing}; or a copy goes on in some table while this packet goes on here: {@link forkRecirculation}.
  */
-import { ODP_RECIRC } from "../../datapath/odp/actions.ts";
-import type { Ofpact } from "../../openflow/actions.ts";
+import { ODP_HASH, ODP_RECIRC } from "../../datapath/odp/actions.ts";
+import type { ControllerAction, Ofpact } from "../../openflow/actions.ts";
 import type { FrozenState } from "../frozen.ts";
 import type { XlateContext } from "./context.ts";
+import { emitController } from "./output.ts";
 
 /** May tell a controller the table and the cookie that they run in. */
 const TELLING: ReadonlySet<Ofpact["type"]> = new Set([
@@ -59,7 +60,11 @@ export function freezeActions(ctx: XlateContext, actions: readonly Ofpact[], fir
   }
 }
 
-export function stateOf(ctx: XlateContext, tableId: number, actions: readonly Ofpact[]): FrozenState {
+export function stateOf(
+  ctx: XlateContext,
+  tableId: number,
+  actions: readonly Ofpact[] | undefined,
+): FrozenState {
   return {
     ofproto: ctx.ofproto,
     tableId,
@@ -82,16 +87,43 @@ export function endPipeline(ctx: XlateContext): void {
 export function finishFreezing(ctx: XlateContext): void {
   if (!ctx.freezing || ctx.error !== undefined) return;
   ctx.commit();
+  if (ctx.pause !== undefined) {
+    xlatePause(ctx, ctx.pause, stateOf(ctx, ctx.tableId, ctx.frozenActions));
+    ctx.pause = undefined;
+    ctx.freezing = false;
+    ctx.frozenActions.length = 0;
+    return;
+  }
   const { frozen } = ctx.ofproto.backer;
+  if (ctx.hashAlgorithm >= 0) ctx.odp.emit(ODP_HASH, ctx.hashAlgorithm, ctx.hashBasis, 0, 2);
+  ctx.hashAlgorithm = -1;
   ctx.odp.emit(ODP_RECIRC, frozen.recirculation(stateOf(ctx, 0, ctx.frozenActions)));
   ctx.freezing = false;
   ctx.frozenActions.length = 0;
 }
 
+/** The rest is up to a controller, which gets the packet and what is to be done with it. */
+function xlatePause(ctx: XlateContext, action: ControllerAction, state: FrozenState): void {
+  emitController(
+    ctx,
+    state,
+    {
+      reason: action.reason,
+      cookie: ctx.ruleCookie,
+      controllerId: action.controllerId,
+      maxLen: action.maxLen,
+      userdata: action.userdata.length > 0 ? action.userdata : undefined,
+      continuation: true,
+      dontSend: !ctx.sideEffects && ctx.tracing,
+    },
+    action.meterId,
+  );
+}
+
 /** A copy of the packet goes on in `tableId`; returns its recirc_id. */
 export function forkRecirculation(ctx: XlateContext, tableId: number): number {
   ctx.commit();
-  const id = ctx.ofproto.backer.frozen.recirculation(stateOf(ctx, tableId, []));
+  const id = ctx.ofproto.backer.frozen.recirculation(stateOf(ctx, tableId, undefined));
   ctx.odp.emit(ODP_RECIRC, id);
   return id;
 }

@@ -5,6 +5,7 @@ import type { Rule } from "../rule.ts";
 import { OFT_ACTION, OFT_DETAIL } from "../trace-nodes.ts";
 import type { OfPort } from "../types.ts";
 import { xlateActions } from "./actions.ts";
+import { xlateOnCopy } from "./clone.ts";
 import { MAX_DEPTH, MAX_RESUBMITS, type XlateContext } from "./context.ts";
 
 /** Looks up `tableId` with fragments seen as the bridge's configuration wants (OFPC_FRAG_*). */
@@ -40,6 +41,8 @@ export function xlateTable(
   tableId: number,
   mayPacketIn: boolean,
   honorMiss: boolean,
+  last: boolean,
+  onCopy = false,
 ): void {
   if (ctx.depth > MAX_DEPTH) {
     ctx.fail("recursion", `over max translation depth ${MAX_DEPTH}`);
@@ -77,7 +80,8 @@ export function xlateTable(
     ctx.depth++;
     ctx.rule = rule;
     ctx.ruleCookie = rule.cookie;
-    xlateActions(ctx, rule.actions);
+    if (onCopy) xlateOnCopy(ctx, rule.actions, last, true);
+    else xlateActions(ctx, rule.actions, last);
     ctx.rule = outerRule;
     ctx.ruleCookie = outerCookie;
     ctx.depth--;

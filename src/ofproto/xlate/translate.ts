@@ -60,7 +60,7 @@ export function translate(
   if (bridge !== undefined) ctx.trace = bridge;
 
   if (state !== undefined) thaw(ctx, state);
-  if (state !== undefined && state.actions.length > 0) xlateActions(ctx, state.actions);
+  if (state?.actions !== undefined) xlateActions(ctx, state.actions, true);
   else firstTable(ctx, state?.tableId ?? 0);
   if (bridge !== undefined) ctx.trace = bridge;
   endPipeline(ctx);
@@ -81,7 +81,8 @@ function thaw(ctx: XlateContext, state: FrozenState): void {
   ctx.node(OFT_THAW, `Resuming from table ${ctx.ofproto.tables[state.tableId]?.name ?? state.tableId}`);
   if (state.actionSet.length > 0)
     ctx.node(OFT_THAW, `Restoring action set: ${formatActions(state.actionSet)}`);
-  if (state.actions.length > 0) ctx.node(OFT_THAW, `Restoring actions: ${formatActions(state.actions)}`);
+  if (state.actions !== undefined && state.actions.length > 0)
+    ctx.node(OFT_THAW, `Restoring actions: ${formatActions(state.actions)}`);
   ctx.trace = trace;
 }
 
@@ -97,7 +98,7 @@ function firstTable(ctx: XlateContext, tableId: number): void {
     ctx.ruleCookie = rule.cookie;
     const port = ofproto.portAt(ctx.flow[W_IN_PORT]!);
     const silent = ofproto.restoring || (port !== undefined && (port.config & OFPPC_NO_RECV) !== 0);
-    if (!silent) xlateActions(ctx, rule.actions);
+    if (!silent) xlateActions(ctx, rule.actions, true);
   }
 }
 
@@ -132,7 +133,7 @@ export function translateActions(
   const top = ctx.trace;
   const bridge = ctx.bridgeNode();
   if (bridge !== undefined) ctx.trace = bridge;
-  xlateActions(ctx, actions);
+  xlateActions(ctx, actions, true);
   if (bridge !== undefined) ctx.trace = bridge;
   endPipeline(ctx);
   ctx.trace = top;
