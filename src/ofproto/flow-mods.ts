@@ -327,12 +327,12 @@ export class FlowTables {
   expire(nowMs: number): boolean {
     let changed = false;
     for (const rule of this.expirable) {
-      if (rule.hardSec !== 0 && nowMs >= rule.modifiedMs + rule.hardSec * 1000) {
+      if (rule.hardSec !== 0 && nowMs > rule.modifiedMs + rule.hardSec * 1000) {
         this.removeOne(rule, OFPRR_HARD_TIMEOUT);
         changed = true;
       } else if (
         rule.idleSec !== 0 &&
-        nowMs >= Math.max(rule.usedMs, rule.modifiedMs) + rule.idleSec * 1000
+        nowMs > Math.max(rule.usedMs, rule.modifiedMs) + rule.idleSec * 1000
       ) {
         this.removeOne(rule, OFPRR_IDLE_TIMEOUT);
         changed = true;

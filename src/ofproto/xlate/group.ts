@@ -37,31 +37,33 @@ export function xlateGroup(ctx: XlateContext, groupId: number, last: boolean): v
     ctx.fail("recursion", `over max translation depth ${MAX_DEPTH}`);
     return;
   }
-  ctx.credits.push(group);
   switch (group.type) {
     case GROUP_ALL:
     case GROUP_INDIRECT:
+      ctx.credits.push(group);
       for (const [i, bucket] of group.buckets.entries())
         if (ctx.error === undefined) runBucket(ctx, bucket, last && i === group.buckets.length - 1);
       return;
     case GROUP_FAST_FAILOVER:
       choose(
         ctx,
+        group,
         group.buckets.find((bucket) => isLive(ctx.ofproto, bucket, 0)),
         last,
       );
       return;
     default:
-      choose(ctx, select(ctx, group), last);
+      choose(ctx, group, select(ctx, group), last);
   }
 }
 
-function choose(ctx: XlateContext, bucket: BucketState | undefined, last: boolean): void {
+function choose(ctx: XlateContext, group: Group, bucket: BucketState | undefined, last: boolean): void {
   if (bucket === undefined) {
     if (ctx.tracing && !ctx.freezing) ctx.detail("no live bucket");
     return;
   }
   if (ctx.tracing) ctx.detail(`using bucket ${bucket.config.bucketId}`);
+  ctx.credits.push(group);
   runBucket(ctx, bucket, last);
 }
 
@@ -129,7 +131,6 @@ function select(ctx: XlateContext, group: Group): BucketState | undefined {
 }
 
 function selectByConnection(ctx: XlateContext, group: Group): BucketState | undefined {
-  if (ctx.tracing) ctx.detail("selection method in use: default");
   return heaviest(ctx, group, hashFlow("symmetric_l4", 0, ctx.flow, ctx.wildcards));
 }
 

@@ -26,7 +26,7 @@ import type { OfPort } from "../types.ts";
 import type { XlateContext } from "./context.ts";
 import { clearConntrack } from "./ct.ts";
 import { xlateNormal } from "./normal.ts";
-import { endPipeline, stateOf } from "./recirculate.ts";
+import { endPipeline, forkRecirculation, stateOf } from "./recirculate.ts";
 import { xlateTable } from "./table.ts";
 
 export const OFPR_ACTION = 1;
@@ -157,7 +157,10 @@ function xlatePatch(ctx: XlateContext, port: OfportState, last: boolean): void {
   ctx.inActionSet = false;
   const subs = ctx.bridgeNode();
   if (subs !== undefined) ctx.trace = subs;
-  if ((peer.port.config & OFPPC_NO_RECV) === 0) {
+  if (wasMpls) {
+    // The peer may look below the label that came off.
+    forkRecirculation(ctx, 0);
+  } else if ((peer.port.config & OFPPC_NO_RECV) === 0) {
     xlateTable(ctx, peer.port.ofPort, 0, true, true, last, true);
     endPipeline(ctx);
   }
