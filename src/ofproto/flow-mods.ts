@@ -330,10 +330,7 @@ export class FlowTables {
       if (rule.hardSec !== 0 && nowMs > rule.modifiedMs + rule.hardSec * 1000) {
         this.removeOne(rule, OFPRR_HARD_TIMEOUT);
         changed = true;
-      } else if (
-        rule.idleSec !== 0 &&
-        nowMs > Math.max(rule.usedMs, rule.modifiedMs) + rule.idleSec * 1000
-      ) {
+      } else if (rule.idleSec !== 0 && nowMs > Math.max(rule.usedMs, rule.modifiedMs) + rule.idleSec * 1000) {
         this.removeOne(rule, OFPRR_IDLE_TIMEOUT);
         changed = true;
       }

@@ -4,6 +4,7 @@
  * on the packet, so printing takes the flow's key where there is one.
  */
 import * as L from "../../flow/layout.ts";
+import { ETH_TYPE_NSH } from "../../flow/packet/ethernet.ts";
 import * as A from "./actions.ts";
 import {
   ETH_ATTRIBUTE,
@@ -13,6 +14,7 @@ import {
   readPart,
 } from "./attributes.ts";
 import { formatCt, parseCt } from "./ct-text.ts";
+import { formatPushNsh, parsePushEth, parsePushNsh } from "./encap-text.ts";
 import {
   formatPart,
   formatTunnel,
@@ -152,6 +154,25 @@ class ActionPrinter {
       }
       case A.ODP_METER:
         return `meter(${a >>> 0})`;
+      case A.ODP_PUSH_ETH: {
+        const key = this.#key;
+        for (let i = 0; i < 3; i++) key[L.W_ETH_DST_HI + i] = words[at + 2 + i]!;
+        key[L.W_PACKET_TYPE] = 0;
+        const parts = ETH_ATTRIBUTE.parts.map(
+          (of) => `${of.label}=${formatPart(of, readPart(of, key), undefined)}`,
+        );
+        return `push_eth(${parts.join(",")})`;
+      }
+      case A.ODP_POP_ETH:
+        return "pop_eth";
+      case A.ODP_PUSH_NSH:
+        this.#retype(ETH_TYPE_NSH);
+        return formatPushNsh(words, at);
+      case A.ODP_POP_NSH:
+        return "pop_nsh()";
+      case A.ODP_ADD_MPLS:
+        this.#retype(b);
+        return `add_mpls(${mpls(a)},eth_type=0x${b.toString(16)})`;
       case A.ODP_PUSH_MPLS: {
         this.#retype(b);
         return `push_mpls(${mpls(a)},eth_type=0x${b.toString(16)})`;
@@ -262,9 +283,16 @@ function parseAction(
       const lse = numbers(inside, { label: 0, tc: 0, ttl: 0, bos: 0, eth_type: 0x8847 });
       if (lse === undefined) return false;
       const word = (lse.label << 12) | (lse.tc << 9) | (lse.bos << 8) | lse.ttl;
-      builder.emit(A.ODP_PUSH_MPLS, word, lse.eth_type, 0, 2);
+      builder.emit(name === "push_mpls" ? A.ODP_PUSH_MPLS : A.ODP_ADD_MPLS, word, lse.eth_type, 0, 2);
       return true;
     }
+    case "push_eth":
+      return parsePushEth(inside, builder);
+    case "push_nsh":
+      return parsePushNsh(inside, builder);
+    case "pop_nsh":
+      if (inside === "") builder.emit(A.ODP_POP_NSH, 0, 0, 0, 0);
+      return inside === "";
     case "pop_mpls": {
       const type = numbers(inside, { eth_type: 0 });
       if (type !== undefined) builder.emit(A.ODP_POP_MPLS, type.eth_type);
@@ -316,7 +344,11 @@ function parseAction(
 
 /** Ports, by number or name, and actions without operands. */
 function parseWord(name: string, builder: A.OdpActionBuilder, options: ActionParseOptions): boolean {
-  const bare: Record<string, number> = { pop_vlan: A.ODP_POP_VLAN, ct_clear: A.ODP_CT_CLEAR };
+  const bare: Record<string, number> = {
+    pop_vlan: A.ODP_POP_VLAN,
+    pop_eth: A.ODP_POP_ETH,
+    ct_clear: A.ODP_CT_CLEAR,
+  };
   if (/^\d+$/.test(name)) {
     builder.emit(A.ODP_OUTPUT, Number(name));
   } else if (Object.hasOwn(bare, name)) {

@@ -46,6 +46,27 @@ export const ODP_TUNNEL_PUSH = 17;
 /** [OP, 3, port] */
 export const ODP_TUNNEL_POP = 18;
 
+/** [OP, 5, words W_ETH_DST_HI to W_ETH_SRC_LO]: an Ethernet header before a packet that has none. */
+export const ODP_PUSH_ETH = 19;
+/** [OP, 2] */
+export const ODP_POP_ETH = 20;
+/** [OP, words, ...]: an NSH header before everything; operands at the NSH_ offsets. */
+export const ODP_PUSH_NSH = 21;
+/** [OP, 2] */
+export const ODP_POP_NSH = 22;
+/** [OP, 4, lse, ethertype]: a label before everything, the Ethernet header included. */
+export const ODP_ADD_MPLS = 23;
+
+// Operands of ODP_PUSH_NSH, counted from its opcode.
+/** As in W_NSH_BASE. */
+export const NSH_BASE = 2;
+/** As in W_NSH_PATH. */
+export const NSH_PATH = 3;
+/** Bytes of options, for MD type 2. */
+export const NSH_MD2_LENGTH = 4;
+/** 4 words of context, or the options. */
+export const NSH_CONTEXT = 5;
+
 // Operands of ODP_CT, counted from its opcode.
 /** CT_COMMIT and its like. */
 export const CT_FLAGS = 2;

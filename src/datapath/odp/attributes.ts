@@ -22,6 +22,7 @@ export type OdpFormat =
   | "dec"
   | "hex"
   | "hex4"
+  | "hex_mask8"
   | "eth"
   | "ipv4"
   | "ipv6"
@@ -235,7 +236,7 @@ export const NETWORK_ATTRIBUTES: readonly OdpAttribute[] = [
       part("np", "dec", L.W_NSH_BASE, 0, 8),
       part("spi", "hex", L.W_NSH_PATH, 8, 24),
       part("si", "dec", L.W_NSH_PATH, 0, 8),
-      ...[1, 2, 3, 4].map((n) => part(`c${n}`, "hex", L.W_NSH_CONTEXT + n - 1)),
+      ...[1, 2, 3, 4].map((n) => part(`c${n}`, "hex_mask8", L.W_NSH_CONTEXT + n - 1)),
     ],
     present: (key) => typeOf(key) === ETH_TYPE_NSH,
   },

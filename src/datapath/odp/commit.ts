@@ -48,6 +48,13 @@ const ARP: Fields = [
   [L.W_ARP_SHA_THA, 0xffff],
   [L.W_ARP_THA_LO, -1],
 ];
+/** What encap() and decap() have done to the flow since the last commit. */
+export type Encapsulation =
+  | { readonly kind: "ethernet" }
+  | { readonly kind: "mpls" }
+  | { readonly kind: "nsh"; readonly options: Uint8Array }
+  | { readonly kind: "decap" };
+
 const NSH: Fields = [
   [L.W_NSH_BASE, 0xffff0000 | 0],
   [L.W_NSH_PATH, -1],
@@ -103,6 +110,13 @@ const HARDWARE: readonly Fields[] = [
   ],
 ];
 
+const NSH_WHOLE: readonly Fields[] = [
+  [
+    [L.W_NSH_BASE, 0xffff0000 | 0],
+    [L.W_NSH_PATH, -1],
+  ],
+];
+
 const SCRATCH = new Int32Array(L.FLOW_DP_WORDS);
 
 /**
@@ -115,8 +129,11 @@ export function commitActions(
   flow: L.Flow,
   builder: A.OdpActionBuilder,
   wildcards: L.Flow,
+  encapsulation?: Encapsulation,
 ): void {
-  if (flow[L.W_PACKET_TYPE] === 0) commitFields(base, flow, builder, wildcards, ETHERNET, WHOLE);
+  commitEncapsulation(base, flow, builder, encapsulation);
+  if (flow[L.W_PACKET_TYPE] === 0 && base[L.W_PACKET_TYPE] === 0)
+    commitFields(base, flow, builder, wildcards, ETHERNET, WHOLE);
   const type = flow[L.W_ETH_TYPE]! & 0xffff;
   // What lies below labels can be changed only once they are off, and only before new ones are on.
   if (!isMplsType(type)) commitMpls(base, flow, builder, wildcards);
@@ -125,6 +142,71 @@ export function commitActions(
   commitVlan(base, flow, builder, wildcards);
   commitFields(base, flow, builder, wildcards, PRIORITY, []);
   commitFields(base, flow, builder, wildcards, MARK, []);
+}
+
+/** Pushes the header that is new, or pops the one that is gone. */
+function commitEncapsulation(
+  base: L.Flow,
+  flow: L.Flow,
+  builder: A.OdpActionBuilder,
+  encapsulation: Encapsulation | undefined,
+): void {
+  switch (encapsulation?.kind) {
+    case "ethernet":
+      builder.emit(A.ODP_PUSH_ETH, flow[L.W_ETH_DST_HI]!, flow[L.W_ETH_DST_SRC]!, flow[L.W_ETH_SRC_LO]!, 3);
+      for (let word = L.W_PACKET_TYPE; word <= L.W_ETH_TYPE; word++) base[word] = flow[word]!;
+      return;
+    case "nsh":
+      pushNsh(flow, builder, encapsulation.options);
+      copyHeaders(base, flow);
+      return;
+    case "mpls":
+      builder.emit(A.ODP_ADD_MPLS, flow[L.W_MPLS]!, flow[L.W_ETH_TYPE]! & 0xffff, 0, 2);
+      copyHeaders(base, flow);
+      return;
+    case "decap":
+      popHeader(base, flow, builder);
+      return;
+    default:
+      if (base[L.W_PACKET_TYPE] !== 0 || flow[L.W_PACKET_TYPE] === 0) return;
+      builder.emit(A.ODP_POP_ETH, 0, 0, 0, 0);
+      base[L.W_PACKET_TYPE] = flow[L.W_PACKET_TYPE]!;
+      base.fill(0, L.W_ETH_DST_HI, L.W_ETH_SRC_LO + 1);
+  }
+}
+
+function copyHeaders(base: L.Flow, flow: L.Flow): void {
+  for (let word = L.W_PACKET_TYPE; word < L.FLOW_PACKET_WORDS; word++) base[word] = flow[word]!;
+  for (let word = L.W_NSH_BASE; word < L.W_NSH_CONTEXT + 4; word++) base[word] = flow[word]!;
+}
+
+function pushNsh(flow: L.Flow, builder: A.OdpActionBuilder, options: Uint8Array): void {
+  const md1 = ((flow[L.W_NSH_BASE]! >>> 8) & 0xff) === 1;
+  const words = md1 ? 4 : options.length >>> 2;
+  const at = builder.emitBlank(A.ODP_PUSH_NSH, A.NSH_CONTEXT + words);
+  const program = builder.words;
+  program[at + A.NSH_BASE] = flow[L.W_NSH_BASE]!;
+  program[at + A.NSH_PATH] = flow[L.W_NSH_PATH]!;
+  program[at + A.NSH_MD2_LENGTH] = md1 ? 0 : options.length;
+  const view = new DataView(options.buffer, options.byteOffset, options.byteLength);
+  for (let i = 0; i < words; i++)
+    program[at + A.NSH_CONTEXT + i] = md1 ? flow[L.W_NSH_CONTEXT + i]! : view.getInt32(4 * i);
+}
+
+/** Transparent Ethernet bridging: a label on a whole frame. */
+const ETH_TYPE_TEB = 0x6558;
+
+function popHeader(base: L.Flow, flow: L.Flow, builder: A.OdpActionBuilder): void {
+  if ((base[L.W_PACKET_TYPE]! & 0xffff) === ETH_TYPE_NSH) {
+    builder.emit(A.ODP_POP_NSH, 0, 0, 0, 0);
+    return;
+  }
+  const last = (base[L.W_MPLS]! & 0x100) !== 0;
+  const type = flow[L.W_PACKET_TYPE]!;
+  const below = !last ? base[L.W_ETH_TYPE]! & 0xffff : type === 0 ? ETH_TYPE_TEB : type & 0xffff;
+  builder.emit(A.ODP_POP_MPLS, below);
+  popMplsWords(base);
+  if (last) base[L.W_PACKET_TYPE] = type;
 }
 
 function commitNetwork(
@@ -146,7 +228,7 @@ function commitNetwork(
       commitFields(base, flow, builder, wildcards, ARP, HARDWARE);
       return;
     case ETH_TYPE_NSH:
-      commitFields(base, flow, builder, wildcards, NSH, []);
+      commitFields(base, flow, builder, wildcards, NSH, NSH_WHOLE);
       return;
     default:
       return;

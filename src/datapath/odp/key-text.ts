@@ -62,6 +62,8 @@ export function formatPart(
       return withMask(String(value), hex);
     case "hex":
       return withMask(hex(value), hex);
+    case "hex_mask8":
+      return withMask(hex(value), (n) => `0x${n.toString(16).padStart(8, "0")}`);
     case "hex4": {
       const four = (n: bigint) => `0x${n.toString(16).padStart(4, "0")}`;
       return withMask(four(value), four);

@@ -20,13 +20,17 @@ import {
   W_IPV4_SRC,
   W_IPV6_DST,
   W_IPV6_SRC,
+  W_NSH_BASE,
+  W_NSH_CONTEXT,
   W_NW,
+  W_PACKET_TYPE,
   W_RECIRC_ID,
   W_TP,
 } from "../../flow/layout.ts";
 import { hashAdd, hashFinish } from "../../lib/hash.ts";
 import { UPCALL_ACTION } from "../dpif.ts";
 import {
+  ODP_ADD_MPLS,
   ODP_CHECK_PKT_LEN,
   ODP_CLONE,
   ODP_CT,
@@ -35,9 +39,13 @@ import {
   ODP_HASH,
   ODP_METER,
   ODP_OUTPUT,
+  ODP_POP_ETH,
   ODP_POP_MPLS,
+  ODP_POP_NSH,
   ODP_POP_VLAN,
+  ODP_PUSH_ETH,
   ODP_PUSH_MPLS,
+  ODP_PUSH_NSH,
   ODP_PUSH_VLAN,
   ODP_RECIRC,
   ODP_SAMPLE,
@@ -46,6 +54,7 @@ import {
   ODP_USERSPACE,
 } from "../odp/actions.ts";
 import { GSO_NONE, type Packet, VNET_HEADER_LENGTH } from "../packet.ts";
+import { addMpls, nshLength, popEth, popFirstMpls, popNsh, pushEth, pushNsh, setNsh } from "./encap.ts";
 import { finishChecksum } from "./gso.ts";
 import { popMpls, pushMpls } from "./mpls.ts";
 import type { Scratch } from "./scratch.ts";
@@ -133,12 +142,23 @@ export class Executor {
         case ODP_SET: {
           const word = program[at + 2]!;
           const mask = program[at + 4]!;
-          if (word < W_ETH_DST_HI || word >= FLOW_PACKET_WORDS) {
+          if (word >= W_NSH_BASE && word < W_NSH_CONTEXT + 4) {
+            io.unshare(packet);
+            setNsh(packet, key, word, program[at + 3]!, mask);
+            stale = true;
+          } else if (word < W_ETH_DST_HI || word >= FLOW_PACKET_WORDS) {
             key[word] = (key[word]! & ~mask) | (program[at + 3]! & mask);
             if (word >= FLOW_PACKET_WORDS) this.wide = true;
-          } else {
+          } else if (key[W_PACKET_TYPE] === 0) {
             io.unshare(packet);
             setField(packet, word, program[at + 3]!, mask);
+            stale = true;
+          } else {
+            // Fields are found from the start of a frame.
+            if (!this.makeRoom(packet, 14)) return;
+            pushEth(packet, key, 0, 0, 0);
+            setField(packet, word, program[at + 3]!, mask);
+            popEth(packet, key);
             stale = true;
           }
           break;
@@ -183,7 +203,34 @@ export class Executor {
           break;
         case ODP_POP_MPLS:
           io.unshare(packet);
-          popMpls(packet, program[at + 2]!);
+          if (key[W_PACKET_TYPE] === 0) popMpls(packet, program[at + 2]!);
+          else popFirstMpls(packet, key, program[at + 2]!);
+          stale = true;
+          break;
+        case ODP_ADD_MPLS:
+          if (!this.makeRoom(packet, 4)) return;
+          addMpls(packet, key, program[at + 2]!, program[at + 3]!);
+          stale = true;
+          break;
+        case ODP_PUSH_ETH:
+          if (!this.makeRoom(packet, 14)) return;
+          pushEth(packet, key, program[at + 2]!, program[at + 3]!, program[at + 4]!);
+          stale = true;
+          break;
+        case ODP_POP_ETH:
+          io.unshare(packet);
+          popEth(packet, key);
+          stale = true;
+          break;
+        case ODP_PUSH_NSH:
+          if (!this.makeRoom(packet, nshLength(program, at))) return;
+          pushNsh(packet, key, program, at);
+          stale = true;
+          this.wide = true;
+          break;
+        case ODP_POP_NSH:
+          io.unshare(packet);
+          popNsh(packet, key);
           stale = true;
           break;
         case ODP_CHECK_PKT_LEN: {

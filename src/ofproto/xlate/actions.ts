@@ -25,6 +25,7 @@ import { OFPP_IN_PORT, type Ofpact, type SetEth } from "../../openflow/actions.t
 import { xlateOnCopy } from "./clone.ts";
 import { ETH_TYPE_IP, type XlateContext } from "./context.ts";
 import { xlateCt, xlateCtClear } from "./ct.ts";
+import { decNshTtl, xlateDecap, xlateEncap } from "./encap.ts";
 import { applySetField, readSubfield, reportSubfield, writeSubfield } from "./fields.ts";
 import { xlateGroup } from "./group.ts";
 import {
@@ -299,6 +300,17 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
     case "group":
       xlateGroup(ctx, action.groupId, last);
       return false;
+    case "encap":
+      if (list !== undefined) ctx.trace = list;
+      xlateEncap(ctx, action);
+      return false;
+    case "decap":
+      if (list !== undefined) ctx.trace = list;
+      // What is inside is to be parsed before anything else.
+      if (xlateDecap(ctx, action)) ctx.freeze();
+      return false;
+    case "dec_nsh_ttl":
+      return decNshTtl(ctx);
     case "ct":
       if (list !== undefined) ctx.trace = list;
       xlateCt(ctx, action);

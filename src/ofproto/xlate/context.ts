@@ -6,7 +6,7 @@
  * What a translation decides on must be in `wildcards`: a bit that nobody looked at stays 0 and makes the megaflow wider.
  */
 import { OdpActionBuilder } from "../../datapath/odp/actions.ts";
-import { commitActions } from "../../datapath/odp/commit.ts";
+import { commitActions, type Encapsulation } from "../../datapath/odp/commit.ts";
 import {
   FLOW_WORDS,
   type Flow,
@@ -44,6 +44,7 @@ export const ETH_TYPE_IP = 0x0800;
 export const ETH_TYPE_ARP = 0x0806;
 export const ETH_TYPE_RARP = 0x8035;
 export const ETH_TYPE_IPV6 = 0x86dd;
+export const ETH_TYPE_NSH = 0x894f;
 export const ETH_TYPE_MPLS = 0x8847;
 export const ETH_TYPE_MPLS_MCAST = 0x8848;
 export const ETH_TYPE_VLAN_8021Q = 0x8100;
@@ -52,7 +53,14 @@ export const ETH_TYPE_VLAN_8021AD = 0x88a8;
 export const MAX_DEPTH = 64;
 export const MAX_RESUBMITS = 64 * 64;
 
-export type XlateError = "recursion" | "resubmits" | "stack" | "mpls-labels" | "not-built" | undefined;
+export type XlateError =
+  | "recursion"
+  | "resubmits"
+  | "stack"
+  | "mpls-labels"
+  | "packet-type"
+  | "not-built"
+  | undefined;
 
 /** As in ACTION_DROPS, whose texts and counters they have. */
 export const XLATE_ERROR_NUMBER: Readonly<Record<Exclude<XlateError, undefined>, number>> = {
@@ -61,6 +69,7 @@ export const XLATE_ERROR_NUMBER: Readonly<Record<Exclude<XlateError, undefined>,
   resubmits: 3,
   stack: 4,
   "mpls-labels": 7,
+  "packet-type": 9,
 };
 
 /** A source address that NORMAL saw: to be refreshed when packets take the megaflow. */
@@ -122,6 +131,8 @@ export class XlateContext {
   conntracked = false;
   /** A label has come off: what lies below is unknown until the packet has been recirculated. */
   wasMpls = false;
+  /** What encap() or decap() has done since the last commit. */
+  encapsulation: Encapsulation | undefined = undefined;
   /** With `exit`: what is left to do waits for the packet to come back (recirculate.ts). */
   freezing = false;
   again = false;
@@ -177,6 +188,7 @@ export class XlateContext {
     this.ruleCookie = NO_COOKIE;
     this.conntracked = false;
     this.wasMpls = false;
+    this.encapsulation = undefined;
     this.freezing = false;
     this.again = false;
     this.pause = undefined;
@@ -223,7 +235,9 @@ export class XlateContext {
 
   /** Makes the packet's headers what `flow` says, before it leaves. */
   commit(): void {
-    commitActions(this.base, this.flow, this.odp, this.wildcards);
+    const { encapsulation } = this;
+    this.encapsulation = undefined;
+    commitActions(this.base, this.flow, this.odp, this.wildcards, encapsulation);
   }
 
   // Reports. Callers build texts only after asking `tracing`.

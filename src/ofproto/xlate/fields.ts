@@ -23,11 +23,10 @@ import {
   ETH_TYPE_IPV6,
   ETH_TYPE_MPLS,
   ETH_TYPE_MPLS_MCAST,
+  ETH_TYPE_NSH,
   ETH_TYPE_RARP,
   ETH_TYPE_VLAN_8021Q,
 } from "./context.ts";
-
-const ETH_TYPE_NSH = 0x894f;
 
 /** [word, value, mask] triples of a set_field, made once an action. */
 const compiled = new WeakMap<SetField, Int32Array>();

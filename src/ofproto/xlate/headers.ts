@@ -23,9 +23,9 @@ import {
 } from "./context.ts";
 import { xlateController } from "./output.ts";
 
-const OFPR_INVALID_TTL = 2;
+export const OFPR_INVALID_TTL = 2;
 /** Label stack entries that a flow holds. */
-const MAX_LABELS = 3;
+export const MAX_LABELS = 3;
 const VLAN_ALL = 0xffff_ffff | 0;
 
 /** Makes room for an outer tag; the old one becomes the inner. */
@@ -95,7 +95,6 @@ export function pushMpls(ctx: XlateContext, ethertype: number): void {
   // Changes to what the label will hide must reach the packet first.
   ctx.commit();
   const { flow, wildcards } = ctx;
-  const type = flow[W_ETH_TYPE]!;
   const labels = countMplsLabels(flow, wildcards);
   if (labels >= MAX_LABELS) {
     ctx.fail(
@@ -104,6 +103,12 @@ export function pushMpls(ctx: XlateContext, ethertype: number): void {
     );
     return;
   }
+  pushMplsEntry(flow, wildcards, labels);
+  flow[W_ETH_TYPE] = ethertype;
+}
+
+/** The flow with one entry more on its `labels`; its Ethernet type is the caller's to set. */
+export function pushMplsEntry(flow: Flow, wildcards: Flow, labels: number): void {
   if (labels > 0) {
     wildcards.fill(-1, W_MPLS, W_MPLS + labels);
     flow[W_MPLS + 2] = flow[W_MPLS + 1]!;
@@ -114,7 +119,7 @@ export function pushMpls(ctx: XlateContext, ethertype: number): void {
     let tc = 0;
     let ttl = 64;
     if (isIp(flow)) {
-      if (type === ETH_TYPE_IPV6) label = 2;
+      if (flow[W_ETH_TYPE] === ETH_TYPE_IPV6) label = 2;
       wildcards[W_NW] = wildcards[W_NW]! | 0x00fffc00;
       tc = (flow[W_NW]! >>> 13) & 7;
       ttl = (flow[W_NW]! >>> 16) & 0xff;
@@ -125,7 +130,6 @@ export function pushMpls(ctx: XlateContext, ethertype: number): void {
     // What the label hides is no longer there to match on.
     flow.fill(0, W_IPV4_SRC, W_IGMP_ND_RESERVED + 1);
   }
-  flow[W_ETH_TYPE] = ethertype;
 }
 
 export function popMpls(ctx: XlateContext, ethertype: number): void {

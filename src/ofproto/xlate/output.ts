@@ -25,6 +25,7 @@ import type { Rule } from "../rule.ts";
 import type { OfPort } from "../types.ts";
 import type { XlateContext } from "./context.ts";
 import { clearConntrack } from "./ct.ts";
+import { ensureEthernet } from "./encap.ts";
 import { xlateNormal } from "./normal.ts";
 import { endPipeline, forkRecirculation, stateOf } from "./recirculate.ts";
 import { xlateTable } from "./table.ts";
@@ -102,6 +103,15 @@ export function outputToPort(ctx: XlateContext, number: OfPort, last = false): v
     xlatePatch(ctx, port, last);
     return;
   }
+  if (ctx.flow[W_PACKET_TYPE] !== 0) {
+    const place = pushSavedFlow(ctx.flow);
+    ensureEthernet(ctx);
+    emitOutput(ctx, port);
+    popSavedFlow(place, ctx.flow);
+  } else emitOutput(ctx, port);
+}
+
+function emitOutput(ctx: XlateContext, port: OfportState): void {
   ctx.commit();
   if (ctx.truncate !== 0) ctx.odp.emit(ODP_TRUNC, ctx.truncate);
   ctx.odp.emit(ODP_OUTPUT, port.odpPort!);

@@ -5,6 +5,8 @@ import {
   type Flow,
   VLAN_CFI,
   W_ACTSET_OUTPUT,
+  W_ETH_DST_HI,
+  W_ETH_SRC_LO,
   W_ETH_TYPE,
   W_IGMP_ND_RESERVED,
   W_IN_PORT,
@@ -13,7 +15,10 @@ import {
   W_IPV6_LABEL,
   W_IPV6_SRC,
   W_MPLS,
+  W_NSH_BASE,
+  W_NSH_CONTEXT,
   W_NW,
+  W_PACKET_TYPE,
   W_TP,
   W_VLAN0,
   W_VLAN1,
@@ -31,6 +36,7 @@ import {
   ETH_TYPE_IPV6,
   ETH_TYPE_MPLS,
   ETH_TYPE_MPLS_MCAST,
+  ETH_TYPE_NSH,
   ETH_TYPE_RARP,
   XLATE_ERROR_NUMBER,
   type XlateContext,
@@ -159,6 +165,8 @@ export function megaflowMask(ctx: XlateContext, out: Flow): void {
  */
 function forgetAbsent(original: Flow, out: Flow): void {
   if (original[W_VLAN0] === 0) out[W_VLAN1] = 0;
+  if (original[W_ETH_TYPE] !== ETH_TYPE_NSH) out.fill(0, W_NSH_BASE, W_NSH_CONTEXT + 4);
+  if (original[W_PACKET_TYPE] !== 0) out.fill(0, W_ETH_DST_HI, W_ETH_SRC_LO + 1);
   const protocol = original[W_NW]! & 0xff;
   const type = original[W_ETH_TYPE];
   // Type and code of ICMP are bytes.
