@@ -53,6 +53,23 @@ export function parseJson(text: string): Json {
   return parseJsonSlowly(text);
 }
 
+/** Short enough that it cannot nest deeper than DEPTH_MAX. */
+const WHOLE_MAX = 2000;
+const DECODER = new TextDecoder();
+
+/** Most messages are short and come alone: the value, if `bytes` are just one object, else undefined: split them. */
+export function wholeObject(bytes: Uint8Array): Json | undefined {
+  const { length } = bytes;
+  if (length > WHOLE_MAX || bytes[0] !== 0x7b || bytes[length - 1] !== 0x7d) return undefined;
+  const text = DECODER.decode(bytes);
+  if (LONG_NUMBER.test(text) || DOUBTFUL.test(text)) return undefined;
+  try {
+    return JSON.parse(text) as Json;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The same by our own parser, which knows the original's error texts. */
 export function parseJsonSlowly(text: string): Json {
   const result = readJson(text);

@@ -3,7 +3,15 @@
  * The session that connects again by itself is in `jsonrpc-session.ts`.
  */
 import { describeError } from "./errors.ts";
-import { formatJson, type Json, JsonError, type JsonObject, JsonSplitter, parseJson } from "./json.ts";
+import {
+  formatJson,
+  type Json,
+  JsonError,
+  type JsonObject,
+  JsonSplitter,
+  parseJson,
+  wholeObject,
+} from "./json.ts";
 import type { Stream } from "./stream.ts";
 import { RateLimit, vlog } from "./vlog.ts";
 
@@ -74,6 +82,11 @@ export function decodeMessage(json: Json): JsonRpcMessage {
   if (json === null || typeof json !== "object" || Array.isArray(json))
     refuse("message is not a JSON object");
   const { method, params, result, error, id } = json as JsonObject;
+  // What nearly all messages are.
+  if (typeof method === "string" && Array.isArray(params) && id !== undefined && id !== null) {
+    if (Object.keys(json as JsonObject).length === 3)
+      return { type: "request", method, params: params as readonly Json[], id };
+  }
   if (method !== undefined && typeof method !== "string") refuse("method is not a JSON string");
   for (const name of Object.keys(json as JsonObject)) {
     if (!MEMBERS.has(name)) refuse(`message has unexpected member "${name}"`);
@@ -149,6 +162,11 @@ export class JsonRpc {
     stream.handler = {
       data: (bytes) => {
         if (this.#closed) return;
+        const json = this.#splitter.partial ? undefined : wholeObject(bytes);
+        if (json !== undefined) {
+          this.#receiveJson(json);
+          return;
+        }
         try {
           this.#splitter.push(bytes, onText);
         } catch (error) {
@@ -176,9 +194,11 @@ export class JsonRpc {
   }
 
   #receive(text: string): void {
-    if (this.#closed) return;
+    if (!this.#closed) this.#receiveJson(parseJson(text));
+  }
+
+  #receiveJson(json: Json): void {
     let message: JsonRpcMessage;
-    const json = parseJson(text);
     try {
       message = decodeMessage(json);
     } catch (error) {

@@ -270,7 +270,8 @@ export class ClientSession implements LockClient, Requester {
   reply(id: Json, resultText: string): void {
     // What the client is to know before it has its reply.
     if (this.isBehind) this.#catchUp();
-    this.rpc.sendText(`{"id":${formatJson(id)},"result":${resultText},"error":null}`);
+    const idText = typeof id === "number" ? String(id) : formatJson(id);
+    this.rpc.sendText(`{"id":${idText},"result":${resultText},"error":null}`);
   }
 
   /** The database that a request's first parameter names. */

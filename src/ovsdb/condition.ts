@@ -15,7 +15,7 @@ import { UUID_INDEX } from "./schema.ts";
 import type { Row, Table } from "./table.ts";
 import { rowDatum } from "./table.ts";
 import type { ColumnType } from "./type.ts";
-import { describeType } from "./type.ts";
+import { describeType, optionalType } from "./type.ts";
 
 export type ConditionFunction = "<" | "<=" | "==" | "!=" | ">=" | ">" | "includes" | "excludes";
 const FUNCTIONS: readonly string[] = ["<", "<=", "==", "!=", ">=", ">", "includes", "excludes"];
@@ -62,7 +62,7 @@ function argumentType(column: Column, fn: ConditionFunction, json: Json): Column
       return type.min === 1 ? type : { ...type, min: 1 };
     case "includes":
     case "excludes":
-      return type.min === 1 && type.max === 1 && type.value === undefined ? type : { ...type, min: 0 };
+      return type.min === 1 && type.max === 1 && type.value === undefined ? type : optionalType(type);
     default:
       return type;
   }

@@ -20,42 +20,41 @@ interface Before {
   readonly deleted: boolean;
 }
 
-type Past = readonly (readonly [Table, readonly Before[]])[];
-
 export class History {
   readonly #prefix: string;
-  /** The oldest first; `#ids` holds the UUID that was the last before each. */
-  #past: Past[] = [];
-  #ids: string[] = [];
+  /** The oldest first; `#ids` holds what was the last transaction before each. */
+  #past: Changes[] = [];
+  #ids: (number | string)[] = [];
   #count = 0;
   #rows = 0;
-  /** UUID of the last transaction. */
-  last: string;
+  /** The last transaction: its number, or the UUID that another server has given it. */
+  #last: number | string = 0;
 
   /** `uuid` is random: transactions of another run are not taken for ours. */
   constructor(uuid: string) {
     this.#prefix = uuid.slice(0, 24);
-    this.last = this.#id();
   }
 
-  #id(): string {
-    return this.#prefix + this.#count.toString(16).padStart(12, "0");
+  #text(id: number | string): string {
+    return typeof id === "string" ? id : this.#prefix + id.toString(16).padStart(12, "0");
   }
 
-  /** Notes a finished transaction; `id` is its UUID if another server has given it one. */
+  /** UUID of the last transaction. */
+  get last(): string {
+    return this.#text(this.#last);
+  }
+
+  set last(id: string) {
+    this.#last = id;
+  }
+
+  /** Notes a finished transaction, whose `changes` stay as they are; `id` is its UUID if another server has given it one. */
   add(changes: Changes, id?: string): void {
     this.#count++;
-    this.#ids.push(this.last);
-    this.last = id ?? this.#id();
-    const past = [...changes].map(
-      ([table, rows]) =>
-        [
-          table,
-          [...rows.values()].map(({ row, old, oldVersion, deleted }) => ({ row, old, oldVersion, deleted })),
-        ] as const,
-    );
-    this.#past.push(past);
-    this.#rows += size(past);
+    this.#ids.push(this.#last);
+    this.#last = id ?? this.#count;
+    this.#past.push(changes);
+    this.#rows += size(changes);
     while (this.#past.length > MAX_TRANSACTIONS || this.#rows > MAX_ROWS) {
       this.#rows -= size(this.#past.shift()!);
       this.#ids.shift();
@@ -64,11 +63,12 @@ export class History {
 
   /** What has changed after transaction `id`, taken together; undefined: that is not known (any more). */
   since(database: Database, id: string): Changes | undefined {
-    const from = id === this.last ? this.#past.length : this.#ids.indexOf(id);
+    const from =
+      id === this.last ? this.#past.length : this.#ids.findIndex((other) => this.#text(other) === id);
     if (from < 0) return undefined;
     const missed = new Missed();
     for (const past of this.#past.slice(from)) {
-      for (const [table, befores] of past) for (const before of befores) missed.add(table, before);
+      for (const [table, befores] of past) for (const before of befores.values()) missed.add(table, before);
     }
     return missed.changes(database);
   }
@@ -116,6 +116,8 @@ export class Missed {
   }
 }
 
-function size(past: Past): number {
-  return past.reduce((sum, [, rows]) => sum + rows.length, 0);
+function size(changes: Changes): number {
+  let rows = 0;
+  for (const table of changes.values()) rows += table.size;
+  return rows;
 }

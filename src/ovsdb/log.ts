@@ -2,7 +2,7 @@
  * The records of a database file (ovsdb(5)): `OVSDB JSON <length> <sha1>\n` and one line of JSON each. Pure: bytes in,
  * records out, and the words that the original has for what is wrong.
  */
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { describeError } from "../lib/errors.ts";
 import { JsonError, parseJson } from "../lib/json.ts";
 import type { Disk } from "./disk.ts";
@@ -24,11 +24,23 @@ const TEXT = new TextDecoder("utf-8", { fatal: false });
 const ENCODER = new TextEncoder();
 
 function sha1(bytes: Uint8Array): string {
-  return createHash("sha1").update(bytes).digest("hex");
+  return hash("sha1", bytes, "hex");
 }
+
+/** Where a record is made; the header ends at HEADER_MAX, where the body begins. */
+const SCRATCH = new Uint8Array(65536);
+const SCRATCH_BODY = SCRATCH.subarray(HEADER_MAX);
 
 /** One record as it stands in the file. */
 export function encodeRecord(json: string): Uint8Array {
+  // UTF-8 takes up to 3 bytes for each 16 bits.
+  if (json.length < SCRATCH_BODY.length / 3) {
+    const length = ENCODER.encodeInto(`${json}\n`, SCRATCH_BODY).written;
+    const header = `OVSDB JSON ${length} ${sha1(SCRATCH_BODY.subarray(0, length))}\n`;
+    const start = HEADER_MAX - header.length;
+    for (let i = 0; i < header.length; i++) SCRATCH[start + i] = header.charCodeAt(i);
+    return SCRATCH.slice(start, HEADER_MAX + length);
+  }
   const body = ENCODER.encode(`${json}\n`);
   const header = ENCODER.encode(`OVSDB JSON ${body.length} ${sha1(body)}\n`);
   const record = new Uint8Array(header.length + body.length);

@@ -9,7 +9,7 @@ import { isArray, quote } from "./json-text.ts";
 import type { Column } from "./schema.ts";
 import type { Table } from "./table.ts";
 import type { ColumnType } from "./type.ts";
-import { baseType, describeType } from "./type.ts";
+import { baseType, describeType, keysType, optionalType, unlimitedType } from "./type.ts";
 
 export type Mutator = "+=" | "-=" | "*=" | "/=" | "%=" | "insert" | "delete";
 const MUTATORS: readonly string[] = ["+=", "-=", "*=", "/=", "%=", "insert", "delete"];
@@ -54,16 +54,15 @@ function setMutation(
   if (type.value === undefined && type.min === 1 && type.max === 1) throw mismatch(column, mutator, json);
   const operand = (json as readonly Json[])[2]!;
   if (mutator === "insert") {
-    const arg = datumFromJson({ ...type, min: 0 }, operand, { named });
+    const arg = datumFromJson(optionalType(type), operand, { named });
     return { keys: arg.keys, apply: (datum) => checkSize(type, unionDatums(datum, arg)) };
   }
-  const wide = { ...type, min: 0 as const, max: Number.POSITIVE_INFINITY };
   if (type.value !== undefined && !(isArray(operand) && operand[0] === "map")) {
     // A set of keys: their pairs go whatever the values are.
-    const keys = datumFromJson({ ...wide, value: undefined }, operand, { named, unchecked: true });
+    const keys = datumFromJson(keysType(type), operand, { named, unchecked: true });
     return { keys: keys.keys, apply: (datum) => checkSize(type, withoutKeys(datum, keys)) };
   }
-  const arg = datumFromJson(wide, operand, { named, unchecked: true });
+  const arg = datumFromJson(unlimitedType(type), operand, { named, unchecked: true });
   return { keys: arg.keys, apply: (datum) => checkSize(type, subtractDatums(datum, arg)) };
 }
 

@@ -37,7 +37,7 @@ export class ObjectParser {
   readonly #json: Json;
   readonly #object: JsonObject;
   readonly #what: string;
-  readonly #used = new Set<string>();
+  readonly #used: string[] = [];
 
   /** `what` is the thing in "Parsing WHAT failed". Throws when `json` is no object. */
   constructor(json: Json, what: string) {
@@ -53,7 +53,7 @@ export class ObjectParser {
 
   optional(name: string, ...kinds: Kind[]): Json | undefined {
     if (!Object.hasOwn(this.#object, name)) return undefined;
-    this.#used.add(name);
+    this.#used.push(name);
     const value = this.#object[name]!;
     for (const kind of kinds) if (isKind(value, kind)) return value;
     throw this.fail(`Type mismatch for member '${name}'.`);
@@ -68,8 +68,10 @@ export class ObjectParser {
   finish(): void {
     let extra: string | undefined;
     let others = -1;
-    for (const name of Object.keys(this.#object)) {
-      if (this.#used.has(name)) continue;
+    const names = Object.keys(this.#object);
+    if (names.length === this.#used.length) return;
+    for (const name of names) {
+      if (this.#used.includes(name)) continue;
       extra ??= name;
       others++;
     }

@@ -159,8 +159,8 @@ export class Transaction {
         if (change.old !== undefined && !change.deleted) change.row.version = this.database.nextVersion();
         this.#moveReferrer(table, change);
       }
-      table.schema.indexes.forEach((columns, i) => {
-        const index = table.indexes[i]!;
+      for (const [i, index] of table.indexes.entries()) {
+        const columns = table.schema.indexes[i]!;
         for (const change of changes.values()) {
           if (change.old === undefined || (!change.deleted && !indexTouched(columns, change))) continue;
           const key = indexKey(columns, change.row, change.old);
@@ -171,7 +171,7 @@ export class Transaction {
             index.set(indexKey(columns, change.row, change.row.data), change.row);
           }
         }
-      });
+      }
     }
   }
 
@@ -369,7 +369,8 @@ export class Transaction {
 
   #checkIndexes(): void {
     for (const [table, changes] of this.changes) {
-      table.schema.indexes.forEach((columns, i) => {
+      for (const [i, index] of table.indexes.entries()) {
+        const columns = table.schema.indexes[i]!;
         const seen = new Map<string, Change>();
         // The original comes to the row that was touched last first, and its messages tell.
         for (const change of [...changes.values()].reverse()) {
@@ -378,14 +379,14 @@ export class Transaction {
           const earlier = seen.get(key);
           if (earlier !== undefined) throw this.#duplicate(table, columns, earlier.row, change.row);
           seen.set(key, change);
-          const other = table.indexes[i]!.get(key);
+          const other = index.get(key);
           if (other === undefined || other === change.row) continue;
           const otherChange = changes.get(other.uuid);
           if (otherChange !== undefined && (otherChange.deleted || indexTouched(columns, otherChange)))
             continue;
           throw this.#duplicate(table, columns, other, change.row);
         }
-      });
+      }
     }
   }
 

@@ -256,3 +256,32 @@ export function describeType(type: ColumnType): string {
   if (type.value !== undefined) return `map of ${count}(${type.key.type}, ${type.value.type}) pairs`;
   return `set of ${count}${type.key.type === "boolean" ? "booleans" : `${type.key.type}s`}`;
 }
+
+const OPTIONAL = new WeakMap<ColumnType, ColumnType>();
+const UNLIMITED_TYPE = new WeakMap<ColumnType, ColumnType>();
+
+/** The same, and none is enough. */
+export function optionalType(type: ColumnType): ColumnType {
+  if (type.min === 0) return type;
+  let optional = OPTIONAL.get(type);
+  if (optional === undefined) OPTIONAL.set(type, (optional = { ...type, min: 0 }));
+  return optional;
+}
+
+/** The same with any number of elements. */
+export function unlimitedType(type: ColumnType): ColumnType {
+  if (type.min === 0 && type.max === Number.POSITIVE_INFINITY) return type;
+  let unlimited = UNLIMITED_TYPE.get(type);
+  if (unlimited === undefined)
+    UNLIMITED_TYPE.set(type, (unlimited = { ...type, min: 0, max: Number.POSITIVE_INFINITY }));
+  return unlimited;
+}
+
+const KEYS = new WeakMap<ColumnType, ColumnType>();
+
+/** Of a map, any number of its keys. */
+export function keysType(type: ColumnType): ColumnType {
+  let keys = KEYS.get(type);
+  if (keys === undefined) KEYS.set(type, (keys = { ...unlimitedType(type), value: undefined }));
+  return keys;
+}

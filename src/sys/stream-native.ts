@@ -192,6 +192,15 @@ class NativeStream implements Stream {
 
   write(data: Uint8Array | string): boolean {
     if (this.#over || this.#ending || this.#socket === undefined) return false;
+    if (this.#queue.length === 0 && typeof data === "string") {
+      // The socket encodes it as it goes out; only what it does not take needs bytes of its own.
+      const written = Math.max(0, this.#socket.write(data));
+      if (written === Buffer.byteLength(data)) return true;
+      const rest = Buffer.from(data).subarray(written);
+      this.#queue.push(rest);
+      this.#queued = rest.length;
+      return this.#roomLeft();
+    }
     const bytes = typeof data === "string" ? Buffer.from(data) : data;
     if (this.#queue.length === 0) {
       const written = Math.max(0, this.#socket.write(bytes));
@@ -202,6 +211,10 @@ class NativeStream implements Stream {
       this.#queue.push(bytes);
       this.#queued += bytes.length;
     }
+    return this.#roomLeft();
+  }
+
+  #roomLeft(): boolean {
     if (this.#queued < HIGH_WATER) return true;
     this.#wantDrain = true;
     return false;

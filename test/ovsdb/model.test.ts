@@ -270,16 +270,23 @@ function derived(database: Database): string {
   return lines.sort().join("\n");
 }
 
+const UUID = /[0-9a-f]{8}-[0-9a-f-]{27}/g;
+
 function check(what: string, have: string, want: string): void {
   if (have !== want) throw new Error(`${what}: have\n${have}\nwant\n${want}`);
 }
 
 /** UUIDs of rows that never came to be are known to one side only. */
 function masked(text: string, known: (uuid: string) => boolean): string {
-  return text.replace(/[0-9a-f]{8}-[0-9a-f-]{27}/g, (uuid) => (known(uuid) ? uuid : "?"));
+  return text.replace(UUID, (uuid) => (known(uuid) ? uuid : "?"));
 }
 
-function checkResults(operations: readonly Json[], have: readonly Json[], want: readonly Result[]): void {
+function checkResults(
+  operations: readonly Json[],
+  have: readonly Json[],
+  want: readonly Result[],
+  known: (uuid: string) => boolean,
+): void {
   const fail = (i: number): never => {
     const right = want[i]!;
     const shown = "tags" in right ? [...right.tags].join(" or ") : canonical(right.value);
@@ -287,8 +294,6 @@ function checkResults(operations: readonly Json[], have: readonly Json[], want: 
       `operation ${i} of ${formatJson(operations)}: ${formatJson(have[i] ?? null)} should be ${shown}`,
     );
   };
-  const known = (uuid: string): boolean => !uuid.startsWith("ffffffff") && given.has(uuid);
-  const given = new Set(formatJson(have).match(/[0-9a-f]{8}-[0-9a-f-]{27}/g) ?? []);
   for (const [i, right] of want.entries()) {
     const got = have[i] as { error?: string; rows?: readonly { _version?: Json }[] } | null | undefined;
     if (got === undefined) fail(i);
@@ -366,7 +371,10 @@ class World {
       const result = results[i] as { uuid?: readonly [string, string] } | null | undefined;
       return result?.uuid?.[1] ?? `ffffffff-0000-4000-8000-${String(i).padStart(12, "0")}`;
     };
-    checkResults(operations, results, this.model.transact(operations, given));
+    const inserted = results.map((result) => (result as { uuid?: Json } | null)?.uuid ?? null);
+    const texts = [formatJson(operations), formatJson(inserted), modelContents(this.model)].join();
+    const known = new Set(texts.match(UUID));
+    checkResults(operations, results, this.model.transact(operations, given), (uuid) => known.has(uuid));
     check("tables", contents(this.database, true), modelContents(this.model));
   }
 

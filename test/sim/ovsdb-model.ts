@@ -151,6 +151,8 @@ export function parseValue(
       result.set(atomOf(key, k, names, checked), atomOf(value, v, names, checked));
     }
   }
+  // Two names may be of one row.
+  if (result.size < items.length) throw new Refusal("ovsdb error");
   return result;
 }
 
