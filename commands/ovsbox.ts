@@ -17,6 +17,20 @@ class Up extends Command {
   }
 }
 
+class Collect extends Command {
+  static override paths = [["collect"]];
+  static override usage = Command.Usage({
+    category: "See",
+    description: "receive sFlow, IPFIX and NetFlow and print it (its options: ovsbox collect --help)",
+    examples: [["What an exporter sends here", "ovsbox collect ipfix --listen 127.0.0.1:4739"]],
+  });
+  args = Option.Proxy();
+
+  async execute(): Promise<number> {
+    return (await import("./collect.ts")).main(this.args);
+  }
+}
+
 class Schema extends Command {
   static override paths = [["--schema"]];
   static override usage = Command.Usage({
@@ -58,10 +72,14 @@ export function main(args: string[]): Promise<number> {
   cli.register(Builtins.HelpCommand);
   cli.register(Builtins.VersionCommand);
   cli.register(Up);
+  cli.register(Collect);
   cli.register(Schema);
   for (const [name, applet] of Object.entries(APPLETS)) cli.register(listed(name, applet.about) as never);
   const [word] = args;
-  if (word !== undefined && !["up", "--schema", "--help", "-h", "--version", "-v"].includes(word)) {
+  if (
+    word !== undefined &&
+    !["up", "collect", "--schema", "--help", "-h", "--version", "-v"].includes(word)
+  ) {
     console.error(`ovsbox: unknown applet "${word}" (try "ovsbox --help")`);
     return Promise.resolve(1);
   }

@@ -153,3 +153,9 @@ export function formatIpv6Masked(address: Uint8Array, mask: Uint8Array): string 
   if (prefix === 128) return formatIpv6(address);
   return `${formatIpv6(address)}/${prefix ?? formatIpv6(mask)}`;
 }
+
+/** A numeric address as its 4 or 16 bytes. */
+export function addressBytes(text: string): Uint8Array | undefined {
+  const v4 = parseIpv4(text);
+  return v4 === undefined ? parseIpv6(text) : Uint8Array.of(v4 >>> 24, v4 >>> 16, v4 >>> 8, v4);
+}

@@ -64,7 +64,7 @@ function unbracket(host: string): string | undefined {
 }
 
 /** "1.2.3.4:5", "[::1]:5", "::1", "host:5", "host" */
-function splitAddress(text: string): { host: string; port: string } | undefined {
+export function splitAddress(text: string): { host: string; port: string } | undefined {
   const bracket = /^\[([^\]]*)\](?::(.*))?$/.exec(text);
   if (bracket !== null) return { host: bracket[1]!, port: bracket[2] ?? "" };
   if (text.startsWith("[")) return undefined;

@@ -1,0 +1,225 @@
+/**
+ * The sFlow agent of one bridge (sFlow version 5; upstream: `ofproto/ofproto-dpif-sflow.c` over `lib/sflow_*.c`): takes
+ * packets that the datapath chose, reads counters every so often, and packs both into datagrams, which leave when full or
+ * once a second.
+ */
+import type { Clock, Timer } from "../lib/clock.ts";
+import { addressBytes } from "../lib/ip.ts";
+import { ByteWriter } from "./codec/layout.ts";
+import {
+  type CounterRecord,
+  type FlowRecord,
+  type SflowDatagram,
+  writeSample,
+  writeSflowHeader,
+} from "./codec/sflow.ts";
+import type { Collectors } from "./collectors.ts";
+
+export interface SflowOptions {
+  targets: readonly string[];
+  /** One packet of how many is sampled, on average. */
+  sampling: number;
+  /** Seconds between counters; 0: none. */
+  pollingSec: number;
+  /** Bytes of a sampled frame that are sent. */
+  headerBytes: number;
+  /** 4 or 16 bytes; undefined: the address that datagrams to the first collector leave from. */
+  agent: Uint8Array | undefined;
+  /** Tells apart the bridges that one agent address stands for. */
+  subAgent: number;
+}
+
+/** A port as counter samples describe it; read anew at each poll. */
+export interface SflowPort {
+  ifIndex: number;
+  records(): CounterRecord[];
+}
+
+/** What a flow sample needs beside the frame. */
+export interface SampledPacket {
+  /** ifIndex of the input port, 0 when unknown. */
+  input: number;
+  /** As sFlow writes it: an ifIndex, {@link outputMany} or {@link OUTPUT_DROPPED}. */
+  output: number;
+  /** The frame from its first byte; only `headerBytes` of it are read. */
+  frame: Uint8Array;
+  /** Bytes of the frame on the wire, without its checksum. */
+  length: number;
+  /** Beside the header. */
+  records: readonly FlowRecord[];
+}
+
+/** Discarded, reason unknown. */
+export const OUTPUT_DROPPED = 0x4000_0100;
+
+/** Sent to several ports, or to one that has no ifIndex. */
+export function outputMany(ports: number): number {
+  return (0x8000_0000 | ports) >>> 0;
+}
+
+const MAX_DATAGRAM_BYTES = 1400;
+const FCS_BYTES = 4;
+const TICK_MS = 1000;
+const PROTOCOL_ETHERNET = 1;
+/** Class and index of the data source that stands for the bridge as a whole. */
+const SOURCE_ENTITY = 2;
+const FIRST_ENTITY = 1000;
+const SOURCE_IF_INDEX = 0;
+
+const UNKNOWN_AGENT = new Uint8Array(4);
+
+interface Poller {
+  port: SflowPort;
+  sequence: number;
+  /** Seconds until its next sample. */
+  wait: number;
+}
+
+export class SflowAgent {
+  readonly #clock: Clock;
+  readonly #collectors: Collectors;
+  readonly #bootMs: number;
+  /** Samples of the datagram under way, without its header. */
+  readonly #samples = new ByteWriter(MAX_DATAGRAM_BYTES * 2);
+  readonly #out = new ByteWriter(MAX_DATAGRAM_BYTES * 2);
+  #count = 0;
+  #options: SflowOptions;
+  #timer: Timer;
+  #sequence = 0;
+  #flowSequence = 0;
+  #pool = 0;
+  readonly #pollers = new Map<string, Poller>();
+  readonly #bridge: Poller;
+
+  /** `bridge`: counters of the switch as a whole. */
+  constructor(clock: Clock, collectors: Collectors, options: SflowOptions, bridge: () => CounterRecord[]) {
+    this.#clock = clock;
+    this.#collectors = collectors;
+    this.#bootMs = clock.now();
+    this.#options = options;
+    this.#bridge = { port: { ifIndex: 0, records: bridge }, sequence: 0, wait: 1 };
+    collectors.set(options.targets);
+    this.#timer = this.#arm();
+  }
+
+  get options(): SflowOptions {
+    return this.#options;
+  }
+
+  configure(options: SflowOptions): void {
+    this.#options = options;
+    this.#collectors.set(options.targets);
+  }
+
+  /** The bridge's ports that have an ifIndex, by name. */
+  setPorts(ports: ReadonlyMap<string, SflowPort>): void {
+    for (const name of this.#pollers.keys()) if (!ports.has(name)) this.#pollers.delete(name);
+    let spread = 0;
+    for (const [name, port] of ports) {
+      const poller = this.#pollers.get(name);
+      if (poller !== undefined && poller.port.ifIndex === port.ifIndex) poller.port = port;
+      else {
+        // Not all in the same second.
+        const wait = 1 + (spread++ % Math.max(this.#options.pollingSec, 1));
+        this.#pollers.set(name, { port, sequence: 0, wait });
+      }
+    }
+  }
+
+  #arm(): Timer {
+    return this.#clock.background(TICK_MS, () => {
+      this.#timer = this.#arm();
+      this.tick();
+    });
+  }
+
+  /** Once a second: counters that are due, then whatever waits to be sent. */
+  tick(): void {
+    this.#collectors.forgetRefusals();
+    if (this.#options.pollingSec > 0) {
+      for (const poller of this.#pollers.values()) this.#poll(poller, SOURCE_IF_INDEX, poller.port.ifIndex);
+      this.#poll(this.#bridge, SOURCE_ENTITY, FIRST_ENTITY + this.#options.subAgent);
+    }
+    this.#flush();
+  }
+
+  #poll(poller: Poller, type: number, index: number): void {
+    if (--poller.wait > 0) return;
+    poller.wait = this.#options.pollingSec;
+    const records = poller.port.records();
+    this.#add({ kind: "counters", sequence: ++poller.sequence, source: { type, index }, records });
+  }
+
+  /** A packet that the datapath sampled. */
+  sample({ input, output, frame, length, records }: SampledPacket): void {
+    const header = frame.subarray(0, Math.min(this.#options.headerBytes, length, frame.length));
+    const rate = this.#options.sampling;
+    this.#pool = (this.#pool + rate) >>> 0;
+    this.#add({
+      kind: "flow",
+      sequence: ++this.#flowSequence,
+      source: { type: SOURCE_ENTITY, index: FIRST_ENTITY + this.#options.subAgent },
+      rate,
+      pool: this.#pool,
+      drops: 0,
+      input,
+      output,
+      records: [
+        ...records,
+        {
+          name: "raw_header",
+          values: {
+            protocol: PROTOCOL_ETHERNET,
+            frame_length: length + FCS_BYTES,
+            stripped: FCS_BYTES,
+            header,
+          },
+        },
+      ],
+    });
+  }
+
+  #add(sample: SflowDatagram["samples"][number]): void {
+    const before = this.#samples.length;
+    writeSample(this.#samples, sample);
+    // 28 bytes of header, 12 more with an IPv6 agent.
+    if (before > 0 && this.#samples.length + 40 > MAX_DATAGRAM_BYTES) {
+      const size = this.#samples.length - before;
+      this.#send(before);
+      this.#samples.bytes.copyWithin(0, before, before + size);
+      this.#samples.length = size;
+      this.#count = 0;
+    }
+    this.#count++;
+  }
+
+  #flush(): void {
+    if (this.#count === 0) return;
+    this.#send(this.#samples.length);
+    this.#samples.reset();
+    this.#count = 0;
+  }
+
+  /** Sends the first `bytes` of what waits. */
+  #send(bytes: number): void {
+    this.#out.reset();
+    writeSflowHeader(
+      this.#out,
+      {
+        agent: this.#options.agent ?? addressBytes(this.#collectors.localAddress ?? "") ?? UNKNOWN_AGENT,
+        subAgent: this.#options.subAgent,
+        sequence: ++this.#sequence,
+        uptimeMs: (this.#clock.now() - this.#bootMs) >>> 0,
+      },
+      this.#count,
+    );
+    this.#out.put(this.#samples.bytes.subarray(0, bytes));
+    this.#collectors.send(this.#out.written());
+  }
+
+  close(): void {
+    this.#timer.cancel();
+    this.#flush();
+    this.#collectors.close();
+  }
+}
