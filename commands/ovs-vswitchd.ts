@@ -14,7 +14,7 @@ import type { DummyMode } from "../src/netdev/dummy.ts";
 import { captureFiles } from "../src/sys/capture-files.ts";
 import { openDeviceControl } from "../src/sys/ethtool.ts";
 import { openRouteSocket } from "../src/sys/netlink.ts";
-import { systemStatistics } from "../src/sys/system-statistics.ts";
+import { processUsage, systemStatistics } from "../src/sys/system-statistics.ts";
 import { Vswitchd } from "../src/vswitch/vswitchd.ts";
 import { spawnDatapathThread } from "./datapath-thread.ts";
 import { realPlatform } from "./platform.ts";
@@ -140,6 +140,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     openDeviceControl,
     captureFiles,
     systemStatistics: () => systemStatistics(rundir),
+    usage: processUsage,
     started: () => daemon.ready(),
   });
   commands.register("exit", "[--cleanup]", 0, 1, async (words, reply) => {

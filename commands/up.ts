@@ -31,7 +31,7 @@ import { keepTlsFromDatabase } from "../src/ovsdb/server-tls.ts";
 import { captureFiles } from "../src/sys/capture-files.ts";
 import { openDeviceControl } from "../src/sys/ethtool.ts";
 import { openRouteSocket } from "../src/sys/netlink.ts";
-import { systemStatistics } from "../src/sys/system-statistics.ts";
+import { processUsage, systemStatistics } from "../src/sys/system-statistics.ts";
 import { openVswitchSchema } from "../src/vswitch/schema/index.ts";
 import { Vswitchd } from "../src/vswitch/vswitchd.ts";
 import { spawnDatapathThread } from "./datapath-thread.ts";
@@ -155,6 +155,7 @@ async function run(platform: Platform, args: string[]): Promise<number> {
     openDeviceControl,
     captureFiles,
     systemStatistics: () => systemStatistics(places.run),
+    usage: processUsage,
     identity: identity(),
     started: () => daemon.ready(),
   });

@@ -387,7 +387,7 @@ const KNOWN_MODULES: ReadonlySet<string> = new Set(
     "dpif_netdev dpif_netlink dp_packet entropy fail_open fatal_signal flow hmap in_band ipf jsonrpc lacp lldp lockfile " +
     "mac_learning match memory meta_flow native_tnl netdev netdev_dummy netdev_linux netdev_offload netdev_vport netflow " +
     "netlink netlink_notifier netlink_socket nx_match odp_execute odp_util ofp_actions ofp_util ofproto ofproto_dpif " +
-    "ofproto_dpif_ipfix ofproto_dpif_mirror ofproto_dpif_monitor ofproto_dpif_rid ofproto_dpif_sflow ofproto_dpif_upcall " +
+    "ofproto_dpif_ipfix ofproto_dpif_lsample ofproto_dpif_mirror ofproto_dpif_monitor ofproto_dpif_rid ofproto_dpif_sflow ofproto_dpif_upcall " +
     "ofproto_dpif_xlate ofctl ovsdb_client ovsdb_cs ovsdb_error ovsdb_file ovsdb_idl ovsdb_jsonrpc_server ovsdb_log " +
     "ovsdb_monitor ovsdb_server ovsdb_tool ovs_lldp ovs_rcu ovs_router ovs_thread packets pcap_file pinsched poll_loop " +
     "process raft raft_rpc rconn reconnect relay replication rstp rstp_sm sflow signals socket_util socket_util_unix " +

@@ -24,6 +24,7 @@ import {
   W_CT_STATE_ZONE,
   W_IN_PORT,
   W_RECIRC_ID,
+  W_TCP_FLAGS,
 } from "../flow/layout.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { Changes } from "./changes.ts";
@@ -32,7 +33,7 @@ import { type FrozenState, FrozenTable, frozenInPort } from "./frozen.ts";
 import type { Ofproto } from "./ofproto.ts";
 import type { OfportState } from "./ports.ts";
 import type { Rule } from "./rule.ts";
-import type { Log, OfPort } from "./types.ts";
+import { type Log, OFPP_NONE, type OfPort } from "./types.ts";
 import { Ukeys } from "./ukeys.ts";
 import { type Credit, XlateContext } from "./xlate/context.ts";
 import { megaflowMask, translate } from "./xlate/translate.ts";
@@ -91,6 +92,8 @@ export class Backer {
   flowLimit = 10_000;
   megaflowsEnabled = true;
   ufidEnabled = true;
+  /** other_config:explicit-sampled-drops: what is only sampled is dropped by an action of its own, and counted. */
+  explicitSampledDrops = false;
   dumpDurationMs = 1;
   maxFlows = 0;
   averageFlows = 0;
@@ -209,7 +212,8 @@ export class Backer {
     ctx.trace = undefined;
     translate(ctx, from.ofproto, now, true, length, from.state);
     // The packet itself: a megaflow's statistics begin with the next one.
-    for (const credit of ctx.credits) credit.credit(1, length, now);
+    const tcpFlags = ctx.original[W_TCP_FLAGS]! & 0xfff;
+    for (const credit of ctx.credits) credit.credit(1, length, now, tcpFlags);
 
     const actions = ctx.odp.words.subarray(0, ctx.odp.length);
     if (this.ukeys.size >= this.flowLimit) {
@@ -235,7 +239,18 @@ export class Backer {
 
   private userspaceAction(upcall: Upcall): undefined {
     const action = this.frozen.action(upcall.userdata);
-    if (action === undefined || action.copy.dontSend) return undefined;
+    if (action === undefined) return undefined;
+    if ("sample" in action) {
+      const from = this.byOdp.get(upcall.key[W_IN_PORT]!);
+      action.ofproto.sampling?.sampled(
+        action.sample,
+        upcall.packet,
+        upcall.key,
+        from?.port.ofPort ?? OFPP_NONE,
+      );
+      return undefined;
+    }
+    if (action.copy.dontSend) return undefined;
     action.state.ofproto.sendPacketIn(action.state, action.copy, upcall.packet, upcall.key);
     return undefined;
   }
@@ -374,7 +389,7 @@ export class Backer {
       ukeys.remove(handle);
       return 1;
     }
-    ukeys.push(slot, stats.packets, stats.bytes, stats.usedMs);
+    ukeys.push(slot, stats.packets, stats.bytes, stats.usedMs, stats.tcpFlags);
     if (pass.expire) {
       this.frozen.mark(this.flow.actions);
       const used = stats.usedMs > 0 ? stats.usedMs : ukeys.createdMs[slot]!;
@@ -445,7 +460,8 @@ export class Backer {
       .flowDel(handle)
       .then((last) => {
         if (last.packets <= packets) return;
-        for (const credit of credits) credit.credit(last.packets - packets, last.bytes - bytes, last.usedMs);
+        for (const credit of credits)
+          credit.credit(last.packets - packets, last.bytes - bytes, last.usedMs, last.tcpFlags);
       })
       .catch((error: Error) =>
         this.log("ofproto_dpif_upcall", "warn", `deleting a flow failed: ${error.message}`),
@@ -491,7 +507,8 @@ export class Backer {
     const { ukeys, stats } = this;
     for (const handle of ukeys.handles()) {
       const slot = ukeys.slotOf(handle)!;
-      if (this.dpif.flowStats(handle, stats)) ukeys.push(slot, stats.packets, stats.bytes, stats.usedMs);
+      if (this.dpif.flowStats(handle, stats))
+        ukeys.push(slot, stats.packets, stats.bytes, stats.usedMs, stats.tcpFlags);
     }
   }
 

@@ -53,9 +53,9 @@ export class CreditLists {
     }
   }
 
-  push(list: number, packets: number, bytes: number, usedMs: number): void {
+  push(list: number, packets: number, bytes: number, usedMs: number, tcpFlags: number): void {
     for (let node = this.nodes[list]; node !== undefined; node = node.parent) {
-      node.credit?.credit(packets, bytes, usedMs);
+      node.credit?.credit(packets, bytes, usedMs, tcpFlags);
     }
   }
 

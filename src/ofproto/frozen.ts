@@ -10,6 +10,7 @@ import { nestedStart, ODP_RECIRC, ODP_USERSPACE } from "../datapath/odp/actions.
 import { FLOW_WORDS, type Flow, W_CONJ_ID, W_IN_PORT, W_TUN_ID_HI } from "../flow/layout.ts";
 import type { Ofpact } from "../openflow/actions.ts";
 import type { Ofproto } from "./ofproto.ts";
+import { formatSample, type SampleAction } from "./sampling.ts";
 import type { OfPort } from "./types.ts";
 
 export interface FrozenState {
@@ -46,11 +47,19 @@ interface Held<T> {
   pass: number;
 }
 
-export interface UserspaceAction {
+export interface ControllerAction {
   recircId: number;
   state: FrozenState;
   copy: ControllerCopy;
 }
+
+/** A packet for the exporters of a bridge. */
+export interface SamplingAction {
+  ofproto: Ofproto;
+  sample: SampleAction;
+}
+
+export type UserspaceAction = ControllerAction | SamplingAction;
 
 /** Ids by meaning and back. */
 class IdTable<T> {
@@ -191,6 +200,13 @@ export class FrozenTable {
     }));
   }
 
+  /** The operand of a userspace action that hands samples to the bridge's exporters. */
+  sample(ofproto: Ofproto, sample: SampleAction): number {
+    const mpls = sample.kind === "sflow" ? sample.mpls.join() : "";
+    const meaning = `s${ofproto.id}|${formatSample(sample)}|${mpls}`;
+    return this.userspace.allocate(meaning, this.pass, () => ({ ofproto, sample }));
+  }
+
   state(recircId: number): FrozenState | undefined {
     return this.states.get(recircId);
   }
@@ -201,7 +217,7 @@ export class FrozenTable {
 
   /** A megaflow has this program. */
   mark(program: Int32Array): void {
-    if (this.states.size > 0) this.markRange(program, 0, program.length);
+    if (this.states.size + this.userspace.size > 0) this.markRange(program, 0, program.length);
   }
 
   private markRange(program: Int32Array, start: number, end: number): void {
@@ -210,7 +226,8 @@ export class FrozenTable {
       if (program[at] === ODP_RECIRC) this.states.touch(operand, this.pass);
       else if (program[at] === ODP_USERSPACE) {
         this.userspace.touch(operand, this.pass);
-        this.states.touch(this.userspace.get(operand)?.recircId ?? 0, this.pass);
+        const action = this.userspace.get(operand);
+        if (action !== undefined && "state" in action) this.states.touch(action.recircId, this.pass);
       } else {
         // The two programs of check_pkt_len lie one after the other.
         const nested = nestedStart(program, at);
@@ -241,7 +258,7 @@ export class FrozenTable {
 
   /** Bridges that are gone free what was theirs. */
   forgetBridge(ofproto: Ofproto): void {
-    this.userspace.forgetWhere(({ value }) => value.state.ofproto === ofproto);
+    this.userspace.forgetWhere(({ value }) => ("state" in value ? value.state : value).ofproto === ofproto);
     this.states.forgetWhere(({ value }) => value.ofproto === ofproto);
   }
 
@@ -249,6 +266,7 @@ export class FrozenTable {
   formatUserspace(operand: number): string {
     const action = this.userspace.get(operand);
     if (action === undefined) return "userspace(pid=0)";
+    if ("sample" in action) return formatSample(action.sample);
     const { recircId, copy } = action;
     const cookie = copy.cookie === 0n ? "0" : `0x${copy.cookie.toString(16)}`;
     return `userspace(pid=0,controller(reason=${copy.reason},dont_send=${copy.dontSend ? 1 : 0},continuation=${copy.continuation ? 1 : 0},recirc_id=${recircId},rule_cookie=${cookie},controller_id=${copy.controllerId},max_len=${copy.maxLen}))`;

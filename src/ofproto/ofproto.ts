@@ -45,6 +45,7 @@ import {
   samePhyPort,
 } from "./ports.ts";
 import { Rule } from "./rule.ts";
+import type { BridgeSampling } from "./sampling.ts";
 import type {
   BundleConfig,
   ControllerConfig,
@@ -116,6 +117,8 @@ export class Ofproto {
   floodVlans: ReadonlySet<number> = new Set();
   forwardBpdu = false;
   fragMode: FragMode = "normal";
+  /** Set by {@link setSampling}. */
+  sampling: BridgeSampling | undefined = undefined;
   /** flow-restore-wait: packets are dropped until the flows are back. */
   restoring = false;
   readonly missRules: { controller: Rule; silent: Rule; fragments: Rule };
@@ -175,6 +178,12 @@ export class Ofproto {
   /** Resolves when BR.mgmt and BR.snoop are bound (or have failed and were logged). */
   started(): Promise<void> {
     return this.connections.started;
+  }
+
+  /** Exporters that want packets or statistics of this bridge; `sampling` tells for itself what it wants. */
+  setSampling(sampling: BridgeSampling | undefined): void {
+    this.sampling = sampling;
+    this.backer.changed();
   }
 
   // Ports.

@@ -121,13 +121,13 @@ export class Ukeys {
   }
 
   /** Credits what is new in the totals; true when anything was. */
-  push(slot: number, packets: number, bytes: number, usedMs: number): boolean {
+  push(slot: number, packets: number, bytes: number, usedMs: number, tcpFlags: number): boolean {
     const morePackets = packets - this.pushedPackets[slot]!;
     const moreBytes = bytes - this.pushedBytes[slot]!;
     if (morePackets <= 0) return false;
     this.pushedPackets[slot] = packets;
     this.pushedBytes[slot] = bytes;
-    this.lists.push(this.credits[slot]!, morePackets, moreBytes, usedMs);
+    this.lists.push(this.credits[slot]!, morePackets, moreBytes, usedMs, tcpFlags);
     this.refreshMacs(slot, usedMs);
     return true;
   }

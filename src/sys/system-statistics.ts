@@ -91,3 +91,13 @@ function fileSystems(): string {
   }
   return found.join(" ");
 }
+
+/** What this process has used so far: processor time in ms, resident bytes. */
+export function processUsage(): { userMs: number; systemMs: number; memory: number } {
+  const { user, system } = process.cpuUsage();
+  return {
+    userMs: Math.floor(user / 1000),
+    systemMs: Math.floor(system / 1000),
+    memory: process.memoryUsage.rss(),
+  };
+}

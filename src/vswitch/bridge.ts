@@ -3,6 +3,8 @@
  * (upstream: vswitchd/bridge.c). `vswitch.ts` calls the steps below for all bridges together, in this order:
  * `deletePorts`, `addPorts`, `configure`.
  */
+
+import type { BridgeExports, ExportsContext } from "../export/bridge-exports.ts";
 import { prefixField } from "../flow/classifier/classifier.ts";
 import { absolute } from "../lib/dirs.ts";
 import { describeError, osError } from "../lib/errors.ts";
@@ -14,6 +16,7 @@ import { OFPP_LOCAL, OFPP_NONE } from "../ofproto/types.ts";
 import { bridgeAddress, datapathId } from "./addresses.ts";
 import { type BridgeConfig, boolOption, type IfaceConfig, intOption, type PortConfig } from "./config.ts";
 import type { Datapath } from "./datapaths.ts";
+import { applyExports } from "./exports.ts";
 import { type InterfaceWrite, interfaceState, interfaceStatistics, NO_STATE } from "./status.ts";
 
 const log = vlog("bridge");
@@ -46,6 +49,7 @@ export interface IfaceOutcome {
 export interface BridgeContext {
   registry: NetdevRegistry;
   rundir: string | undefined;
+  exports: ExportsContext;
   /** A device of this bridge has changed: its row is out of date, `gone` when it must be attached anew. */
   deviceChanged: (bridge: Bridge, name: string, gone: boolean) => void;
 }
@@ -66,6 +70,7 @@ export class Bridge {
   readonly #numbers = new Map<string, number>();
   #bundles = new Set<string>();
   #datapathId: string | undefined;
+  #exports: BridgeExports | undefined;
 
   constructor(config: BridgeConfig, ofproto: Ofproto, datapath: Datapath, context: BridgeContext) {
     this.name = config.name;
@@ -336,6 +341,7 @@ export class Bridge {
       managers: config.managers,
     });
     ofproto.setControllers(this.#safeControllers());
+    this.#exports = applyExports(ofproto, this.#exports, config.exports, this.#context.exports);
   }
 
   /**
@@ -440,6 +446,9 @@ export class Bridge {
 
   /** `remove`: also takes its ports out of the datapath and removes the devices that are ours. */
   async close(remove: boolean): Promise<void> {
+    // Last statistics first.
+    this.ofproto.backer.pushStats();
+    this.#exports = applyExports(this.ofproto, this.#exports, undefined, this.#context.exports);
     for (const name of [...this.#ifaces.keys()].sort()) {
       const iface = this.#ifaces.get(name)!;
       this.#ifaces.delete(name);

@@ -2,6 +2,7 @@
  * What the database wants, as plain values: the rows of Open_vSwitch, Bridge, Port, Interface, Controller and SSL are read
  * in one go, so that a reconfiguration that takes many turns of the loop sees one consistent state.
  */
+import type { ExportsConfig } from "../export/bridge-exports.ts";
 import type {
   BundleConfig,
   ControllerConfig,
@@ -11,6 +12,7 @@ import type {
 } from "../ofproto/types.ts";
 import type { IdlReader } from "../ovsdb/idl-api.ts";
 import type { Ref, Row } from "../ovsdb/idl-types.ts";
+import { readExports } from "./exports.ts";
 import type { OpenVswitchSchema } from "./schema/index.ts";
 
 export type SwitchIdl = IdlReader<OpenVswitchSchema>;
@@ -51,6 +53,7 @@ export interface BridgeConfig {
   managers: string[];
   floodVlans: number[];
   flowTables: Map<number, FlowTableConfig>;
+  exports: ExportsConfig | undefined;
   otherConfig: Strings;
 }
 
@@ -232,6 +235,7 @@ function readBridge(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">, manag
     managers,
     floodVlans: [...row.flood_vlans].map(Number),
     flowTables: readFlowTables(idl, row),
+    exports: readExports(idl, row),
     otherConfig: row.other_config,
   };
 }

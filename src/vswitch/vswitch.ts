@@ -4,9 +4,12 @@
  * starts the next. What devices and controllers do between reconfigurations is written at once (state) or at intervals
  * (counters).
  */
+
+import type { ProcessUsage } from "../export/bridge-exports.ts";
 import { VERSION } from "../lib/applet.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { coverage } from "../lib/coverage.ts";
+import type { Datagrams } from "../lib/datagram.ts";
 import { describeError } from "../lib/errors.ts";
 import type { Random } from "../lib/platform.ts";
 import type { InFlight } from "../lib/sim-clock.ts";
@@ -25,6 +28,8 @@ import { changedColumns, interfaceState, interfaceStatistics } from "./status.ts
 
 const log = vlog("bridge");
 const logOfproto = vlog("ofproto");
+const logCollectors = vlog("collectors");
+const collectorsLimit = new RateLimit(1, 5);
 const reconfigurations = coverage("bridge_reconfigure");
 const LOCK = "ovs_vswitchd";
 const contendedLimit = new RateLimit(1, 5);
@@ -51,6 +56,9 @@ const WATCH: Watch<OpenVswitchSchema> = {
       "controller",
       "flood_vlans",
       "flow_tables",
+      "sflow",
+      "netflow",
+      "ipfix",
       "other_config",
       "stp_enable",
       "rstp_enable",
@@ -108,6 +116,22 @@ const WATCH: Watch<OpenVswitchSchema> = {
   },
   Manager: { columns: ["target", "connection_mode"] },
   Flow_Table: { columns: ["name", "flow_limit", "overflow_policy", "groups", "prefixes"] },
+  sFlow: { columns: ["targets", "sampling", "polling", "header", "agent"] },
+  NetFlow: { columns: ["targets", "engine_type", "engine_id", "add_id_to_interface", "active_timeout"] },
+  IPFIX: {
+    columns: [
+      "targets",
+      "sampling",
+      "obs_domain_id",
+      "obs_point_id",
+      "cache_active_timeout",
+      "cache_max_flows",
+      "stats_interval",
+      "template_interval",
+      "other_config",
+    ],
+  },
+  Flow_Sample_Collector_Set: { columns: ["id", "bridge", "ipfix", "local_group_id"] },
   SSL: { columns: ["private_key", "certificate", "ca_cert", "bootstrap_ca_cert"] },
 };
 
@@ -138,6 +162,9 @@ export interface VswitchOptions {
   pid: number;
   /** Written to by the SSL table. */
   tls: TlsConfig;
+  datagrams: Datagrams;
+  /** For sFlow's counters of the process. */
+  usage: () => ProcessUsage;
   /** Open_vSwitch.statistics, asked for when other_config:enable-statistics is true. */
   systemStatistics: () => Map<string, string>;
   /** Written to the Open_vSwitch row, which is made if there is none; undefined leaves that to a start script. */
@@ -182,6 +209,12 @@ export class Vswitch {
     this.#bridgeContext = {
       registry: options.registry,
       rundir: options.rundir,
+      exports: {
+        clock: options.clock,
+        datagrams: options.datagrams,
+        usage: options.usage,
+        warn: (text) => logCollectors.warnRl(collectorsLimit, text),
+      },
       deviceChanged: (_bridge, name, gone) => {
         if (gone) this.reconfigure();
         else this.#markStale(name);
@@ -332,7 +365,14 @@ export class Vswitch {
       tls.bootstrap = config.ssl.bootstrapCaCert;
     }
     const other = config?.otherConfig ?? new Map<string, string>();
-    for (const datapath of this.datapaths) datapath.backer.setLimits(limits(other));
+    for (const { backer } of this.datapaths) {
+      backer.setLimits(limits(other));
+      const explicit = boolOption(other, "explicit-sampled-drops", false);
+      if (explicit !== backer.explicitSampledDrops) {
+        backer.explicitSampledDrops = explicit;
+        backer.changed();
+      }
+    }
     for (const datapath of this.datapaths) datapath.backer.bundleIdleMs = bundleIdleMs(other);
   }
 

@@ -4,9 +4,11 @@
  */
 import { parseOdpKey } from "../datapath/odp/key-text.ts";
 import type { SpawnDatapathThread } from "../datapath/userspace/thread.ts";
+import type { ProcessUsage } from "../export/bridge-exports.ts";
 import { composePacket } from "../flow/compose.ts";
 import type { Clock } from "../lib/clock.ts";
 import { coverageStart } from "../lib/coverage.ts";
+import { nodeDatagrams } from "../lib/datagram-node.ts";
 import { Fatal } from "../lib/errors.ts";
 import { fs } from "../lib/lazy-fs.ts";
 import { formatMac } from "../lib/mac.ts";
@@ -44,6 +46,7 @@ export interface VswitchdOptions {
   openDeviceControl: () => DeviceControl;
   captureFiles: CaptureFiles;
   systemStatistics: () => Map<string, string>;
+  usage: () => ProcessUsage;
   /** As in VswitchOptions. */
   identity?: Identity;
   started: () => void;
@@ -99,6 +102,8 @@ export class Vswitchd {
       rundir: options.rundir,
       pid: platform.pid,
       tls: TLS,
+      datagrams: nodeDatagrams,
+      usage: options.usage,
       systemStatistics: options.systemStatistics,
       identity: options.identity,
       started: options.started,

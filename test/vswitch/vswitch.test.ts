@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import t from "tap";
 import type { Clock } from "../../src/lib/clock.ts";
+import { nodeDatagrams } from "../../src/lib/datagram-node.ts";
 import { InFlight } from "../../src/lib/sim-clock.ts";
 import type { StreamFactory } from "../../src/lib/stream.ts";
 import { tlsConfig } from "../../src/lib/stream-config.ts";
@@ -109,6 +110,8 @@ class Bench {
       rundir: "/run/test",
       pid: 1,
       tls: tlsConfig(),
+      datagrams: nodeDatagrams,
+      usage: () => ({ userMs: 1, systemMs: 2, memory: 3 }),
       systemStatistics: () => new Map([["cpu", "2"]]),
       identity: { ovs_version: "3.7.1", db_version: "8.8.0", system_type: "test", system_version: "1" },
       started: () => {},

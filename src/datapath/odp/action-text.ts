@@ -152,6 +152,10 @@ class ActionPrinter {
         const percent = ((a >>> 0) * 100) / 0xffffffff;
         return `sample(sample=${percent.toFixed(1)}%,actions(${this.list(at + 3, end)}))`;
       }
+      case A.ODP_PSAMPLE: {
+        const cookie = (BigInt(b >>> 0) << 32n) | BigInt(words[at + 4]! >>> 0);
+        return `psample(group=${a >>> 0},cookie=0x${cookie.toString(16)})`;
+      }
       case A.ODP_METER:
         return `meter(${a >>> 0})`;
       case A.ODP_PUSH_ETH: {
@@ -328,6 +332,8 @@ function parseAction(
       return parseCt(inside, builder);
     case "sample":
       return parseSample(inside, builder, options);
+    case "psample":
+      return parsePsample(inside, builder);
     case "check_pkt_len":
       return parseCheckLength(inside, builder, options);
     case "set":
@@ -360,6 +366,15 @@ function parseWord(name: string, builder: A.OdpActionBuilder, options: ActionPar
     if (port === undefined) return false;
     builder.emit(A.ODP_OUTPUT, port);
   }
+  return true;
+}
+
+/** `group=42,cookie=0x64000000c8` */
+function parsePsample(inside: string, builder: A.OdpActionBuilder): boolean {
+  const found = /^group=(\d+)(?:,cookie=0x([0-9a-f]{1,16}))?$/i.exec(inside);
+  if (found === null) return false;
+  const cookie = BigInt(`0x${found[2] ?? "0"}`);
+  builder.emit(A.ODP_PSAMPLE, Number(found[1]), Number(cookie >> 32n), Number(cookie & 0xffff_ffffn), 3);
   return true;
 }
 

@@ -7,6 +7,7 @@ import { ROLE_SECONDARY } from "../connections/connection.ts";
 import { BUNDLE_HANDLERS } from "./bundles.ts";
 import { FLOW_HANDLERS } from "./flows.ts";
 import { GROUP_HANDLERS } from "./groups.ts";
+import { IPFIX_HANDLERS } from "./ipfix.ts";
 import { MONITOR_HANDLERS } from "./monitors.ts";
 import { PACKET_HANDLERS } from "./packets.ts";
 import { PORT_HANDLERS } from "./ports.ts";
@@ -34,6 +35,7 @@ const HANDLERS: Handlers = {
   ...BUNDLE_HANDLERS,
   ...FLOW_HANDLERS,
   ...GROUP_HANDLERS,
+  ...IPFIX_HANDLERS,
   ...MONITOR_HANDLERS,
   ...PACKET_HANDLERS,
   ...PORT_HANDLERS,

@@ -93,7 +93,7 @@ function execution(ofproto: Ofproto, packet: Packet, key: Flow): () => void {
   const credits = backer.xlate.credits.slice();
   const odp = backer.xlate.odp.take();
   return () => {
-    for (const credit of credits) credit.credit(1, packet.length, now);
+    for (const credit of credits) credit.credit(1, packet.length, now, 0);
     if (odp.length > 0) backer.dpif.execute(packet, key, odp);
   };
 }

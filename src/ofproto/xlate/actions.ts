@@ -53,6 +53,7 @@ import {
 } from "./output.ts";
 import { xlateCheckLarger } from "./packet-length.ts";
 import { freezeActions, needsPayload } from "./recirculate.ts";
+import { xlateSample } from "./sample.ts";
 import { xlateTable } from "./table.ts";
 
 /** Runs a list; stops early at `exit`, at an error or when a TTL expires. `last`: nothing will be done after it. */
@@ -339,9 +340,11 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
       ctx.odp.emit(ODP_METER, meter.dpId);
       return false;
     }
+    case "sample":
+      xlateSample(ctx, action);
+      return false;
     case "note":
     case "conjunction":
-    case "sample":
       return false;
     default:
       ctx.fail("not-built", `${action.type} is not implemented`);

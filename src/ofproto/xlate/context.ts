@@ -25,6 +25,7 @@ import type { Ofproto } from "../ofproto.ts";
 import type { PortBundle } from "../port-bundle.ts";
 import type { OfportState } from "../ports.ts";
 import type { Rule } from "../rule.ts";
+import type { Outputs } from "../sampling.ts";
 import {
   OFT_ACTION,
   OFT_BRIDGE,
@@ -82,7 +83,7 @@ export interface LearnCredit {
 
 /** Takes statistics of packets that followed a translation: rules, patch ports. */
 export interface Credit {
-  credit(packets: number, bytes: number, usedMs: number): void;
+  credit(packets: number, bytes: number, usedMs: number, tcpFlags: number): void;
 }
 
 /** OpenFlow's "no flow sent this": not shown. */
@@ -152,6 +153,13 @@ export class XlateContext {
   inPacketOut = false;
   inActionSet = false;
 
+  /** Ports that the packet has left by so far. */
+  readonly outputs: Outputs = { count: 0, port: 0, netdev: undefined };
+  /** NORMAL or FLOOD has sent it everywhere. */
+  flooded = false;
+  /** Where in `odp` the operand of the sFlow sample is, -1 without one. */
+  sflowOperand = -1;
+
   /** Who gets this packet's statistics. */
   readonly credits: Credit[] = [];
   readonly learns: LearnCredit[] = [];
@@ -199,6 +207,9 @@ export class XlateContext {
     this.originalPriority = 0;
     this.inPacketOut = false;
     this.inActionSet = false;
+    this.outputs.count = 0;
+    this.flooded = false;
+    this.sflowOperand = -1;
     this.credits.length = 0;
     this.learns.length = 0;
     this.footprint.reset();

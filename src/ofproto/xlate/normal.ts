@@ -92,6 +92,7 @@ export function xlateNormal(ctx: XlateContext): void {
       return;
     }
   }
+  ctx.flooded = true;
   ctx.detail("no learned MAC for destination, flooding");
   for (const bundle of ofproto.bundles()) {
     if (bundle === inBundle || !bundle.floodable || bundle.ports.length === 0) continue;

@@ -28,6 +28,7 @@ import { clearConntrack } from "./ct.ts";
 import { ensureEthernet } from "./encap.ts";
 import { xlateNormal } from "./normal.ts";
 import { endPipeline, forkRecirculation, stateOf } from "./recirculate.ts";
+import { sampleOutput } from "./sample.ts";
 import { xlateTable } from "./table.ts";
 
 export const OFPR_ACTION = 1;
@@ -53,6 +54,7 @@ export function xlateOutput(
       xlateNormal(ctx);
       return;
     case OFPP_FLOOD:
+      ctx.flooded = true;
       outputToAll(ctx, OFPPC_NO_FLOOD);
       return;
     case OFPP_ALL:
@@ -113,6 +115,10 @@ export function outputToPort(ctx: XlateContext, number: OfPort, last = false): v
 
 function emitOutput(ctx: XlateContext, port: OfportState): void {
   ctx.commit();
+  sampleOutput(ctx, port.odpPort!);
+  ctx.outputs.count++;
+  ctx.outputs.port = port.ofPort;
+  ctx.outputs.netdev = port.netdev;
   if (ctx.truncate !== 0) ctx.odp.emit(ODP_TRUNC, ctx.truncate);
   ctx.odp.emit(ODP_OUTPUT, port.odpPort!);
 }

@@ -1,5 +1,5 @@
 /** A whole translation: a received packet's flow through its bridge's pipeline, or a packet-out's actions. */
-import { ODP_DROP } from "../../datapath/odp/actions.ts";
+import { ODP_DROP, ODP_PSAMPLE, ODP_SAMPLE } from "../../datapath/odp/actions.ts";
 import {
   FLOW_DP_WORDS,
   type Flow,
@@ -43,6 +43,7 @@ import {
 } from "./context.ts";
 import { resetSavedFlows } from "./output.ts";
 import { endPipeline } from "./recirculate.ts";
+import { finishSamples, sampleInput } from "./sample.ts";
 import { lookupRule, reportRule } from "./table.ts";
 
 /**
@@ -66,10 +67,12 @@ export function translate(
   if (bridge !== undefined) ctx.trace = bridge;
 
   if (state !== undefined) thaw(ctx, state);
+  else sampleInput(ctx);
   if (state?.actions !== undefined) xlateActions(ctx, state.actions, true);
   else firstTable(ctx, state?.tableId ?? 0);
   if (bridge !== undefined) ctx.trace = bridge;
   endPipeline(ctx);
+  finishSamples(ctx);
   ctx.trace = top;
   explainDrop(ctx);
 }
@@ -112,6 +115,7 @@ function firstTable(ctx: XlateContext, tableId: number): void {
 function explainDrop(ctx: XlateContext): void {
   const { odp, error } = ctx;
   if (error !== undefined) odp.reset();
+  if (odp.length > 0 && ctx.first.backer.explicitSampledDrops && onlySamples(ctx)) odp.emit(ODP_DROP, 0);
   if (odp.length === 0) odp.emit(ODP_DROP, error === undefined ? 0 : XLATE_ERROR_NUMBER[error]);
 }
 
@@ -122,6 +126,15 @@ export interface ActionsOptions {
 }
 
 const PACKET_OUT: ActionsOptions = { packetOut: true, sideEffects: true };
+
+/** Copies for monitoring are all that becomes of the packet. */
+function onlySamples({ odp, outputs }: XlateContext): boolean {
+  if (outputs.count > 0) return false;
+  for (let at = 0; at < odp.length; at += odp.words[at + 1]!) {
+    if (odp.words[at] !== ODP_SAMPLE && odp.words[at] !== ODP_PSAMPLE) return false;
+  }
+  return true;
+}
 
 /** A controller's own actions on `ctx.flow`. */
 export function translateActions(
