@@ -4,7 +4,7 @@ import { datumFromJson } from "./datum.ts";
 import { formatDatum } from "./datum-text.ts";
 import { OvsdbError } from "./error.ts";
 import type { Json, JsonObject } from "./json-text.ts";
-import { isObject, sortedText } from "./json-text.ts";
+import { isObject, quote, sortedText } from "./json-text.ts";
 import { LogReader } from "./log.ts";
 import type { DatabaseSchema, TableSchema } from "./schema.ts";
 import { schemaFromJson } from "./schema.ts";
@@ -64,7 +64,7 @@ export class LogHistory {
     const short = uuid.slice(0, 8);
     const given = isObject(json) && typeof json.name === "string" ? json.name : undefined;
     const name = names.has(uuid) ? names.get(uuid) : given;
-    const label = name === undefined ? (isNew ? short : `${short} (${short})`) : `"${name}" (${short})`;
+    const label = name === undefined ? (isNew ? short : `${short} (${short})`) : `${quote(name)} (${short})`;
     if (json === null) names.delete(uuid);
     else names.set(uuid, given ?? name);
     if (this.#detail === 0) return;

@@ -137,11 +137,18 @@ t.test("one file, written by both in turn", { skip }, async (t) => {
   }
 });
 
-async function serve(program: string, db: string, name: string): Promise<string> {
+async function serve(program: string, db: string, name: string, ...options: string[]): Promise<string> {
   const socket = join(folder, name);
   const child = spawn(
     program,
-    ["--no-self-confinement", `--remote=punix:${socket}`, `--unixctl=${socket}.ctl`, "-vconsole:err", db],
+    [
+      "--no-self-confinement",
+      `--remote=punix:${socket}`,
+      `--unixctl=${socket}.ctl`,
+      "-vconsole:err",
+      ...options,
+      db,
+    ],
     {
       env,
       stdio: ["ignore", "ignore", "inherit"],
@@ -219,6 +226,84 @@ t.test("locked by one, refused by the other", { skip }, async (t) => {
     t.throws(() => run(other("ovsdb-tool"), "transact", db, text(STEPS[0]!)), {
       message: /failed to lock lockfile \(Resource temporarily unavailable\)/,
     });
+    await stop();
+  }
+});
+
+t.test("a clustered file of theirs, read by us", { skip }, async (t) => {
+  writeFileSync(join(folder, "schema"), JSON.stringify(SCHEMA));
+  const raft = `unix:${join(folder, "one.raft")}`;
+  const [one, two] = [join(folder, "one.db"), join(folder, "two.db")];
+  run(theirs("ovsdb-tool"), "create-cluster", one, join(folder, "schema"), raft);
+  run(theirs("ovsdb-tool"), "join-cluster", two, "P", `${raft}2`, raft);
+  const remote = await serve(theirs("ovsdb-server"), one, "clustered");
+  for (const step of STEPS) run(theirs("ovsdb-client"), "transact", remote, text(step));
+  const state = rows(run(ours("ovsdb-client"), "transact", remote, ALL));
+  await stop();
+  for (const file of [one, two]) {
+    for (const what of ["db-name", "db-sid", "db-local-address", "db-is-clustered"]) {
+      t.equal(run(ours("ovsdb-tool"), what, file), run(theirs("ovsdb-tool"), what, file), what);
+    }
+    for (const detail of [[], ["-m"], ["-mm"]]) {
+      // Columns and tables come in no order; theirs has a wrong quote.
+      const show = (side: typeof ours): string[] =>
+        run(side("ovsdb-tool"), ...detail, "show-log", file)
+          .replace(`"P'`, '"P"')
+          .split("\n")
+          .sort();
+      t.same(show(ours), show(theirs), `show-log ${detail}`);
+    }
+  }
+  t.equal(run(ours("ovsdb-tool"), "db-cid", one), run(theirs("ovsdb-tool"), "db-cid", one));
+  const alone = join(folder, "alone.db");
+  run(ours("ovsdb-tool"), "cluster-to-standalone", alone, one);
+  t.equal(rows(run(theirs("ovsdb-tool"), "query", alone, ALL)), state);
+});
+
+/** A CA, and a certificate that it has signed; undefined where there is no openssl. */
+function makePki(): string[] | undefined {
+  const file = (name: string): string => join(folder, name);
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  const steps = [
+    ["req", "-x509", ...key, "-subj", "/CN=ca", "-keyout", file("cakey.pem"), "-out", file("ca.pem")],
+    ["req", ...key, "-subj", "/CN=one", "-keyout", file("key.pem"), "-out", file("req.pem")],
+    ["x509", "-req", "-CAcreateserial", "-in", file("req.pem"), "-CA", file("ca.pem")].concat([
+      "-CAkey",
+      file("cakey.pem"),
+      "-out",
+      file("cert.pem"),
+    ]),
+  ];
+  for (const step of steps) if (spawnSync("openssl", step).status !== 0) return undefined;
+  return ["-p", file("key.pem"), "-c", file("cert.pem"), "-C", file("ca.pem")];
+}
+
+const pki = makePki();
+
+t.test("over TLS", { skip: skip || (pki === undefined && "no openssl") }, async (t) => {
+  const db = join(folder, "tls.db");
+  writeFileSync(join(folder, "schema"), JSON.stringify(SCHEMA));
+  run(ours("ovsdb-tool"), "create", db, join(folder, "schema"));
+  for (const [server, client] of [
+    [ours, theirs],
+    [theirs, ours],
+  ] as const) {
+    const log = join(folder, `tls-${server === ours ? "ours" : "theirs"}.log`);
+    await serve(server("ovsdb-server"), db, "tls", "--remote=pssl:0:127.0.0.1", `--log-file=${log}`, ...pki!);
+    const listening = (): string | undefined =>
+      /listening on port (\d+)/.exec(readFileSync(log, "utf8"))?.[1];
+    while (listening() === undefined) await new Promise((resolve) => setTimeout(resolve, 10));
+    const port = listening();
+    const ask = (...options: string[]): string =>
+      run(client("ovsdb-client"), ...options, "list-dbs", `ssl:127.0.0.1:${port}`);
+    t.match(ask(...pki!), /^P$/m);
+    for (const version of ["TLSv1.2", "TLSv1.3"]) {
+      // 3.1 knows no more than 1.2 by name.
+      if (client === ours || version === "TLSv1.2")
+        t.match(ask(...pki!, `--ssl-protocols=${version}`), /^P$/m, version);
+    }
+    const foreign = [...pki!.slice(0, 4), "-C", join(folder, "cert.pem")];
+    t.throws(() => ask(...foreign), /failed to connect/, "a server of another CA");
     await stop();
   }
 });
