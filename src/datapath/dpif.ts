@@ -79,6 +79,23 @@ export interface DpFlow {
   actions: Int32Array;
 }
 
+/** Flags of {@link DpMeter}, OpenFlow's: rates are of kilobits, else of packets, a second. */
+export const METER_KBPS = 1;
+export const METER_MAX_BANDS = 8;
+
+export interface DpMeter {
+  flags: number;
+  /** `bandType` 1 drops, 2 adds `precLevel` to the drop precedence. `burst` 0: none was given. */
+  bands: { bandType: number; rate: number; burst: number; precLevel: number }[];
+}
+
+export interface DpMeterStats {
+  packets: number;
+  bytes: number;
+  /** Of what exceeded each band. */
+  bands: { packets: number; bytes: number }[];
+}
+
 export interface Dpif {
   /** "netdev", "dummy", "ebpf", "system". */
   readonly type: string;
@@ -112,6 +129,14 @@ export interface Dpif {
 
   /** Runs `actions` on `packet` (copied). `key` as of extraction, FLOW_DP_WORDS words. */
   execute(packet: Packet, key: Flow, actions: Int32Array): void;
+
+  /** Meters that the datapath can hold: their numbers are 0 to this, exclusive. */
+  readonly maxMeters: number;
+  /** Makes or replaces a meter; counters start at zero. */
+  meterSet(id: number, meter: DpMeter): void;
+  meterDel(id: number): void;
+  /** `bands`: how many the meter has. */
+  meterStats(id: number, bands: number): DpMeterStats;
 
   stats(): Promise<DpStats>;
   /** Packets dropped so far, by the counters of drop-reasons.ts. */

@@ -41,4 +41,5 @@ export const DATAPATH_DROPS: readonly DropReason[] = [
   reason("datapath_drop_bad_gso", "segments cannot be made"),
   reason("datapath_drop_port_down", "port is down"),
   reason("datapath_drop_no_conntrack", "no conntrack yet"),
+  reason("datapath_drop_meter", "meter exceeded"),
 ];

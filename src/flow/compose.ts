@@ -22,7 +22,7 @@ import {
 export interface ComposeOptions {
   /** What follows the transport header; default 64 bytes 0, 1, 2, …. TCP segments with SYN, FIN or RST and ICMP other than echoes have none. */
   readonly payload?: Uint8Array | undefined;
-  /** Makes the frame this long, if it is not longer already: by payload, or behind headers that have none. */
+  /** Makes the frame this long, if headers and a given payload are not longer already. */
   readonly totalLength?: number | undefined;
   /** Makes the checksum of the IPv4 header wrong on purpose (`--bad-csum`). */
   readonly badChecksum?: boolean | undefined;
@@ -35,9 +35,11 @@ const LATER_OFFSET = 100;
 const TCP_SYN_FIN_RST = 0x07;
 
 export function composePacket(flow: L.Flow, options: ComposeOptions = {}): Uint8Array {
-  const frame = new Composer(flow, options, 0).run();
-  const missing = (options.totalLength ?? 0) - frame.length;
-  return missing > 0 ? new Composer(flow, options, missing).run() : frame;
+  if (options.totalLength === undefined) return new Composer(flow, options, 0).run();
+  const bare = { ...options, payload: options.payload ?? new Uint8Array(0) };
+  const frame = new Composer(flow, bare, 0).run();
+  const missing = options.totalLength - frame.length;
+  return missing > 0 ? new Composer(flow, bare, missing).run() : frame;
 }
 
 class Composer {

@@ -1,22 +1,25 @@
 /**
- * Meters (OpenFlow 1.3.1 section 5.7): stored, described and counted. Their bands are not enforced yet: the datapath lets
- * metered packets pass.
+ * Meters (OpenFlow 1.3.1 section 5.7): the table of those that a bridge has, each with its twin in the datapath, which
+ * holds packets to their rates and counts them.
  */
+import type { Dpif, DpMeterStats } from "../datapath/dpif.ts";
+import { METER_MAX_BANDS } from "../datapath/dpif.ts";
 import { OfpError } from "../openflow/errors.ts";
 import type { MeterConfig, MeterMod } from "../openflow/messages.ts";
 
 export const OFPM_MAX = 0xffff0000;
+/** Meters that no flow names: they hold for packets that flows send up, and for all that goes to controllers. */
 export const OFPM_SLOWPATH = 0xfffffffd;
 export const OFPM_CONTROLLER = 0xfffffffe;
 export const OFPM_ALL = 0xffffffff;
 
-/** What the original's userspace datapath offers. */
-export const MAX_METERS = 262_144;
-export const MAX_BANDS = 8;
+export const MAX_BANDS = METER_MAX_BANDS;
 const BAND_DROP = 1;
+const BAND_DSCP_REMARK = 2;
 /** Kinds of bands by bit, and flags of meters, that are taken. */
-export const BAND_TYPES = 1 << BAND_DROP;
+export const BAND_TYPES = (1 << BAND_DROP) | (1 << BAND_DSCP_REMARK);
 export const METER_FLAGS = 0xf;
+const FLAG_BURST = 4;
 
 const ADD = 0;
 const MODIFY = 1;
@@ -27,8 +30,6 @@ export class Meter {
   readonly dpId: number;
   config: MeterConfig;
   readonly createdMs: number;
-  packets = 0;
-  bytes = 0;
 
   constructor(id: number, dpId: number, config: MeterConfig, createdMs: number) {
     this.id = id;
@@ -36,26 +37,31 @@ export class Meter {
     this.config = config;
     this.createdMs = createdMs;
   }
-
-  credit(packets: number, bytes: number): void {
-    this.packets += packets;
-    this.bytes += bytes;
-  }
 }
 
 export class MeterTable {
   private readonly meters = new Map<number, Meter>();
   private readonly nowMs: () => number;
+  private readonly dpif: Dpif;
   private readonly dpIds: Set<number>;
 
   /** `dpIds`: those in use in the datapath, which several bridges share. */
-  constructor(nowMs: () => number, dpIds: Set<number>) {
+  constructor(nowMs: () => number, dpif: Dpif, dpIds: Set<number>) {
     this.nowMs = nowMs;
+    this.dpif = dpif;
     this.dpIds = dpIds;
+  }
+
+  get maxMeters(): number {
+    return this.dpif.maxMeters;
   }
 
   get(id: number): Meter | undefined {
     return this.meters.get(id);
+  }
+
+  stats(meter: Meter): DpMeterStats {
+    return this.dpif.meterStats(meter.dpId, meter.config.bands.length);
   }
 
   /** In the order of their numbers; OFPM_ALL for all. Throws OfpError for one that is not there. */
@@ -74,16 +80,18 @@ export class MeterTable {
     }
     const gone = mod.meterId === OFPM_ALL ? this.select(OFPM_ALL) : [this.meters.get(mod.meterId)];
     const meters = gone.filter((meter) => meter !== undefined);
-    for (const meter of meters) {
-      this.meters.delete(meter.id);
-      this.dpIds.delete(meter.dpId);
-    }
+    for (const meter of meters) this.remove(meter);
     return meters;
   }
 
   clear(): void {
-    for (const meter of this.meters.values()) this.dpIds.delete(meter.dpId);
-    this.meters.clear();
+    for (const meter of [...this.meters.values()]) this.remove(meter);
+  }
+
+  private remove(meter: Meter): void {
+    this.meters.delete(meter.id);
+    this.dpIds.delete(meter.dpId);
+    this.dpif.meterDel(meter.dpId);
   }
 
   private set(mod: MeterMod): void {
@@ -92,14 +100,19 @@ export class MeterTable {
     if (mod.command === MODIFY && old === undefined) throw new OfpError("OFPMMFC_UNKNOWN_METER");
     if (mod.bands.length > MAX_BANDS) throw new OfpError("OFPMMFC_OUT_OF_BANDS");
     if ((mod.flags & ~METER_FLAGS) !== 0) throw new OfpError("OFPMMFC_BAD_FLAGS");
-    if (mod.bands.some((band) => band.bandType !== BAND_DROP)) throw new OfpError("OFPMMFC_BAD_BAND");
+    if (mod.bands.some(({ bandType }) => bandType !== BAND_DROP && bandType !== BAND_DSCP_REMARK))
+      throw new OfpError("OFPMMFC_BAD_BAND");
     const config: MeterConfig = { meterId: mod.meterId, flags: mod.flags, bands: mod.bands };
-    if (old !== undefined) {
-      old.config = config;
-      return;
-    }
-    if (this.meters.size >= MAX_METERS) throw new OfpError("OFPMMFC_OUT_OF_METERS");
-    this.meters.set(mod.meterId, new Meter(mod.meterId, this.freeDpId(), config, this.nowMs()));
+    if (old === undefined && this.dpIds.size >= this.dpif.maxMeters)
+      throw new OfpError("OFPMMFC_OUT_OF_METERS");
+    const meter = old ?? new Meter(mod.meterId, this.freeDpId(), config, this.nowMs());
+    meter.config = config;
+    this.meters.set(mod.meterId, meter);
+    const hasBurst = (mod.flags & FLAG_BURST) !== 0;
+    this.dpif.meterSet(meter.dpId, {
+      flags: mod.flags,
+      bands: mod.bands.map((band) => ({ ...band, burst: hasBurst ? band.burst : 0 })),
+    });
   }
 
   private freeDpId(): number {

@@ -169,7 +169,7 @@ export class Ofproto {
         for (const rule of this.flowsOfGroup(id)) this.flows.remove(rule, OFPRR_GROUP_DELETE);
       },
     });
-    this.meters = new MeterTable(() => this.clock.now(), this.backer.meterIds);
+    this.meters = new MeterTable(() => this.clock.now(), this.backer.dpif, this.backer.meterIds);
     this.missRules = this.addHiddenRules();
     this.backer.ofprotos.set(this.name, this);
     this.flushFlows();

@@ -12,6 +12,9 @@ import { printMessage } from "./text/print.ts";
 
 const log = vlog("vconn");
 
+/** What may wait while messages are held. */
+const HELD_BYTES = 1 << 18;
+
 /** "version 0x01", "versions 0x01, 0x04", "version 0x04 and earlier". */
 export function versionsText(bits: number): string {
   const list: number[] = [];
@@ -56,6 +59,7 @@ export class Vconn {
   #used = 0;
   #closed = false;
   #held = false;
+  #paused = false;
   #failed: Error | undefined;
   readonly nextXid: () => number;
 
@@ -118,17 +122,21 @@ export class Vconn {
     return !this.#closed;
   }
 
-  /** Hands on no messages until {@link release}. */
+  /**
+   * Hands on no messages until {@link release}. What comes meanwhile is kept; only a peer that sends much is stopped, as
+   * most holds end before a stream could be.
+   */
   hold(): void {
     this.#held = true;
-    this.stream.pause();
   }
 
   release(): void {
     if (!this.#held) return;
     this.#held = false;
     this.#drainBuffer();
-    if (!this.#held && !this.#closed) this.stream.resume();
+    if (!this.#paused || this.#held || this.#closed) return;
+    this.#paused = false;
+    this.stream.resume();
   }
 
   get backlog(): number {
@@ -177,6 +185,10 @@ export class Vconn {
     }
     this.#buffer.set(bytes, this.#used);
     this.#used = needed;
+    if (this.#held && !this.#paused && needed > HELD_BYTES) {
+      this.#paused = true;
+      this.stream.pause();
+    }
   }
 
   /** Hands on whole messages; returns how many bytes were used. */

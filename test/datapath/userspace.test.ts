@@ -24,6 +24,14 @@ import { ExactMatchCache, keyHash } from "../../src/datapath/userspace/emc.ts";
 import { Executor } from "../../src/datapath/userspace/execute.ts";
 import { compactMask, FlowTable, makeCompactMask } from "../../src/datapath/userspace/flow-table.ts";
 import { finishChecksum, segment } from "../../src/datapath/userspace/gso.ts";
+import {
+  METER_DROP,
+  METER_PASS,
+  METER_STATS_BYTES,
+  MeterBank,
+  readMeterStats,
+  remarkDscp,
+} from "../../src/datapath/userspace/meters.ts";
 import { SharedRing } from "../../src/datapath/userspace/ring.ts";
 import { Scratch } from "../../src/datapath/userspace/scratch.ts";
 import { COUNTERS, N_ACTION_DROPS } from "../../src/datapath/userspace/shared.ts";
@@ -346,6 +354,7 @@ function runProgram(packet: Packet, program: Int32Array, counters: Float64Array)
     () => {},
     (p, key) => extractFlow(p.data, p.offset, p.length, key, offsets),
     () => 0,
+    new MeterBank(new ArrayBuffer(METER_STATS_BYTES), { nowMs: 0 }),
   );
   executor.run(packet, new Int32Array(FLOW_DP_WORDS), program, 0, program.length, 0);
   executor.finish();
@@ -645,4 +654,54 @@ t.test("the ring between threads hands over every record in order", async (t) =>
     RUNS,
   );
   t.pass();
+});
+
+t.test("meters hold packets to their rates, the fastest exceeded band applies", async (t) => {
+  const stats = new ArrayBuffer(METER_STATS_BYTES);
+  const time = { nowMs: 1000 };
+  const bank = new MeterBank(stats, time);
+  const packet = packetOf(Array.from({ length: 60 }, () => 0));
+  const run = (id: number, count: number): number[] =>
+    Array.from({ length: count }, () => bank.run(id, packet));
+  t.same(run(7, 2), [METER_PASS, METER_PASS], "a meter that is not there");
+
+  bank.set(1, { flags: 0, bands: [{ bandType: 1, rate: 2, burst: 3, precLevel: 0 }] });
+  t.same(run(1, 4), [METER_PASS, METER_PASS, METER_PASS, METER_DROP], "a burst, then no more");
+  time.nowMs += 499;
+  t.same(run(1, 1), [METER_DROP], "half a second makes one packet at 2 a second");
+  time.nowMs += 1;
+  t.same(run(1, 2), [METER_PASS, METER_DROP]);
+  time.nowMs += 100_000;
+  t.same(run(1, 4), [METER_PASS, METER_PASS, METER_PASS, METER_DROP], "no more than the burst is saved up");
+  t.same(readMeterStats(new Float64Array(stats), 1, 1), {
+    packets: 11,
+    bytes: 660,
+    bands: [{ packets: 4, bytes: 240 }],
+  });
+
+  // 1 kbit/s, a burst of 2000 bits: four frames of 480 bits.
+  bank.set(2, { flags: 1, bands: [{ bandType: 1, rate: 1, burst: 2, precLevel: 0 }] });
+  t.same(run(2, 5), [METER_PASS, METER_PASS, METER_PASS, METER_PASS, METER_DROP]);
+  time.nowMs += 400;
+  t.same(run(2, 2), [METER_PASS, METER_DROP], "what was left counts");
+
+  bank.set(65_000, {
+    flags: 0,
+    bands: [
+      { bandType: 2, rate: 1, burst: 0, precLevel: 1 },
+      { bandType: 1, rate: 2, burst: 0, precLevel: 0 },
+    ],
+  });
+  t.same(run(65_000, 3), [METER_PASS, 1, METER_DROP], "first the slower band, then the faster");
+  const jumbo = packetOf(Array.from({ length: 3060 }, () => 0));
+  Object.assign(jumbo, { gsoType: 1, gsoSize: 1000, gsoHeaderLength: 60 });
+  bank.set(3, { flags: 0, bands: [{ bandType: 1, rate: 1, burst: 5, precLevel: 0 }] });
+  t.equal(bank.run(3, jumbo), METER_PASS);
+  t.equal(bank.run(3, jumbo), METER_DROP, "segments count, not frames");
+  bank.remove(3);
+  t.equal(bank.run(3, jumbo), METER_PASS);
+
+  t.equal(remarkDscp(10, 1), 12, "AF11 becomes AF12");
+  t.equal(remarkDscp(12, 5), 14, "AF13 is the last");
+  for (const dscp of [0, 8, 46, 48, 11]) t.equal(remarkDscp(dscp, 1), dscp, `class ${dscp} has none`);
 });

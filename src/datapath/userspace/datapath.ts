@@ -21,6 +21,7 @@ import type { Packet } from "../packet.ts";
 import { ExactMatchCache, keyHash } from "./emc.ts";
 import { Executor, type PacketIo } from "./execute.ts";
 import { type CompactMask, FlowTable } from "./flow-table.ts";
+import { MeterBank } from "./meters.ts";
 import type { Scratch } from "./scratch.ts";
 import {
   DROP_TOO_SHORT,
@@ -63,13 +64,15 @@ export class Datapath {
   private readonly stats: Float64Array;
   private readonly statsWords: Int32Array;
   private readonly executor: Executor;
+  readonly meters: MeterBank;
 
-  /** `flowStats` holds MAX_FLOWS rows (shared.ts); `random` gives 32 bits. */
+  /** `flowStats` holds MAX_FLOWS rows (shared.ts), `meterStats` METER_STATS_BYTES; `random` gives 32 bits. */
   constructor(
     io: PacketIo,
     scratch: Scratch,
     counters: Float64Array,
     flowStats: ArrayBufferLike,
+    meterStats: ArrayBufferLike,
     random: () => number,
   ) {
     this.io = io;
@@ -77,7 +80,8 @@ export class Datapath {
     this.stats = new Float64Array(flowStats);
     this.statsWords = new Int32Array(flowStats);
     const recirculate = (packet: Packet, key: Flow, depth: number) => this.classify(packet, key, depth);
-    this.executor = new Executor(io, scratch, counters, recirculate, extractKey, random);
+    this.meters = new MeterBank(meterStats, this);
+    this.executor = new Executor(io, scratch, counters, recirculate, extractKey, random, this.meters);
   }
 
   /** A packet from port `inPort`. Its bytes may be changed and must stay until what was output is flushed. */

@@ -11,6 +11,8 @@ import {
   type DpFlow,
   type DpFlowStats,
   type Dpif,
+  type DpMeter,
+  type DpMeterStats,
   type DpPort,
   type DpStats,
   type FlowHandle,
@@ -28,6 +30,7 @@ import type { PacketIo } from "./execute.ts";
 import { FlowMirror } from "./flow-mirror.ts";
 import { compactMask, makeCompactMask } from "./flow-table.ts";
 import { finishChecksum, segment } from "./gso.ts";
+import { MAX_DP_METERS, METER_STATS_BYTES, readMeterStats } from "./meters.ts";
 import { chooseOdpPort } from "./port-numbers.ts";
 import { Scratch } from "./scratch.ts";
 import {
@@ -61,6 +64,8 @@ class LocalDpif implements Dpif, PacketIo {
   private readonly clock: Clock;
   private readonly counters = new Float64Array(COUNTERS);
   private readonly flowStatsMemory = new ArrayBuffer(MAX_FLOWS * STATS_BYTES);
+  private readonly meterStatsMemory = new ArrayBuffer(METER_STATS_BYTES);
+  private readonly meterCounters = new Float64Array(this.meterStatsMemory);
   private readonly mirror = new FlowMirror(this.flowStatsMemory);
   private readonly scratch = new Scratch(
     () => 0,
@@ -91,6 +96,7 @@ class LocalDpif implements Dpif, PacketIo {
       this.scratch,
       this.counters,
       this.flowStatsMemory,
+      this.meterStatsMemory,
       options.random ?? sequence,
     );
   }
@@ -280,6 +286,23 @@ class LocalDpif implements Dpif, PacketIo {
     const stats: DpFlowStats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
     if (this.flowStats(flow.handle, stats))
       logFlowDump(`${this.type}@${this.name}`, flow, formatFlowStats(stats, this.clock.now()));
+  }
+
+  // ---- Meters ----
+
+  readonly maxMeters = MAX_DP_METERS;
+
+  meterSet(id: number, meter: DpMeter): void {
+    this.datapath.nowMs = this.clock.now();
+    this.datapath.meters.set(id, meter);
+  }
+
+  meterDel(id: number): void {
+    this.datapath.meters.remove(id);
+  }
+
+  meterStats(id: number, bands: number): DpMeterStats {
+    return readMeterStats(this.meterCounters, id, bands);
   }
 
   // ---- The rest ----

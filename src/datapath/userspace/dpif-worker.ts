@@ -10,6 +10,8 @@ import {
   type DpFlow,
   type DpFlowStats,
   type Dpif,
+  type DpMeter,
+  type DpMeterStats,
   type DpPort,
   type DpStats,
   type FlowHandle,
@@ -22,6 +24,7 @@ import { makePacket, type Packet } from "../packet.ts";
 import { readCounters, readDrops } from "./counters.ts";
 import { FlowMirror } from "./flow-mirror.ts";
 import { compactMask, makeCompactMask } from "./flow-table.ts";
+import { MAX_DP_METERS, meterWords, readMeterStats } from "./meters.ts";
 import { chooseOdpPort } from "./port-numbers.ts";
 import {
   EXECUTE_HEADER,
@@ -33,6 +36,8 @@ import {
   REQ_FLOW_ACTIONS,
   REQ_FLOW_DEL,
   REQ_FLOW_PUT,
+  REQ_METER_DEL,
+  REQ_METER_SET,
   REQ_PORT_ADD,
   REQ_PORT_DEL,
   UP_PACKET,
@@ -91,6 +96,7 @@ class WorkerDpif implements Dpif {
   private readonly memory = makeSharedMemory();
   private readonly control = new Int32Array(this.memory.control);
   private readonly counters = new Float64Array(this.memory.counters);
+  private readonly meterCounters = new Float64Array(this.memory.meterStats);
   private readonly requests = new SharedRing(
     new Int32Array(this.memory.requests),
     this.control,
@@ -378,6 +384,30 @@ class WorkerDpif implements Dpif {
     words[at] = REQ_FLOW_DEL;
     words[at + 1] = flow;
     this.post();
+  }
+
+  // ---- Meters ----
+
+  readonly maxMeters = MAX_DP_METERS;
+
+  meterSet(id: number, meter: DpMeter): void {
+    const wanted = meterWords(meter);
+    const { words, at } = this.request(2 + wanted.length);
+    words[at] = REQ_METER_SET;
+    words[at + 1] = id;
+    words.set(wanted, at + 2);
+    this.post();
+  }
+
+  meterDel(id: number): void {
+    const { words, at } = this.request(2);
+    words[at] = REQ_METER_DEL;
+    words[at + 1] = id;
+    this.post();
+  }
+
+  meterStats(id: number, bands: number): DpMeterStats {
+    return readMeterStats(this.meterCounters, id, bands);
   }
 
   flowFlush(): void {

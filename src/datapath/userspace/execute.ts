@@ -16,6 +16,7 @@ import {
   W_CT_STATE_ZONE,
   W_DP_HASH,
   W_ETH_DST_HI,
+  W_ETH_TYPE,
   W_IPV4_DST,
   W_IPV4_SRC,
   W_IPV6_DST,
@@ -27,6 +28,7 @@ import {
   W_RECIRC_ID,
   W_TP,
 } from "../../flow/layout.ts";
+import { ETH_TYPE_IPV4, ETH_TYPE_IPV6 } from "../../flow/packet/ethernet.ts";
 import { hashAdd, hashFinish } from "../../lib/hash.ts";
 import { UPCALL_ACTION } from "../dpif.ts";
 import {
@@ -56,10 +58,12 @@ import {
 import { GSO_NONE, type Packet, VNET_HEADER_LENGTH } from "../packet.ts";
 import { addMpls, nshLength, popEth, popFirstMpls, popNsh, pushEth, pushNsh, setNsh } from "./encap.ts";
 import { finishChecksum } from "./gso.ts";
+import { METER_DROP, METER_PASS, type MeterBank, remarkDscp } from "./meters.ts";
 import { popMpls, pushMpls } from "./mpls.ts";
 import type { Scratch } from "./scratch.ts";
 import { setField } from "./set-field.ts";
 import {
+  DROP_METER,
   DROP_NO_CONNTRACK,
   DROP_NO_ROOM,
   DROP_NOT_IMPLEMENTED,
@@ -90,6 +94,7 @@ export class Executor {
   private readonly recirculate: Recirculate;
   private readonly extract: (packet: Packet, key: Flow) => void;
   private readonly random: () => number;
+  private readonly meters: MeterBank;
   /** Set when a program has written to a word past the packet's. */
   wide = false;
   /** Buffers that packets under way have moved to. */
@@ -106,6 +111,7 @@ export class Executor {
     recirculate: Recirculate,
     extract: (packet: Packet, key: Flow) => void,
     random: () => number,
+    meters: MeterBank,
   ) {
     this.io = io;
     this.scratch = scratch;
@@ -113,6 +119,7 @@ export class Executor {
     this.recirculate = recirculate;
     this.extract = extract;
     this.random = random;
+    this.meters = meters;
     for (let i = 0; i < 32; i++) this.keys.push(new Int32Array(FLOW_DP_WORDS));
   }
 
@@ -121,6 +128,7 @@ export class Executor {
     const io = this.io;
     let cut = 0;
     let stale = false;
+    let remark = 0;
     for (let at = start; at < end; at += program[at + 1]!) {
       const next = at + program[at + 1]!;
       switch (program[at]) {
@@ -252,7 +260,16 @@ export class Executor {
           key.fill(0, W_CT_NW_SRC, W_CT_NW_PROTO + 1);
           break;
         case ODP_METER:
-          // Bands are not enforced yet: everything passes.
+          remark = this.meters.run(program[at + 2]!, packet);
+          if (remark === METER_DROP) {
+            this.drop(DROP_METER);
+            return;
+          }
+          if (remark !== METER_PASS) {
+            if (stale) this.extract(packet, key);
+            this.remark(packet, key, remark);
+            stale = true;
+          }
           break;
         default:
           // Tunnels: a later issue.
@@ -270,6 +287,16 @@ export class Executor {
 
   private drop(reason: number): void {
     this.counters[N_DROPS + reason]!++;
+  }
+
+  private remark(packet: Packet, key: Flow, levels: number): void {
+    const type = key[W_ETH_TYPE];
+    if (type !== ETH_TYPE_IPV4 && type !== ETH_TYPE_IPV6) return;
+    const dscp = (key[W_NW]! >>> 10) & 0x3f;
+    const fresh = remarkDscp(dscp, levels);
+    if (fresh === dscp) return;
+    this.io.unshare(packet);
+    setField(packet, W_NW, fresh << 10, 0xfc00);
   }
 
   /** Makes the bytes private with `bytes` of headroom (and a virtio header's); false when there is no memory. */

@@ -18,6 +18,10 @@ export const REQ_ANSWER = 6;
 export const REQ_AGAIN = 7;
 /** [type, length, 8 words of packet data as in a slot, key (FLOW_DP_WORDS), bytes in words (rounded up), program...] */
 export const REQ_EXECUTE = 8;
+/** [type, meter, words of meterWords...] */
+export const REQ_METER_SET = 9;
+/** [type, meter] */
+export const REQ_METER_DEL = 10;
 export const EXECUTE_HEADER = 2 + 8;
 
 /** [type, slot]: a packet goes up. */

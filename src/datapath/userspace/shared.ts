@@ -9,6 +9,7 @@
  */
 import { FLOW_DP_WORDS } from "../../flow/layout.ts";
 import { type Packet, VNET_HEADER_LENGTH } from "../packet.ts";
+import { METER_STATS_BYTES } from "./meters.ts";
 
 /** Most flows at a time. */
 export const MAX_FLOWS = 1 << 18;
@@ -56,6 +57,7 @@ export const DROP_OVER_MTU = 9;
 export const DROP_BAD_GSO = 10;
 export const DROP_PORT_DOWN = 11;
 export const DROP_NO_CONNTRACK = 12;
+export const DROP_METER = 13;
 
 // A flow's statistics: 32 bytes.
 export const STATS_BYTES = 32;
@@ -102,6 +104,7 @@ export interface SharedMemory {
   control: SharedArrayBuffer;
   counters: SharedArrayBuffer;
   flowStats: SharedArrayBuffer;
+  meterStats: SharedArrayBuffer;
   requests: SharedArrayBuffer;
   upcalls: SharedArrayBuffer;
   slots: SharedArrayBuffer;
@@ -112,6 +115,7 @@ export function makeSharedMemory(): SharedMemory {
     control: new SharedArrayBuffer(CONTROL_WORDS * 4),
     counters: new SharedArrayBuffer(COUNTERS * 8),
     flowStats: new SharedArrayBuffer(MAX_FLOWS * STATS_BYTES),
+    meterStats: new SharedArrayBuffer(METER_STATS_BYTES),
     requests: new SharedArrayBuffer(REQUEST_WORDS * 4),
     upcalls: new SharedArrayBuffer(UPCALL_WORDS * 4),
     slots: new SharedArrayBuffer(SLOTS_BYTES),

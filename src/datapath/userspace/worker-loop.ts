@@ -11,6 +11,7 @@ import { makePacket, type Packet } from "../packet.ts";
 import { Datapath } from "./datapath.ts";
 import type { PacketIo } from "./execute.ts";
 import { makeCompactMask } from "./flow-table.ts";
+import { meterOfWords } from "./meters.ts";
 import { type PortHost, RingPort, TapPort } from "./ports.ts";
 import {
   EXECUTE_HEADER,
@@ -21,6 +22,8 @@ import {
   REQ_FLOW_ACTIONS,
   REQ_FLOW_DEL,
   REQ_FLOW_PUT,
+  REQ_METER_DEL,
+  REQ_METER_SET,
   REQ_PORT_ADD,
   REQ_PORT_DEL,
   UP_PACKET,
@@ -120,7 +123,14 @@ export class WorkerLoop implements PacketIo, PortHost {
     for (let i = 0; i < SMALL_SLOTS; i++) this.freeSmall[i] = i;
     for (let i = 0; i < LARGE_SLOTS; i++) this.freeLarge[i] = SMALL_SLOTS + i;
     this.scratch = new Scratch(system.addressOf, () => this.flushAll());
-    this.datapath = new Datapath(this, this.scratch, this.counters, memory.flowStats, system.random);
+    this.datapath = new Datapath(
+      this,
+      this.scratch,
+      this.counters,
+      memory.flowStats,
+      memory.meterStats,
+      system.random,
+    );
     this.wakeFd = wakeFd;
     this.epoll = system.makeEpoll(64);
     this.epoll.add(wakeFd, WAKE_TAG);
@@ -337,6 +347,12 @@ export class WorkerLoop implements PacketIo, PortHost {
         break;
       case REQ_FLOW_DEL:
         this.datapath.flowDel(words[at + 1]!);
+        break;
+      case REQ_METER_SET:
+        this.datapath.meters.set(words[at + 1]!, meterOfWords(words.slice(at + 2, end)));
+        break;
+      case REQ_METER_DEL:
+        this.datapath.meters.remove(words[at + 1]!);
         break;
       case REQ_ANSWER:
         this.answer(words[at + 1]!, words.slice(at + 2, end));

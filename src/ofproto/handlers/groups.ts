@@ -6,7 +6,7 @@ import type { GroupMod, GroupRequest, GroupStats, MeterStats } from "../../openf
 import type { Connection } from "../connections/connection.ts";
 import { durationSince } from "../duration.ts";
 import type { Group } from "../group.ts";
-import { BAND_TYPES, MAX_BANDS, MAX_METERS, METER_FLAGS, type Meter, OFPM_ALL, OFPM_MAX } from "../meter.ts";
+import { BAND_TYPES, MAX_BANDS, METER_FLAGS, type Meter, OFPM_ALL, OFPM_MAX } from "../meter.ts";
 import type { Ofproto } from "../ofproto.ts";
 import type { Handlers } from "./dispatch.ts";
 
@@ -26,7 +26,11 @@ export function checkReferences(ofproto: Ofproto, actions: readonly Ofpact[]): v
   for (const action of actions) {
     if (action.type === "group" && ofproto.groups.get(action.groupId) === undefined)
       throw new OfpError("OFPBAC_BAD_OUT_GROUP");
-    if (action.type === "meter" && ofproto.meters.get(action.meterId) === undefined)
+    const meter =
+      action.type === "meter" || (action.type === "controller" && action.meterId !== 0)
+        ? action.meterId
+        : undefined;
+    if (meter !== undefined && ofproto.meters.get(meter) === undefined)
       throw new OfpError("OFPMMFC_INVALID_METER");
     if (action.type === "write_actions" || action.type === "clone") checkReferences(ofproto, action.actions);
   }
@@ -65,13 +69,14 @@ function describeGroups(connection: Connection, groupId: number, xid: number): v
 }
 
 function meterStats(ofproto: Ofproto, meter: Meter): MeterStats {
+  const { packets, bytes, bands } = ofproto.meters.stats(meter);
   return {
     meterId: meter.id,
     flowCount: ofproto.flowsOfMeter(meter.id).length,
-    packets: BigInt(meter.packets),
-    bytes: BigInt(meter.bytes),
+    packets: BigInt(packets),
+    bytes: BigInt(bytes),
     duration: durationSince(meter.createdMs, ofproto.clock.now()),
-    bands: meter.config.bands.map(() => ({ packets: 0n, bytes: 0n })),
+    bands: bands.map((band) => ({ packets: BigInt(band.packets), bytes: BigInt(band.bytes) })),
   };
 }
 
@@ -113,9 +118,9 @@ export const GROUP_HANDLERS: Handlers = {
     ofproto.backer.changed();
     ofproto.connections.requestForward(connection, 1, message, xid);
   },
-  "meter-request": (connection, message, { xid }) => {
+  "meter-request": async (connection, message, { xid }) => {
     const { ofproto } = connection;
-    ofproto.backer.pushStats();
+    await ofproto.backer.dpif.settled();
     const meters = ofproto.meters.select(message.meterId).map((meter) => meterStats(ofproto, meter));
     connection.send({ type: "meter-reply", meters }, xid);
   },
@@ -127,7 +132,7 @@ export const GROUP_HANDLERS: Handlers = {
     connection.send(
       {
         type: "meter-features-reply",
-        maxMeters: MAX_METERS,
+        maxMeters: connection.ofproto.meters.maxMeters,
         bandTypes: BAND_TYPES,
         capabilities: METER_FLAGS,
         maxBands: MAX_BANDS,

@@ -9,6 +9,8 @@ import type { Handlers } from "./dispatch.ts";
 const MAX_ENTRIES = 1_000_000;
 /** OFPXMC_OPENFLOW_BASIC. */
 const OXM_BASIC = 0x8000;
+/** One table's features are some kilobytes, a message has 64. */
+const TABLES_A_MESSAGE = 10;
 const UNSPECIFIED_FLAGS = 0xffffffff;
 // ofp_table_features_command.
 const REPLACE = 0;
@@ -119,14 +121,13 @@ function features(table: FlowTable, version: number): TableFeatures {
 }
 
 function sendFeatures(connection: Connection, xid: number): void {
-  const tables = shown(connection);
-  // One table's features are some kilobytes.
-  tables.forEach((table, i) => {
-    const more = i < tables.length - 1;
-    connection.send({ type: "table-features-reply", tables: [features(table, connection.version)] }, xid, {
-      more,
+  const tables = shown(connection).map((table) => features(table, connection.version));
+  for (let i = 0; i < tables.length; i += TABLES_A_MESSAGE) {
+    const next = i + TABLES_A_MESSAGE;
+    connection.send({ type: "table-features-reply", tables: tables.slice(i, next) }, xid, {
+      more: next < tables.length,
     });
-  });
+  }
 }
 
 /** All that a controller can change is a table's name, and only where the database gives none. */

@@ -336,7 +336,6 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
     case "meter": {
       const meter = ctx.ofproto.meters.get(action.meterId);
       if (meter === undefined) return false;
-      ctx.credits.push(meter);
       ctx.odp.emit(ODP_METER, meter.dpId);
       return false;
     }
