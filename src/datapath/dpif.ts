@@ -25,6 +25,9 @@ export interface DpFlowStats {
   tcpFlags: number;
 }
 
+/** Most masks that flows of one ingress port should have; see {@link Dpif.hasRoomFor}. */
+export const MAX_PORT_MASKS = 256;
+
 /** Why a packet was handed up. */
 export const UPCALL_MISS = 0;
 /** By ODP_USERSPACE. */
@@ -112,6 +115,8 @@ export interface Dpif {
 
   setUpcallHandler(handler: UpcallHandler | undefined): void;
 
+  /** False when a flow would give its port one mask too many: then a mask that many share should be taken. */
+  hasRoomFor(key: Flow, mask: Flow): boolean;
   /** Installs a flow (key and mask are copied). An equal key under an equal mask is replaced. */
   flowPut(key: Flow, mask: Flow, actions: Int32Array): FlowHandle;
   /** Changes the actions only; statistics stay. */
@@ -120,6 +125,8 @@ export interface Dpif {
   flowDel(flow: FlowHandle): Promise<DpFlowStats>;
   flowFlush(): void;
   flowCount(): number;
+  /** Different masks of the installed flows. */
+  maskCount(): number;
   /** Reads the live statistics into `out`; false when the flow is gone. No allocation. */
   flowStats(flow: FlowHandle, out: DpFlowStats): boolean;
   /** Fills in `into`, key and mask in its rows; false when the flow is gone. `actions` is the datapath's own. */

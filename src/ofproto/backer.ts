@@ -22,11 +22,15 @@ import {
   FLOW_WORDS,
   type Flow,
   W_CT_STATE_ZONE,
+  W_ETH_DST_HI,
   W_IN_PORT,
+  W_IPV6_LABEL,
+  W_NW,
   W_RECIRC_ID,
   W_TCP_FLAGS,
 } from "../flow/layout.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { coverage } from "../lib/coverage.ts";
 import { Changes } from "./changes.ts";
 import { Features } from "./features.ts";
 import { type FrozenState, FrozenTable, frozenInPort } from "./frozen.ts";
@@ -43,12 +47,16 @@ const SLICE_MS = 4;
 /** What a megaflow costs that is translated again, one that is only looked at being 1, and after how much to look at the clock. */
 const TRANSLATION_COST = 64;
 const CLOCK_COST = 1024;
+/** While a port has all the masks that it may have, the seldom used ones make room sooner. */
+const PRESSED_IDLE_MS = 1500;
 /** Generation of a megaflow that is to be translated again whatever has changed. */
 const STALE = 0;
 /** Time between two looks at statistics. */
 const PASS_INTERVAL_MS = 500;
 /** Learned addresses change in bursts: revalidation of their own accord waits this long. */
 const LAZY_DELAY_MS = 5;
+
+const maskLimit = coverage("upcall_mask_limit");
 
 export interface BackerOptions {
   /** Datapath type as in Bridge.datapath_type after normalisation: "netdev", "dummy", "system". */
@@ -96,6 +104,8 @@ export class Backer {
   explicitSampledDrops = false;
   dumpDurationMs = 1;
   maxFlows = 0;
+  /** How often a port had no room for another mask. */
+  maskLimitHits = 0;
   averageFlows = 0;
 
   private readonly realNow: () => number;
@@ -222,6 +232,12 @@ export class Backer {
     const mask = this.upcallMask;
     if (this.megaflowsEnabled) megaflowMask(ctx, mask);
     else exactMask(mask);
+    if (!this.dpif.hasRoomFor(upcall.key, mask)) {
+      narrowMask(mask);
+      this.masksPressed = true;
+      this.maskLimitHits++;
+      maskLimit.count++;
+    }
     const { credits, learns, footprint } = ctx;
     return {
       actions,
@@ -333,6 +349,11 @@ export class Backer {
     const pass = new RevalidationPass(++this.passes, this.generation, this.pending, this.realNow());
     this.pending = new Changes();
     pass.expire = this.expireWanted;
+    pass.maxIdleMs = this.limits.maxIdleMs;
+    if (pass.expire && this.masksPressed) {
+      pass.maxIdleMs = Math.min(pass.maxIdleMs, PRESSED_IDLE_MS);
+      this.masksPressed = false;
+    }
     pass.killAll = this.ukeys.size > 2 * this.flowLimit;
     this.expireWanted = false;
     this.pass = pass;
@@ -355,6 +376,8 @@ export class Backer {
   }
 
   private expireWanted = false;
+  /** Some port had no room for another mask since the latest look at idle times. */
+  private masksPressed = false;
 
   /** Resolves what waited for this pass, or, at the end, everything. */
   private wake(pass?: RevalidationPass): void {
@@ -394,7 +417,7 @@ export class Backer {
       this.frozen.mark(this.flow.actions);
       const used = stats.usedMs > 0 ? stats.usedMs : ukeys.createdMs[slot]!;
       const idle = this.clock.now() - used;
-      const limit = ukeys.size > this.flowLimit ? 100 : this.limits.maxIdleMs;
+      const limit = ukeys.size > this.flowLimit ? 100 : pass.maxIdleMs;
       if (idle >= limit || pass.killAll) {
         this.deleteFlow(handle, slot);
         return TRANSLATION_COST;
@@ -568,6 +591,7 @@ class RevalidationPass {
   slot = 0;
   /** Statistics and idle times, too. */
   expire = false;
+  maxIdleMs = 0;
   /** Far too many: none may stay. */
   killAll = false;
   seen = 0;
@@ -585,6 +609,17 @@ export function fillFlow(flow: Flow, key: Flow, inPort: OfPort): void {
   for (let i = 0; i < FLOW_DP_WORDS; i++) flow[i] = key[i]!;
   flow.fill(0, FLOW_DP_WORDS);
   flow[W_IN_PORT] = inPort;
+}
+
+/**
+ * One of a few masks that cover nearly all others, so that their number stays bounded: all addresses and ports, but of
+ * TTL, TOS, flags and the like only what `mask` has.
+ */
+function narrowMask(mask: Flow): void {
+  for (let word = W_ETH_DST_HI; word < W_TCP_FLAGS; word++) {
+    if (word === W_NW) mask[word] = mask[word]! | 0xff0000ff;
+    else if (word !== W_IPV6_LABEL) mask[word] = -1;
+  }
 }
 
 function exactMask(mask: Flow): void {

@@ -1,4 +1,5 @@
 /** upcall/* and revalidator/*: the keeping of megaflows. */
+import { MAX_PORT_MASKS } from "../datapath/dpif.ts";
 import { HIDDEN } from "../lib/unixctl.ts";
 import type { Backer } from "./backer.ts";
 import type { CommandScope, OfprotoCommand } from "./commands.ts";
@@ -9,6 +10,8 @@ function show(backer: Backer): string {
     `  flows         : (current ${backer.ukeys.size}) (avg ${backer.averageFlows}) (max ${backer.maxFlows}) (limit ${backer.flowLimit})`,
     `  dump duration : ${backer.dumpDurationMs}ms`,
     `  ufid enabled : ${backer.ufidEnabled}`,
+    // Not in the original, which has no limit.
+    `  masks         : (current ${backer.dpif.maskCount()}) (limit ${MAX_PORT_MASKS} a port) (times reached ${backer.maskLimitHits})`,
     "",
     `  4: (keys ${backer.ukeys.size})`,
     "",

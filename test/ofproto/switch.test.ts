@@ -416,3 +416,56 @@ Datapath actions: set(eth(src=00:11:22:33:44:55)),set(ipv4(dst=1.1.1.1,ttl=63)),
   t.match(endless, /Datapath actions: drop\nTranslation failed \(Recursion too deep\), packet is dropped\.$/);
   await sim.close();
 });
+
+t.test("crafted packets that multiply masks are bounded, and other ports do not feel them", async (t) => {
+  const sim = new SimSwitch();
+  await sim.addBridge("br0");
+  for (const port of ["p1", "p2", "p3"]) await sim.addPort("br0", port);
+  for (const rule of [
+    "priority=40,in_port=2,udp actions=3",
+    "priority=30,tcp,nw_src=10.0.0.10 actions=3",
+    "priority=20,tcp,tp_dst=80 actions=3",
+    "priority=10,tcp,tp_src=12345 actions=3",
+    "priority=1,actions=drop",
+  ])
+    sim.flowMod("br0", rule);
+  const eth = "dl_src=02:00:00:00:00:01,dl_dst=02:00:00:00:00:02";
+  const lookedAt = async (port: string, flow: string) => {
+    const before = (await sim.dpif.stats()).maskHits;
+    sim.receive(port, flow);
+    return (await sim.dpif.stats()).maskHits - before;
+  };
+  const crafted = (i: number, j: number, k: number) => {
+    const address = (0x0a00000a ^ (1 << i)) >>> 0;
+    const bytes = [24, 16, 8, 0].map((shift) => (address >>> shift) & 255).join(".");
+    return `${eth},tcp,nw_src=${bytes},nw_dst=10.9.9.9,tcp_src=${12345 ^ (1 << j)},tcp_dst=${80 ^ (1 << k)}`;
+  };
+  // Traffic of its own kind, before the flood and under it, on the flooded port and on another.
+  const good = `${eth},tcp,nw_src=10.0.0.10,nw_dst=10.9.9.9,tcp_src=1,tcp_dst=2`;
+  for (let i = 0; i < 20; i++) sim.receive("p1", good.replace("tcp_src=1,", `tcp_src=${1000 + i},`));
+  for (let i = 0; i < 32; i++)
+    for (let j = 0; j < 4; j++) for (let k = 0; k < 8; k++) sim.receive("p1", crafted(i, j, k));
+  const { masks } = await sim.dpif.stats();
+  t.ok(masks <= 256 + 3, `${masks} masks of 1024 crafted packets`);
+  t.match(
+    await sim.appctl("upcall/show"),
+    /masks +: \(current 25\d\) \(limit 256 a port\) \(times reached [1-9]/,
+  );
+  await lookedAt("p2", `${eth},udp,nw_src=1.2.3.4,udp_src=1`);
+  t.equal(
+    await lookedAt("p2", `${eth},udp,nw_src=1.2.3.5,udp_src=2`),
+    1,
+    "another port asks for its own mask",
+  );
+  t.ok(
+    (await lookedAt("p1", good.replace("tcp_src=1,", "tcp_src=77,"))) <= 2,
+    "what is used most is asked for first",
+  );
+  t.same([...sim.receive("p1", crafted(3, 3, 3)).keys()], [], "still dropped");
+  // As long as the flood goes on, masks that are seldom used make room.
+  await sim.warp(2000);
+  sim.receive("p1", crafted(5, 9, 5));
+  await sim.appctl("revalidator/wait");
+  t.ok((await sim.dpif.stats()).masks < 10);
+  await sim.close();
+});

@@ -422,6 +422,14 @@ class WorkerDpif implements Dpif {
     return this.mirror.size;
   }
 
+  maskCount(): number {
+    return this.mirror.table.subtables.length;
+  }
+
+  hasRoomFor(key: Flow, mask: Flow): boolean {
+    return this.mirror.table.hasRoom(key, mask);
+  }
+
   flowStats(handle: FlowHandle, out: DpFlowStats): boolean {
     const flow = this.mirror.resolve(handle);
     if (flow < 0) return false;

@@ -8,12 +8,15 @@
  * - A mask is a list of (word, bits) with the zero words left out: half the cost of hashing all of them.
  * - Masked keys lie in chunks that are added and never copied; only the index (one word a slot, and its hash) is
  *   rebuilt as a subtable grows.
- * - Subtables are kept roughly in order of their hits: one that has more than its neighbour changes places with it, and
+ * - Each ingress port has a list of the subtables that have flows of it: nobody asks in vain for another port's masks,
+ *   and a port may have {@link MAX_PORT_MASKS} of them. That bounds what a sender does who crafts packets to multiply masks.
+ * - A list is kept roughly in order of hits: a subtable that has more than its neighbour changes places with it, and
  *   counts are halved now and then, so that the order follows the traffic.
  *
  * A flow is a number below MAX_FLOWS that the owner chooses. In main the same class mirrors the worker's tables.
  */
-import { FLOW_DP_WORDS, type Flow } from "../../flow/layout.ts";
+import { FLOW_DP_WORDS, type Flow, W_IN_PORT } from "../../flow/layout.ts";
+import { MAX_PORT_MASKS } from "../dpif.ts";
 
 const CHUNK_SHIFT = 8;
 const CHUNK_ROWS = 1 << CHUNK_SHIFT;
@@ -61,7 +64,6 @@ export class Subtable {
   readonly count: number;
   readonly words: Int32Array;
   readonly bits: Int32Array;
-  hits = 0;
   size = 0;
   /** Hash of each slot's key, 0 for an empty slot. */
   private hashes = new Int32Array(FIRST_SLOTS);
@@ -168,6 +170,13 @@ export class Subtable {
     this.size--;
   }
 
+  /** The ingress port of a row's flow, or {@link ANY_PORT}. */
+  portOf(row: number): number {
+    return matchesPort(this)
+      ? this.chunks[row >> CHUNK_SHIFT]![(row & (CHUNK_ROWS - 1)) * this.count]!
+      : ANY_PORT;
+  }
+
   private rowHash(row: number): number {
     const chunk = this.chunks[row >> CHUNK_SHIFT]!;
     let at = (row & (CHUNK_ROWS - 1)) * this.count;
@@ -189,12 +198,35 @@ export class Subtable {
 
 const EMPTY = new Subtable(makeCompactMask());
 
+/** A subtable as one ingress port sees it. */
+class Ranked {
+  readonly table: Subtable;
+  /** Flows of this port. */
+  flows = 0;
+  hits = 0;
+
+  constructor(table: Subtable) {
+    this.table = table;
+  }
+}
+
+/** The port of flows that do not match on the whole in_port; their subtables are asked last, whatever the port. */
+const ANY_PORT = -2;
+const NO_PORT = -3;
+
 export class FlowTable {
-  /** In the order of search. */
+  /** One for each mask. */
   readonly subtables: Subtable[] = [];
   size = 0;
   /** Subtables that lookups have asked, since the start. */
   lookedAt = 0;
+  private readonly byHash = new Map<number, Subtable[]>();
+  /** Of each port, in the order of search. */
+  private readonly byPort = new Map<number, Ranked[]>([[ANY_PORT, []]]);
+  private readonly anyPort: Ranked[] = this.byPort.get(ANY_PORT)!;
+  /** The port of the latest lookup and what it sees: packets come in batches. */
+  private lastPort = NO_PORT;
+  private lastRanked: Ranked[] = [];
   private readonly tableOf: Subtable[] = [];
   /** Row + 1 of each flow; 0 for none, so that memory of flows that never were is never touched. */
   private readonly rowOf: Int32Array;
@@ -210,25 +242,41 @@ export class FlowTable {
 
   /** The flow that `key` belongs to, or -1. */
   lookup(key: Flow): number {
-    const subtables = this.subtables;
-    for (let i = 0; i < subtables.length; i++) {
-      const table = subtables[i]!;
-      const flow = table.find(key);
+    const port = key[W_IN_PORT]!;
+    if (port !== this.lastPort) this.turnTo(port);
+    const flow = this.search(this.lastRanked, key);
+    return flow < 0 && this.anyPort.length > 0 ? this.search(this.anyPort, key) : flow;
+  }
+
+  private turnTo(port: number): void {
+    this.lastPort = port;
+    this.lastRanked = this.byPort.get(port) ?? [];
+  }
+
+  private search(ranked: Ranked[], key: Flow): number {
+    for (let i = 0; i < ranked.length; i++) {
+      const each = ranked[i]!;
+      const flow = each.table.find(key);
       if (flow < 0) continue;
       this.lookedAt += i + 1;
-      if (++table.hits > HITS_HALVED) this.halve();
-      if (i > 0 && table.hits > subtables[i - 1]!.hits) {
-        subtables[i] = subtables[i - 1]!;
-        subtables[i - 1] = table;
+      if (++each.hits > HITS_HALVED) for (const other of ranked) other.hits >>>= 1;
+      if (i > 0 && each.hits > ranked[i - 1]!.hits) {
+        ranked[i] = ranked[i - 1]!;
+        ranked[i - 1] = each;
       }
       return flow;
     }
-    this.lookedAt += subtables.length;
+    this.lookedAt += ranked.length;
     return -1;
   }
 
-  private halve(): void {
-    for (let i = 0; i < this.subtables.length; i++) this.subtables[i]!.hits >>>= 1;
+  /** Whether a flow can be added without giving its port more than MAX_PORT_MASKS masks. */
+  hasRoom(key: Flow, mask: Flow): boolean {
+    compactMask(mask, this.scratch);
+    const ranked = this.byPort.get(portOf(key, this.scratch));
+    if (ranked === undefined || ranked.length < MAX_PORT_MASKS) return true;
+    const table = this.subtableOf(this.scratch);
+    return table !== undefined && ranked.some((each) => each.table === table);
   }
 
   /** The flow with exactly this mask and, under it, this key, or -1. */
@@ -239,7 +287,8 @@ export class FlowTable {
   }
 
   private subtableOf(mask: CompactMask): Subtable | undefined {
-    for (const table of this.subtables) if (table.sameMask(mask)) return table;
+    const same = this.byHash.get(maskHash(mask));
+    if (same !== undefined) for (const table of same) if (table.sameMask(mask)) return table;
     return undefined;
   }
 
@@ -250,25 +299,60 @@ export class FlowTable {
 
   /** The key must not be there under this mask, and the flow not be in use. */
   insertCompact(flow: number, key: Flow, mask: CompactMask): void {
-    let table = this.subtableOf(mask);
-    if (table === undefined) {
-      table = new Subtable(mask);
-      this.subtables.push(table);
-    }
+    const table = this.subtableOf(mask) ?? this.addSubtable(mask);
     this.rowOf[flow] = table.insert(key, flow) + 1;
     this.tableOf[flow] = table;
     this.size++;
+
+    const port = portOf(key, mask);
+    let ranked = this.byPort.get(port);
+    if (ranked === undefined) {
+      ranked = [];
+      this.byPort.set(port, ranked);
+      this.lastPort = NO_PORT;
+    }
+    let at = 0;
+    while (at < ranked.length && ranked[at]!.table !== table) at++;
+    if (at === ranked.length) ranked.push(new Ranked(table));
+    ranked[at]!.flows++;
+  }
+
+  private addSubtable(mask: CompactMask): Subtable {
+    const table = new Subtable(mask);
+    this.subtables.push(table);
+    const hash = maskHash(mask);
+    const same = this.byHash.get(hash);
+    if (same === undefined) this.byHash.set(hash, [table]);
+    else same.push(table);
+    return table;
   }
 
   remove(flow: number): void {
     const row = this.rowOf[flow]! - 1;
     if (row < 0) return;
     const table = this.tableOf[flow]!;
+    const port = table.portOf(row);
     table.remove(row);
     this.rowOf[flow] = 0;
     this.tableOf[flow] = EMPTY;
     this.size--;
-    if (table.size === 0) this.subtables.splice(this.subtables.indexOf(table), 1);
+
+    const ranked = this.byPort.get(port)!;
+    const at = ranked.findIndex((each) => each.table === table);
+    if (--ranked[at]!.flows === 0) ranked.splice(at, 1);
+    if (ranked.length === 0 && port !== ANY_PORT) {
+      this.byPort.delete(port);
+      this.lastPort = NO_PORT;
+    }
+    if (table.size === 0) this.dropSubtable(table);
+  }
+
+  private dropSubtable(table: Subtable): void {
+    this.subtables.splice(this.subtables.indexOf(table), 1);
+    const hash = maskHash(table);
+    const same = this.byHash.get(hash)!.filter((other) => other !== table);
+    if (same.length > 0) this.byHash.set(hash, same);
+    else this.byHash.delete(hash);
   }
 
   /** The mask of a flow in use. */
@@ -277,4 +361,18 @@ export class FlowTable {
     const table = this.tableOf[flow]!;
     for (let i = 0; i < table.count; i++) mask[table.words[i]!] = table.bits[i]!;
   }
+}
+
+function matchesPort(mask: CompactMask): boolean {
+  return mask.count > 0 && mask.words[0] === W_IN_PORT && mask.bits[0] === -1;
+}
+
+function portOf(key: Flow, mask: CompactMask): number {
+  return matchesPort(mask) ? key[W_IN_PORT]! : ANY_PORT;
+}
+
+function maskHash({ count, words, bits }: CompactMask): number {
+  let hash = count;
+  for (let i = 0; i < count; i++) hash = mix(mix(hash, words[i]!), bits[i]!);
+  return finish(hash);
 }
