@@ -62,6 +62,8 @@ function switchOptions(settings: Settings): OptionGroup {
           settings.dummy = which === "override" || which === "system" ? which : "";
         },
       },
+      // Where the processors of dummies stand is of no interest to a datapath of one thread.
+      { long: "dummy-numa", arg: "required", metavar: "NODES", set: () => {} },
       {
         long: "disable-system",
         help: "do without datapath type system",

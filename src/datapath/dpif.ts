@@ -144,6 +144,8 @@ export interface Dpif {
   meterDel(id: number): void;
   /** `bands`: how many the meter has. */
   meterStats(id: number, bands: number): DpMeterStats;
+  /** Tags that are looked at, 1 or 2, from the next packet on. Main's own extraction follows too. */
+  setVlanLimit(tags: number): void;
 
   stats(): Promise<DpStats>;
   /** Packets dropped so far, by the counters of drop-reasons.ts. */

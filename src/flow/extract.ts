@@ -6,6 +6,7 @@ import {
   FLOW_DL_TYPE_NONE,
   FLOW_NW_FRAG_ANY,
   FLOW_NW_FRAG_LATER,
+  FLOW_PACKET_WORDS,
   type Flow,
   VLAN_CFI,
   W_ARP_SHA_HI,
@@ -64,6 +65,15 @@ let vlanLimit = 2;
 /** How many VLAN tags are parsed, 0 to 2 (Open_vSwitch other_config:vlan-limit; there 0 is no limit, here 2 is). */
 export function setVlanLimit(tags: number): void {
   vlanLimit = Math.max(0, Math.min(2, tags));
+}
+
+/** Makes of a whole flow what extraction would make of its packet: the first tag past the limit is its Ethertype. */
+export function limitVlans(flow: Flow): void {
+  const tag = flow[W_VLAN0 + vlanLimit] ?? 0;
+  if (vlanLimit === 2 || (tag & VLAN_CFI) === 0) return;
+  flow.fill(0, W_VLAN0 + vlanLimit, W_MPLS);
+  flow[W_ETH_TYPE] = tag >>> 16;
+  flow.fill(0, W_MPLS, FLOW_PACKET_WORDS);
 }
 
 /** Words 12 (W_ETH_DST_HI) to 42, unrolled: a loop costs 20 to 40 ns more, `fill` 10. */

@@ -155,6 +155,14 @@ export class Backer {
     this.flowLimit = Math.min(this.flowLimit, limits.flowLimit);
   }
 
+  /** How many tags packets are told apart by: all megaflows are made anew. */
+  setVlanLimit(tags: number): void {
+    if (this.features.vlanLimit === tags) return;
+    this.features.vlanLimit = tags;
+    this.dpif.setVlanLimit(tags);
+    this.dropAll();
+  }
+
   // Ports.
 
   /** odp port → bridge and port, undefined for a port that is no bridge's. */
@@ -537,8 +545,12 @@ export class Backer {
 
   /** revalidator/purge: deletes every megaflow. */
   async purge(): Promise<void> {
-    for (const handle of [...this.ukeys.handles()]) this.deleteFlow(handle, this.ukeys.slotOf(handle)!);
+    this.dropAll();
     await this.settled();
+  }
+
+  private dropAll(): void {
+    for (const handle of [...this.ukeys.handles()]) this.deleteFlow(handle, this.ukeys.slotOf(handle)!);
   }
 
   pause(): void {

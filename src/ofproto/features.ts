@@ -46,7 +46,7 @@ const FEATURES: readonly FeatureRow[] = [
 export class Features {
   private readonly now = new Map<string, FeatureValue>(FEATURES.map(({ name, value }) => [name, value]));
   /** Of max_vlan_headers: other_config:vlan-limit. */
-  vlanLimit = 1;
+  vlanLimit = 2;
 
   has(name: string): boolean {
     return this.now.get(name) === true;

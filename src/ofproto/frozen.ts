@@ -23,6 +23,8 @@ export interface FrozenState {
   actions: readonly Ofpact[] | undefined;
   actionSet: readonly Ofpact[];
   conntracked: boolean;
+  /** Bits of the mirrors that have had the packet. */
+  mirrors: number;
 }
 
 /** A copy for the controllers, and whether the pipeline waits for their NXT_RESUME. */
@@ -152,6 +154,7 @@ function stateKey(state: FrozenState): string {
     state.actions === undefined ? "" : `do ${actionsKey(state.actions)}`,
     actionsKey(state.actionSet),
     state.conntracked,
+    state.mirrors,
   ].join("|");
 }
 

@@ -33,6 +33,7 @@ import { type ControllerCopy, type FrozenState, frozenInPort } from "./frozen.ts
 import { GroupTable } from "./group.ts";
 import { InBand, type InBandRemote, inBandRemote } from "./in-band.ts";
 import { MeterTable } from "./meter.ts";
+import { MirrorTable } from "./mirrors.ts";
 import { PortBundle } from "./port-bundle.ts";
 import {
   OFPPC_NO_FLOOD,
@@ -56,6 +57,7 @@ import type {
   InBandConfig,
   Log,
   MacConfig,
+  MirrorConfig,
   OfPort,
   OfPortInfo,
   OfprotoOptions,
@@ -114,6 +116,7 @@ export class Ofproto {
   // Seen by translation.
   readonly tables: readonly FlowTable[];
   readonly mac = new MacLearning<PortBundle>();
+  readonly mirrors: MirrorTable;
   floodVlans: ReadonlySet<number> = new Set();
   forwardBpdu = false;
   fragMode: FragMode = "normal";
@@ -156,6 +159,7 @@ export class Ofproto {
     this.uuid = Uint8Array.from({ length: 16 }, () => options.random() & 0xff);
     this.tables = Array.from({ length: N_TABLES }, (_, id) => new FlowTable(id));
     this.connections = new ConnectionManager(this, options);
+    this.mirrors = new MirrorTable(options.log);
     this.flows = new FlowTables(
       this.tables,
       this.connections,
@@ -234,6 +238,16 @@ export class Ofproto {
     this.connections.portStatus(OFPPR_DELETE, port.lastDesc ?? port.describe(this.localAddress));
     this.backer.changed();
     if (port.odpPort !== undefined) await this.backer.dpif.portDel(port.odpPort);
+  }
+
+  /** Gives the port another number in the datapath (dpif-dummy/change-port-number). */
+  async renumber(port: OfportState, odpPort: number): Promise<void> {
+    const { dpif } = this.backer;
+    this.backer.unbindPort(port);
+    await dpif.portDel(port.odpPort!);
+    port.odpPort = await dpif.portAdd(port.netdev, odpPort);
+    this.backer.bindPort(this, port);
+    this.backer.changed();
   }
 
   ports(): Iterable<OfPortInfo> {
@@ -343,6 +357,22 @@ export class Ofproto {
     for (const port of bundle.ports) if (port.bundle === bundle) port.bundle = undefined;
     bundle.ports = [];
     this.mac.flushPort(bundle);
+    this.backer.changed();
+  }
+
+  /** False when it cannot be as `config` says; it is then gone. */
+  setMirror(key: unknown, config: MirrorConfig): boolean {
+    const outcome = this.mirrors.set(key, config, (bundle) => this.bundlesByKey.get(bundle));
+    if (outcome !== "same") {
+      this.mac.flush();
+      this.backer.changed();
+    }
+    return outcome !== "invalid";
+  }
+
+  removeMirror(key: unknown): void {
+    if (!this.mirrors.remove(key)) return;
+    this.mac.flush();
     this.backer.changed();
   }
 

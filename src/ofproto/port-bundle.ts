@@ -58,7 +58,7 @@ export class PortBundle {
   }
 
   /** undefined when a packet with outer tag `vid` may come in, else the reason as a trace prints it. */
-  rejects(vid: number, innerVid: number): string | undefined {
+  rejects(vid: number): string | undefined {
     const { vlanMode } = this.config;
     switch (vlanMode) {
       case "access":
@@ -66,7 +66,6 @@ export class PortBundle {
           ? undefined
           : `dropping VLAN ${vid} tagged packet received on port ${this.name} configured as VLAN ${this.tag} access port`;
       case "dot1q-tunnel":
-        void innerVid;
         return this.cvlans === undefined || this.cvlans.has(vid)
           ? undefined
           : `dropping VLAN ${vid} packet received on dot1q-tunnel port ${this.name} that excludes this VLAN`;
@@ -92,6 +91,19 @@ export class PortBundle {
         if (vlan === 0) return false;
     }
     return this.trunks === undefined || this.trunks.has(vlan);
+  }
+
+  /** A packet of VLAN `vlan` whose next tag is `inner` (0: none) may leave. */
+  carries(vlan: number, inner: number): boolean {
+    if (!this.includes(vlan)) return false;
+    switch (this.config.vlanMode) {
+      case "access":
+        return inner === 0;
+      case "dot1q-tunnel":
+        return this.cvlans === undefined || this.cvlans.has(inner);
+      default:
+        return true;
+    }
   }
 
   /** Packets of `vlan` leave without the tag that names it. */

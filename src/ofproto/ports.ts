@@ -44,7 +44,7 @@ export class OfportState {
   readonly ofPort: OfPort;
   readonly netdev: Netdev;
   /** undefined for patch ports. */
-  readonly odpPort: OdpPort | undefined;
+  odpPort: OdpPort | undefined;
   /** OFPPC_* without PORT_DOWN. */
   config = 0;
   readonly createdMs: number;

@@ -5,7 +5,7 @@
  */
 import { parseOdpKey } from "../datapath/odp/key-text.ts";
 import { composePacket } from "../flow/compose.ts";
-import { extractFlow, OFS_WORDS } from "../flow/extract.ts";
+import { extractFlow, limitVlans, OFS_WORDS } from "../flow/extract.ts";
 import { FLOW_WORDS, type Flow, W_IN_PORT, W_RECIRC_ID } from "../flow/layout.ts";
 import { type PortNames, parseExactFlow } from "../flow/match-text.ts";
 import { checkActions } from "../openflow/actions/check.ts";
@@ -184,6 +184,7 @@ function fromDatapathFlow(scope: CommandScope, where: string | undefined, text: 
   const parsed = parseOdpKey(text, portNames(backer.dpif));
   if ("error" in parsed)
     throw new Error(where === undefined ? `${parsed.error} (or the bridge name was omitted)` : parsed.error);
+  limitVlans(parsed.key);
   const flow = new Int32Array(FLOW_WORDS);
   const found = backer.enter(parsed.key, flow);
   if (found === undefined) {

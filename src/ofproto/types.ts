@@ -111,6 +111,24 @@ export interface OfPortInfo {
   readonly netdev: Netdev;
 }
 
+/** A Mirror row (upstream: `struct ofproto_mirror_settings`). Ports are keys of port bundles. */
+export interface MirrorConfig {
+  name: string;
+  /** Packets that come in by these are copied. */
+  srcPorts: readonly unknown[];
+  /** Packets that leave by these are copied. */
+  dstPorts: readonly unknown[];
+  /** Of these VLANs only; empty means all. */
+  vlans: readonly number[];
+  /** Where copies go: a port, else a VLAN. */
+  outPort: unknown;
+  outVlan: number | undefined;
+  /** Bytes of a copy; undefined: all. */
+  snaplen: number | undefined;
+  /** A match in OpenFlow's text; undefined: everything. */
+  filter: string | undefined;
+}
+
 export interface MacConfig {
   agingSec: number;
   maxEntries: number;

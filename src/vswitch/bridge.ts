@@ -14,7 +14,14 @@ import type { NetdevRegistry } from "../netdev/registry.ts";
 import type { Ofproto } from "../ofproto/ofproto.ts";
 import { OFPP_LOCAL, OFPP_NONE } from "../ofproto/types.ts";
 import { bridgeAddress, datapathId } from "./addresses.ts";
-import { type BridgeConfig, boolOption, type IfaceConfig, intOption, type PortConfig } from "./config.ts";
+import {
+  type BridgeConfig,
+  boolOption,
+  type IfaceConfig,
+  intOption,
+  type MirrorRow,
+  type PortConfig,
+} from "./config.ts";
 import type { Datapath } from "./datapaths.ts";
 import { applyExports } from "./exports.ts";
 import { type InterfaceWrite, interfaceState, interfaceStatistics, NO_STATE } from "./status.ts";
@@ -27,6 +34,8 @@ const logDpifNetdev = vlog("dpif_netdev");
 const DEFAULT_MAC_AGING_SEC = 300;
 const DEFAULT_MAC_ENTRIES = 8192;
 const ETHERNET_MTU = 1500;
+/** Mirror.snaplen that cuts nothing. */
+const WHOLE_PACKETS = 65535;
 
 /** An interface whose device is attached. */
 interface Iface {
@@ -333,6 +342,7 @@ export class Bridge {
     }
     for (const name of this.#bundles) if (!bundles.has(name)) ofproto.removeBundle(name);
     this.#bundles = bundles;
+    this.#configureMirrors();
 
     const queue = intOption(config.otherConfig, "in-band-queue", -1);
     ofproto.setInBand({
@@ -342,6 +352,56 @@ export class Bridge {
     });
     ofproto.setControllers(this.#safeControllers());
     this.#exports = applyExports(ofproto, this.#exports, config.exports, this.#context.exports);
+  }
+
+  #configureMirrors(): void {
+    const { config, ofproto } = this;
+    const about = (mirror: MirrorRow): string => `bridge ${this.name}: mirror ${mirror.name}`;
+    const onBridge = (names: readonly string[], mirror: MirrorRow): string[] =>
+      names.filter((name) => {
+        const known = this.#bundles.has(name);
+        if (!known) log.warn(`${about(mirror)} cannot match on nonexistent port ${name}`);
+        return known;
+      });
+    const wanted = new Set<string>();
+    for (const mirror of config.mirrors) {
+      const { outPort, outVlan } = mirror;
+      if (outPort !== undefined && outVlan !== undefined)
+        log.warn(`${about(mirror)} specifies both output port and output vlan; ignoring output vlan`);
+      if (outPort !== undefined && !this.#bundles.has(outPort)) {
+        log.warn(`${about(mirror)} outputs to port not on bridge`);
+        continue;
+      }
+      if (outPort === undefined && outVlan === undefined) {
+        log.warn(`${about(mirror)} does not specify output; ignoring`);
+        continue;
+      }
+      const all = [...this.#bundles];
+      const done = ofproto.setMirror(mirror.uuid, {
+        name: mirror.name,
+        srcPorts: mirror.selectAll ? all : onBridge(mirror.srcPorts, mirror),
+        dstPorts: mirror.selectAll ? all : onBridge(mirror.dstPorts, mirror),
+        vlans: mirror.vlans,
+        outPort,
+        outVlan: outPort === undefined ? outVlan : undefined,
+        snaplen: mirror.snaplen === WHOLE_PACKETS ? undefined : mirror.snaplen,
+        filter: mirror.filter,
+      });
+      if (done) wanted.add(mirror.uuid);
+      else log.warn(`${about(mirror)} configuration is invalid`);
+    }
+    for (const mirror of [...ofproto.mirrors])
+      if (!wanted.has(mirror.key as string)) ofproto.removeMirror(mirror.key);
+  }
+
+  /** Mirror.statistics, by row; undefined for a mirror that is not at work. */
+  mirrorStatistics(uuid: MirrorRow["uuid"]): Map<string, number> | undefined {
+    const mirror = this.ofproto.mirrors.find(uuid);
+    if (mirror === undefined) return undefined;
+    return new Map([
+      ["tx_bytes", mirror.bytes],
+      ["tx_packets", mirror.packets],
+    ]);
   }
 
   /**

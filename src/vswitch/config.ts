@@ -40,6 +40,20 @@ export interface PortConfig {
   bundle: Omit<BundleConfig, "ports">;
 }
 
+/** A Mirror as its row has it: ports by name, of this bridge or not. */
+export interface MirrorRow {
+  uuid: Ref<"Mirror">;
+  name: string;
+  selectAll: boolean;
+  srcPorts: string[];
+  dstPorts: string[];
+  vlans: number[];
+  outPort: string | undefined;
+  outVlan: number | undefined;
+  snaplen: number | undefined;
+  filter: string | undefined;
+}
+
 export interface BridgeConfig {
   uuid: Ref<"Bridge">;
   name: string;
@@ -54,6 +68,7 @@ export interface BridgeConfig {
   floodVlans: number[];
   flowTables: Map<number, FlowTableConfig>;
   exports: ExportsConfig | undefined;
+  mirrors: MirrorRow[];
   otherConfig: Strings;
 }
 
@@ -213,6 +228,23 @@ function readFlowTables(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">): 
   return tables;
 }
 
+function readMirror(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Mirror">): MirrorRow {
+  const names = (ports: ReadonlySet<Ref<"Port">>): string[] =>
+    idl.refs("Port", ports).map(({ name }) => name);
+  return {
+    uuid: row._uuid,
+    name: row.name,
+    selectAll: row.select_all,
+    srcPorts: names(row.select_src_port),
+    dstPorts: names(row.select_dst_port),
+    vlans: [...row.select_vlan],
+    outPort: idl.row("Port", row.output_port)?.name,
+    outVlan: row.output_vlan,
+    snaplen: row.snaplen,
+    filter: row.filter,
+  };
+}
+
 function readBridge(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">, managers: string[]): BridgeConfig {
   const ports = idl
     .refs("Port", row.ports)
@@ -236,6 +268,7 @@ function readBridge(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Bridge">, manag
     floodVlans: [...row.flood_vlans].map(Number),
     flowTables: readFlowTables(idl, row),
     exports: readExports(idl, row),
+    mirrors: idl.refs("Mirror", row.mirrors).map((mirror) => readMirror(idl, mirror)),
     otherConfig: row.other_config,
   };
 }

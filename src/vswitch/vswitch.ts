@@ -17,6 +17,7 @@ import type { StreamFactory } from "../lib/stream.ts";
 import type { TlsConfig } from "../lib/stream-config.ts";
 import { RateLimit, vlog } from "../lib/vlog.ts";
 import type { NetdevRegistry } from "../netdev/registry.ts";
+import type { Backer } from "../ofproto/backer.ts";
 import { Ofproto } from "../ofproto/ofproto.ts";
 import { Idl, type Transaction, type Watch } from "../ovsdb/idl.ts";
 import type { Ref } from "../ovsdb/idl-types.ts";
@@ -38,6 +39,7 @@ const DEFAULT_STATS_INTERVAL_MS = 5000;
 const STATE_INTERVAL_MS = 100;
 /** Rows whose counters are read in one turn of the loop. */
 const STATS_SLICE = 64;
+const MAX_VLAN_TAGS = 2;
 
 /** Columns that only we write do not start a reconfiguration when they change. */
 const WATCH: Watch<OpenVswitchSchema> = {
@@ -59,6 +61,7 @@ const WATCH: Watch<OpenVswitchSchema> = {
       "sflow",
       "netflow",
       "ipfix",
+      "mirrors",
       "other_config",
       "stp_enable",
       "rstp_enable",
@@ -115,6 +118,20 @@ const WATCH: Watch<OpenVswitchSchema> = {
     quiet: ["is_connected", "role", "status"],
   },
   Manager: { columns: ["target", "connection_mode"] },
+  Mirror: {
+    columns: [
+      "name",
+      "select_all",
+      "select_src_port",
+      "select_dst_port",
+      "select_vlan",
+      "output_port",
+      "output_vlan",
+      "snaplen",
+      "filter",
+    ],
+    quiet: ["statistics"],
+  },
   Flow_Table: { columns: ["name", "flow_limit", "overflow_policy", "groups", "prefixes"] },
   sFlow: { columns: ["targets", "sampling", "polling", "header", "agent"] },
   NetFlow: { columns: ["targets", "engine_type", "engine_id", "add_id_to_interface", "active_timeout"] },
@@ -365,15 +382,18 @@ export class Vswitch {
       tls.bootstrap = config.ssl.bootstrapCaCert;
     }
     const other = config?.otherConfig ?? new Map<string, string>();
-    for (const { backer } of this.datapaths) {
-      backer.setLimits(limits(other));
-      const explicit = boolOption(other, "explicit-sampled-drops", false);
-      if (explicit !== backer.explicitSampledDrops) {
-        backer.explicitSampledDrops = explicit;
-        backer.changed();
-      }
+    for (const { backer } of this.datapaths) this.#tune(backer, other);
+  }
+
+  #tune(backer: Backer, other: ReadonlyMap<string, string>): void {
+    backer.setLimits(limits(other));
+    backer.bundleIdleMs = bundleIdleMs(other);
+    backer.setVlanLimit(vlanLimit(other));
+    const explicit = boolOption(other, "explicit-sampled-drops", false);
+    if (explicit !== backer.explicitSampledDrops) {
+      backer.explicitSampledDrops = explicit;
+      backer.changed();
     }
-    for (const datapath of this.datapaths) datapath.backer.bundleIdleMs = bundleIdleMs(other);
   }
 
   async #openBridge(config: BridgeConfig): Promise<void> {
@@ -388,8 +408,7 @@ export class Vswitch {
       log.err(`failed to create bridge ${name}: ${describeError(error)}`);
       return;
     }
-    datapath.backer.setLimits(limits(this.#config?.otherConfig ?? new Map()));
-    datapath.backer.bundleIdleMs = bundleIdleMs(this.#config?.otherConfig ?? new Map());
+    this.#tune(datapath.backer, this.#config?.otherConfig ?? new Map());
     const { clock, openflowStreams, rundir, random } = this.#options;
     const options = {
       name,
@@ -459,6 +478,11 @@ export class Vswitch {
         status: state?.status ?? new Map<string, string>(),
       });
     }
+  }
+
+  #writeMirrors(txn: Transaction<OpenVswitchSchema>, bridge: Bridge): void {
+    for (const { uuid } of bridge.config.mirrors)
+      update(txn, "Mirror", uuid, { statistics: bridge.mirrorStatistics(uuid) ?? new Map<string, number>() });
   }
 
   /** A connection came or went, or changed its role: the rows follow at once. */
@@ -559,7 +583,10 @@ export class Vswitch {
         await new Promise<void>((resolve) => this.#options.clock.soon(resolve));
       }
     }
-    for (const bridge of this.#bridges.values()) this.#writeControllers(txn, bridge, bridge.config);
+    for (const bridge of this.#bridges.values()) {
+      this.#writeControllers(txn, bridge, bridge.config);
+      this.#writeMirrors(txn, bridge);
+    }
     const config = this.#config;
     if (config !== undefined)
       update(txn, "Open_vSwitch", config.uuid, {
@@ -587,6 +614,12 @@ export class Vswitch {
   }
 }
 
+/** other_config:vlan-limit: 1 unless it says otherwise, 0 for as many as there can be. */
+function vlanLimit(other: ReadonlyMap<string, string>): number {
+  const tags = intOption(other, "vlan-limit", 1);
+  return tags <= 0 ? MAX_VLAN_TAGS : Math.min(tags, MAX_VLAN_TAGS);
+}
+
 /** other_config:bundle-idle-timeout, in seconds there; 0 is the default too. */
 function bundleIdleMs(other: ReadonlyMap<string, string>): number {
   const seconds = intOption(other, "bundle-idle-timeout", 0);
@@ -605,7 +638,7 @@ function limits(other: ReadonlyMap<string, string>): {
   };
 }
 
-type Tables = "Open_vSwitch" | "Bridge" | "Port" | "Interface" | "Controller";
+type Tables = "Open_vSwitch" | "Bridge" | "Port" | "Interface" | "Controller" | "Mirror";
 
 /** Writes the columns that differ from what the replica has; a row that is gone meanwhile is left alone. */
 function update<T extends Tables>(

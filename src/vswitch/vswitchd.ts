@@ -145,6 +145,7 @@ export class Vswitchd {
     registerDpctlCommands(commands, { vswitch: this.vswitch, registry, settled, clock, readFile });
     if (clock instanceof SimClock) {
       timeCommands(commands, clock);
+      registerRenumber(commands, this.vswitch);
       registerDummyCommands(commands, { registry, compose, settled });
     }
   }
@@ -179,6 +180,33 @@ export class Vswitchd {
       if (flows > 0) add("udpif keys", flows);
     }
   }
+}
+
+function registerRenumber(commands: UnixctlCommands, vswitch: Vswitch): void {
+  commands.register(
+    "dpif-dummy/change-port-number",
+    "dp port new-number",
+    3,
+    3,
+    async ([dp, name, text], reply) => {
+      const backer = vswitch.datapaths
+        .backers()
+        .find(({ dpif }) => dpif.name === dp && dpif.type === "dummy");
+      if (backer === undefined) return reply.error("unknown datapath or not a dummy");
+      const number = Number(text);
+      const odp = [...backer.dpif.ports()].find((port) => port.name === name);
+      if (odp === undefined) return reply.error("unknown port");
+      if (!/^\d+$/.test(text!) || number <= 0 || number >= 0xffffffff)
+        return reply.error(`${text}: bad port number`);
+      for (const other of backer.dpif.ports())
+        if (other.odpPort === number) return reply.error(`${text}: port already in use`);
+      for (const ofproto of backer.ofprotos.values()) {
+        const port = ofproto.portStateByName(name!);
+        if (port?.odpPort === odp.odpPort) await ofproto.renumber(port, number);
+      }
+      reply.ok();
+    },
+  );
 }
 
 /** Throws what node:fs throws. */

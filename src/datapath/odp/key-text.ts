@@ -84,7 +84,7 @@ export function formatPart(
     case "ct_state":
       if (options.verbose) return withMask(hex(value), hex);
       if (mask === undefined) return formatFlags(CT_STATE, Number(value));
-      return formatFlagsMasked(CT_STATE, Number(value), Number(mask));
+      return formatFlagsMasked(CT_STATE, Number(value), Number(mask), 0x10000);
     case "port":
       return options.ports?.nameOf(Number(value)) ?? String(value);
   }
@@ -189,8 +189,10 @@ export function formatVlan(tci: number, mask: number | undefined, verbose: boole
     parts.push(`${label}=${value}${mask === undefined || bits === full ? "" : `/0x${bits.toString(16)}`}`);
   };
   const bits = mask ?? 0xffff;
-  put("vid", tci & 0xfff, bits & 0xfff, 0xfff);
-  put("pcp", (tci >>> 13) & 7, bits >>> 13, 7);
+  // What is zero and does not count goes without saying.
+  const all = verbose || mask === undefined;
+  if (all || ((tci | bits) & 0xfff) !== 0) put("vid", tci & 0xfff, bits & 0xfff, 0xfff);
+  if (all || ((tci | bits) & 0xe000) !== 0) put("pcp", (tci >>> 13) & 7, bits >>> 13, 7);
   if ((tci & L.VLAN_CFI) === 0) put("cfi", 0, (bits >>> 12) & 1, 1);
   return `vlan(${parts.join(",")})`;
 }

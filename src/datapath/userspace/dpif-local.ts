@@ -3,6 +3,7 @@
  * Everything happens inside the call that sets it off: a packet that a port hands over has been forwarded, with the
  * upcall that it took, when `receive` returns.
  */
+import { setVlanLimit } from "../../flow/extract.ts";
 import type { Flow } from "../../flow/layout.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { osError } from "../../lib/errors.ts";
@@ -314,6 +315,10 @@ class LocalDpif implements Dpif, PacketIo {
   }
 
   // ---- The rest ----
+
+  setVlanLimit(tags: number): void {
+    setVlanLimit(tags);
+  }
 
   async stats(): Promise<DpStats> {
     return readCounters(this.counters, this.mirror);

@@ -2,6 +2,7 @@
  * `Dpif` over the datapath worker; see README.md. Main owns the numbers of flows and a mirror of the tables; each
  * request is one record in the request ring, numbered by its place in it, and the worker publishes the last one applied.
  */
+import { setVlanLimit } from "../../flow/extract.ts";
 import { FLOW_DP_WORDS, type Flow } from "../../flow/layout.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { errnoName, osError } from "../../lib/errors.ts";
@@ -40,6 +41,7 @@ import {
   REQ_METER_SET,
   REQ_PORT_ADD,
   REQ_PORT_DEL,
+  REQ_VLAN_LIMIT,
   UP_PACKET,
   UP_PORT,
 } from "./requests.ts";
@@ -468,6 +470,14 @@ class WorkerDpif implements Dpif {
       packet.data.subarray(packet.offset, packet.offset + packet.length),
     );
     words.set(actions, to + byteWords);
+    this.post();
+  }
+
+  setVlanLimit(tags: number): void {
+    setVlanLimit(tags);
+    const { words, at } = this.request(2);
+    words[at] = REQ_VLAN_LIMIT;
+    words[at + 1] = tags;
     this.post();
   }
 

@@ -6,6 +6,7 @@
  * after each port what was queued is sent, and only then its slots go back to the kernel. Without work it spins
  * SPIN_MS before it sleeps: a wake across cores costs 25 to 30 µs.
  */
+import { setVlanLimit } from "../../flow/extract.ts";
 import { FLOW_DP_WORDS, type Flow } from "../../flow/layout.ts";
 import { makePacket, type Packet } from "../packet.ts";
 import { Datapath } from "./datapath.ts";
@@ -26,6 +27,7 @@ import {
   REQ_METER_SET,
   REQ_PORT_ADD,
   REQ_PORT_DEL,
+  REQ_VLAN_LIMIT,
   UP_PACKET,
   UP_PORT,
   UP_WORDS,
@@ -328,6 +330,9 @@ export class WorkerLoop implements PacketIo, PortHost {
         break;
       case REQ_PORT_DEL:
         this.portDel(words[at + 1]!);
+        break;
+      case REQ_VLAN_LIMIT:
+        setVlanLimit(words[at + 1]!);
         break;
       case REQ_FLOW_PUT: {
         const count = words[at + 2]!;

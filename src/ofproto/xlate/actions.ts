@@ -42,6 +42,7 @@ import {
 } from "./headers.ts";
 import { xlateLearn } from "./learn.ts";
 import { xlateBundle, xlateMultipath } from "./links.ts";
+import { changesPacket } from "./mirror.ts";
 import {
   OFPR_ACTION,
   OFPR_PACKET_OUT,
@@ -77,6 +78,7 @@ export function xlateActions(ctx: XlateContext, actions: readonly Ofpact[], last
       xlateCheckLarger(ctx, action, actions.slice(i + 1), last);
       break;
     }
+    if (ctx.mirrors !== 0 && changesPacket(action)) ctx.mirrors = 0;
     if (xlateAction(ctx, action, list, last && i === actions.length - 1)) break;
     if (ctx.again) {
       ctx.again = false;

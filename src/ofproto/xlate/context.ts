@@ -122,6 +122,10 @@ export class XlateContext {
   packetLength = 0;
   /** Pending `output(port, max_len)`. */
   truncate = 0;
+  /** Bits of the mirrors that have had the packet as it is. */
+  mirrors = 0;
+  /** While a mirror's copy is sent: how much of it, 0 for all. */
+  mirrorTruncate = 0;
   /** The set of OpenFlow 1.1 write_actions. */
   readonly actionSet: Ofpact[] = [];
   /** Values of push and pop, 16 bytes each as bigint. */
@@ -191,6 +195,8 @@ export class XlateContext {
     this.exit = false;
     this.error = undefined;
     this.truncate = 0;
+    this.mirrors = 0;
+    this.mirrorTruncate = 0;
     this.actionSet.length = 0;
     this.stack.length = 0;
     this.ruleCookie = NO_COOKIE;

@@ -26,6 +26,7 @@ import type { OfPort } from "../types.ts";
 import type { XlateContext } from "./context.ts";
 import { clearConntrack } from "./ct.ts";
 import { ensureEthernet } from "./encap.ts";
+import { mirrorEgress, mirrorIngress } from "./mirror.ts";
 import { xlateNormal } from "./normal.ts";
 import { endPipeline, forkRecirculation, stateOf } from "./recirculate.ts";
 import { sampleOutput } from "./sample.ts";
@@ -101,16 +102,23 @@ export function outputToPort(ctx: XlateContext, number: OfPort, last = false): v
     ctx.detail("OFPPC_NO_FWD set, skipping output");
     return;
   }
-  if (port.isPatch) {
-    xlatePatch(ctx, port, last);
+  if (port.isPatch && ctx.mirrorTruncate !== 0) {
+    ctx.warn("Mirror truncate to ODPP_NONE, skipping output");
     return;
   }
-  if (ctx.flow[W_PACKET_TYPE] !== 0) {
+  const { bundle } = port;
+  if (bundle?.config.protected === true && ctx.port(ctx.inPort)?.bundle?.config.protected === true) {
+    ctx.warn("Flow is between protected ports, skipping output.");
+    return;
+  }
+  if (port.isPatch) xlatePatch(ctx, port, last);
+  else if (ctx.flow[W_PACKET_TYPE] !== 0) {
     const place = pushSavedFlow(ctx.flow);
     ensureEthernet(ctx);
     emitOutput(ctx, port);
     popSavedFlow(place, ctx.flow);
   } else emitOutput(ctx, port);
+  if (bundle !== undefined) mirrorEgress(ctx, bundle);
 }
 
 function emitOutput(ctx: XlateContext, port: OfportState): void {
@@ -119,7 +127,8 @@ function emitOutput(ctx: XlateContext, port: OfportState): void {
   ctx.outputs.count++;
   ctx.outputs.port = port.ofPort;
   ctx.outputs.netdev = port.netdev;
-  if (ctx.truncate !== 0) ctx.odp.emit(ODP_TRUNC, ctx.truncate);
+  const length = ctx.mirrorTruncate !== 0 ? ctx.mirrorTruncate : ctx.truncate;
+  if (length !== 0) ctx.odp.emit(ODP_TRUNC, length);
   ctx.odp.emit(ODP_OUTPUT, port.odpPort!);
 }
 
@@ -156,7 +165,8 @@ function xlatePatch(ctx: XlateContext, port: OfportState, last: boolean): void {
     return;
   }
   const ofproto = ctx.ofproto;
-  const { rule, ruleCookie, tableId, trace, inActionSet, originalPriority, conntracked, wasMpls } = ctx;
+  const { rule, ruleCookie, tableId, trace, inActionSet, originalPriority, conntracked, wasMpls, mirrors } =
+    ctx;
   const actionSet = ctx.actionSet.slice();
   const stack = ctx.stack.slice();
   const place = pushSavedFlow(ctx.flow);
@@ -169,6 +179,7 @@ function xlatePatch(ctx: XlateContext, port: OfportState, last: boolean): void {
   clearConntrack(flow);
   ctx.conntracked = false;
   ctx.stack.length = 0;
+  ctx.mirrors = 0;
   ctx.actionSet.length = 0;
   ctx.inActionSet = false;
   const subs = ctx.bridgeNode();
@@ -177,6 +188,7 @@ function xlatePatch(ctx: XlateContext, port: OfportState, last: boolean): void {
     // The peer may look below the label that came off.
     forkRecirculation(ctx, 0);
   } else if ((peer.port.config & OFPPC_NO_RECV) === 0) {
+    mirrorIngress(ctx);
     xlateTable(ctx, peer.port.ofPort, 0, true, true, last, true);
     endPipeline(ctx);
   }
@@ -191,6 +203,7 @@ function xlatePatch(ctx: XlateContext, port: OfportState, last: boolean): void {
   ctx.tableId = tableId;
   ctx.conntracked = conntracked;
   ctx.wasMpls = wasMpls;
+  ctx.mirrors = mirrors;
   ctx.inActionSet = inActionSet;
   ctx.originalPriority = originalPriority;
   ctx.stack.length = 0;

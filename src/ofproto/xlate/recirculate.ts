@@ -73,6 +73,7 @@ export function stateOf(
     actions,
     actionSet: ctx.actionSet,
     conntracked: ctx.conntracked,
+    mirrors: ctx.mirrors,
   };
 }
 

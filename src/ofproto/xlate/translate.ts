@@ -41,6 +41,7 @@ import {
   XLATE_ERROR_NUMBER,
   type XlateContext,
 } from "./context.ts";
+import { mirrorIngress } from "./mirror.ts";
 import { resetSavedFlows } from "./output.ts";
 import { endPipeline } from "./recirculate.ts";
 import { finishSamples, sampleInput } from "./sample.ts";
@@ -67,7 +68,10 @@ export function translate(
   if (bridge !== undefined) ctx.trace = bridge;
 
   if (state !== undefined) thaw(ctx, state);
-  else sampleInput(ctx);
+  else {
+    sampleInput(ctx);
+    mirrorIngress(ctx);
+  }
   if (state?.actions !== undefined) xlateActions(ctx, state.actions, true);
   else firstTable(ctx, state?.tableId ?? 0);
   if (bridge !== undefined) ctx.trace = bridge;
@@ -81,6 +85,7 @@ export function translate(
 function thaw(ctx: XlateContext, state: FrozenState): void {
   ctx.tableId = state.tableId;
   ctx.conntracked = state.conntracked;
+  ctx.mirrors = state.mirrors;
   for (const value of state.stack) ctx.stack.push(value);
   for (const action of state.actionSet) ctx.actionSet.push(action);
   const { trace } = ctx;
@@ -152,6 +157,7 @@ export function translateActions(
   const top = ctx.trace;
   const bridge = ctx.bridgeNode();
   if (bridge !== undefined) ctx.trace = bridge;
+  mirrorIngress(ctx);
   xlateActions(ctx, actions, true);
   if (bridge !== undefined) ctx.trace = bridge;
   endPipeline(ctx);
