@@ -2,6 +2,7 @@
 import { W_IN_PORT } from "../flow/layout.ts";
 import { formatMatch } from "../flow/match-text.ts";
 import { Fatal } from "../lib/errors.ts";
+import type { Json } from "../lib/json.ts";
 import { formatActions } from "../openflow/actions/registry.ts";
 import type { CommandScope, OfprotoCommand } from "./commands.ts";
 import { TBL_INTERNAL } from "./flow-table.ts";
@@ -94,6 +95,35 @@ async function dpifShow(scope: CommandScope): Promise<string> {
   return out;
 }
 
+async function dpifShowJson(scope: CommandScope): Promise<Json> {
+  const out: Json[] = [];
+  for (const backer of scope.backers()) {
+    if (backer.ofprotos.size === 0) continue;
+    const stats = await backer.dpif.stats();
+    const bridges: Record<string, Json> = {};
+    for (const ofproto of backer.ofprotos.values()) {
+      const ports: Record<string, Json> = {};
+      for (const port of ofproto.portsByNumber()) {
+        const config = Object.fromEntries(port.netdev.config());
+        ports[port.name] = {
+          ofport: String(port.ofPort),
+          port_no: port.odpPort === undefined ? "none" : String(port.odpPort),
+          type: datapathType(ofproto, port.netdev.type),
+          ...(Object.keys(config).length === 0 ? {} : { config }),
+        };
+      }
+      bridges[ofproto.name] = ports;
+    }
+    out.push({
+      [`${backer.dpif.type}@${backer.dpif.name}`]: {
+        stats: { hit: String(stats.hits), missed: String(stats.misses) },
+        bridges,
+      },
+    });
+  }
+  return out;
+}
+
 /** Internal ports of a dummy datapath are dummies themselves. */
 function datapathType(ofproto: Ofproto, type: string): string {
   if (type !== "internal") return type;
@@ -136,7 +166,14 @@ export function dumpCommands(scope: CommandScope): OfprotoCommand[] {
         return bridgeDumpFlows(scope.bridge(names[0] ?? "", "Unknown bridge"));
       },
     },
-    { name: "dpif/show", usage: "", minArgs: 0, maxArgs: 0, run: () => dpifShow(scope) },
+    {
+      name: "dpif/show",
+      usage: "",
+      minArgs: 0,
+      maxArgs: 0,
+      run: () => dpifShow(scope),
+      json: () => dpifShowJson(scope),
+    },
     {
       name: "dpif/dump-dps",
       usage: "",

@@ -1,22 +1,45 @@
 /** fdb/*: the MAC learning tables. */
+import type { Json } from "../lib/json.ts";
 import { formatMacWords, macToNumber, parseMac } from "../lib/mac.ts";
+import type { MacEntry } from "../protocols/mac-learning.ts";
 import type { CommandScope, OfprotoCommand } from "./commands.ts";
 import type { Ofproto } from "./ofproto.ts";
+import type { PortBundle } from "./port-bundle.ts";
 import { OFPP_LOCAL } from "./types.ts";
+
+type Entry = MacEntry<PortBundle>;
+
+function portText(entry: Entry): string {
+  const port = entry.port.ports[0];
+  if (port === undefined) return "?";
+  return port.ofPort === OFPP_LOCAL ? "LOCAL" : String(port.ofPort);
+}
+
+function macText({ mac }: Entry): string {
+  return formatMacWords(Math.floor(mac / 0x1_0000_0000), (mac % 0x1_0000_0000) | 0);
+}
 
 function show(ofproto: Ofproto): string {
   const now = ofproto.clock.now();
   const lines = [" port  VLAN  MAC                Age"];
   for (const entry of ofproto.mac.entries()) {
-    const port = entry.port.ports[0];
-    const number = port === undefined ? "?" : port.ofPort === OFPP_LOCAL ? "LOCAL" : String(port.ofPort);
-    const mac = formatMacWords(Math.floor(entry.mac / 0x1_0000_0000), (entry.mac % 0x1_0000_0000) | 0);
+    const mac = macText(entry);
     const age = entry.isStatic
       ? "  static"
       : `  ${String(Math.floor((now - entry.seenMs) / 1000)).padStart(3)}`;
-    lines.push(`${number.padStart(5)}  ${String(entry.vlan).padStart(4)}  ${mac}${age}`);
+    lines.push(`${portText(entry).padStart(5)}  ${String(entry.vlan).padStart(4)}  ${mac}${age}`);
   }
   return `${lines.join("\n")}\n`;
+}
+
+function showJson(ofproto: Ofproto): Json {
+  const now = ofproto.clock.now();
+  return [...ofproto.mac.entries()].map((entry) => ({
+    port: entry.port.ports[0]?.ofPort ?? null,
+    vlan: entry.vlan,
+    mac: macText(entry),
+    ...(entry.isStatic ? { static: true } : { age: Math.floor((now - entry.seenMs) / 1000) }),
+  }));
 }
 
 function showStats(ofproto: Ofproto): string {
@@ -39,9 +62,11 @@ function add(ofproto: Ofproto, portName: string, vlanText: string, macText: stri
   const mac = parseMac(macText);
   if (mac === undefined) throw new Error("bad MAC address");
   const vlan = Number.parseInt(vlanText, 10);
+  const old = ofproto.mac.lookup(macToNumber(mac), vlan & 0xfff);
   if (ofproto.mac.addStatic(macToNumber(mac), vlan & 0xfff, bundle, ofproto.clock.now()))
     ofproto.backer.changed();
-  return "";
+  if (old === undefined) return "";
+  return `Overriding already existing ${old.isStatic ? "static" : "dynamic"} entry on ${portText(old)}\n`;
 }
 
 function del(ofproto: Ofproto, vlanText: string, macText: string): string {
@@ -89,6 +114,7 @@ export function fdbCommands(scope: CommandScope): OfprotoCommand[] {
       minArgs: 1,
       maxArgs: 1,
       run: (args) => show(scope.bridge(args[0]!)),
+      json: (args) => showJson(scope.bridge(args[0]!)),
     },
     {
       name: "fdb/stats-clear",

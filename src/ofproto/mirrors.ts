@@ -141,6 +141,7 @@ export class MirrorTable {
   #compile(text: string): Match | string {
     const exact = parseExactFlow(text);
     const parsed = parseMatch(text);
+    if (/(^|[,\s])in_port\s*=/.test(text)) return "filter is invalid due to in_port field";
     if ("error" in parsed) return `filter is invalid: ${"error" in exact ? exact.error : parsed.error}`;
     if (parsed.match.mask[W_IN_PORT] !== 0) return "filter is invalid due to in_port field";
     return parsed.match;

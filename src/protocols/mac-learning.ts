@@ -6,6 +6,15 @@
  * not push out everybody else's.
  */
 
+import { coverage } from "../lib/coverage.ts";
+import { PortUsage } from "./port-usage.ts";
+
+const coverLearned = coverage("mac_learning_learned");
+const coverExpired = coverage("mac_learning_expired");
+const coverEvicted = coverage("mac_learning_evicted");
+const coverMoved = coverage("mac_learning_moved");
+const coverStaticMove = coverage("mac_learning_static_none_move");
+
 /** 48-bit address as a number (exact in a double). */
 export type Mac = number;
 
@@ -26,6 +35,9 @@ export class MacEntry<P> {
   live = true;
   older: MacEntry<P> | undefined = undefined;
   newer: MacEntry<P> | undefined = undefined;
+  /** The port's own list (port-usage.ts). */
+  portOlder: MacEntry<P> | undefined = undefined;
+  portNewer: MacEntry<P> | undefined = undefined;
 
   constructor(mac: Mac, vlan: number, port: P, isStatic: boolean, nowMs: number) {
     this.mac = mac;
@@ -47,7 +59,7 @@ export class MacLearning<P> {
 
   private count = 0;
   private readonly byVlan: (Map<Mac, MacEntry<P>> | undefined)[] = new Array(4096).fill(undefined);
-  private readonly perPort = new Map<P, number>();
+  private readonly usage = new PortUsage<P>();
   private oldest: MacEntry<P> | undefined = undefined;
   private newest: MacEntry<P> | undefined = undefined;
 
@@ -70,9 +82,13 @@ export class MacLearning<P> {
       entry = new MacEntry(mac, vlan, port, false, nowMs);
       this.insert(entry);
       this.learned++;
+      coverLearned.count++;
       return true;
     }
-    if (entry.isStatic) return false;
+    if (entry.isStatic) {
+      if (entry.port !== port) coverStaticMove.count++;
+      return false;
+    }
     if (isGratuitousArp && !isBond) entry.lockedUntilMs = nowMs + MAC_GRAT_ARP_LOCK_MS;
     else if (isBond && entry.lockedUntilMs > nowMs) return false;
     entry.seenMs = nowMs;
@@ -80,9 +96,15 @@ export class MacLearning<P> {
       this.unlink(entry);
       this.append(entry);
     }
-    if (entry.port === port) return false;
-    this.recount(entry, port);
+    if (entry.port === port) {
+      this.usage.touch(entry);
+      return false;
+    }
+    this.usage.remove(entry);
+    entry.port = port;
+    this.usage.add(entry);
     this.moved++;
+    coverMoved.count++;
     return true;
   }
 
@@ -116,6 +138,7 @@ export class MacLearning<P> {
         if (entry.seenMs + this.idleMs > nowMs) break;
         this.remove(entry);
         this.expired++;
+        coverExpired.count++;
         changed = true;
       }
       entry = newer;
@@ -171,21 +194,12 @@ export class MacLearning<P> {
 
   /** The least recently seen entry of the port that has most. */
   private evictOne(): boolean {
-    let heaviest: P | undefined;
-    let most = 0;
-    for (const [port, count] of this.perPort) {
-      if (count > most) {
-        most = count;
-        heaviest = port;
-      }
-    }
-    for (let entry = this.oldest; entry !== undefined; entry = entry.newer) {
-      if (entry.isStatic || entry.port !== heaviest) continue;
-      this.remove(entry);
-      this.evicted++;
-      return true;
-    }
-    return false;
+    const entry = this.usage.victim();
+    if (entry === undefined) return false;
+    this.remove(entry);
+    this.evicted++;
+    coverEvicted.count++;
+    return true;
   }
 
   private insert(entry: MacEntry<P>): void {
@@ -197,7 +211,7 @@ export class MacLearning<P> {
     vlan.set(entry.mac, entry);
     this.count++;
     if (entry.isStatic) this.statics++;
-    else this.perPort.set(entry.port, (this.perPort.get(entry.port) ?? 0) + 1);
+    else this.usage.add(entry);
     this.append(entry);
   }
 
@@ -205,15 +219,9 @@ export class MacLearning<P> {
     this.byVlan[entry.vlan]!.delete(entry.mac);
     this.count--;
     if (entry.isStatic) this.statics--;
-    else this.perPort.set(entry.port, this.perPort.get(entry.port)! - 1);
+    else this.usage.remove(entry);
     entry.live = false;
     this.unlink(entry);
-  }
-
-  private recount(entry: MacEntry<P>, port: P): void {
-    this.perPort.set(entry.port, this.perPort.get(entry.port)! - 1);
-    this.perPort.set(port, (this.perPort.get(port) ?? 0) + 1);
-    entry.port = port;
   }
 
   private append(entry: MacEntry<P>): void {
