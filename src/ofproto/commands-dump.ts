@@ -48,7 +48,8 @@ function dpifDumpFlows(scope: CommandScope, args: readonly string[]): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
-function ruleLine(rule: Rule, now: number): string {
+/** As bridge/dump-flows prints it. */
+export function ruleLine(rule: Rule, now: number): string {
   const parts: string[] = [];
   if (rule.table !== 0) parts.push(`table_id=${rule.table}, `);
   if (rule.cookie !== 0n) parts.push(`cookie=0x${rule.cookie.toString(16)}, `);
@@ -96,7 +97,7 @@ async function dpifShow(scope: CommandScope): Promise<string> {
 }
 
 async function dpifShowJson(scope: CommandScope): Promise<Json> {
-  const out: Json[] = [];
+  const out: Record<string, Json> = {};
   for (const backer of scope.backers()) {
     if (backer.ofprotos.size === 0) continue;
     const stats = await backer.dpif.stats();
@@ -114,12 +115,10 @@ async function dpifShowJson(scope: CommandScope): Promise<Json> {
       }
       bridges[ofproto.name] = ports;
     }
-    out.push({
-      [`${backer.dpif.type}@${backer.dpif.name}`]: {
-        stats: { hit: String(stats.hits), missed: String(stats.misses) },
-        bridges,
-      },
-    });
+    out[`${backer.dpif.type}@${backer.dpif.name}`] = {
+      stats: { hit: String(stats.hits), missed: String(stats.misses) },
+      bridges,
+    };
   }
   return out;
 }

@@ -9,6 +9,7 @@ import { dumpCommands } from "./commands-dump.ts";
 import { fdbCommands } from "./commands-fdb.ts";
 import { traceCommands } from "./commands-trace.ts";
 import { upcallCommands } from "./commands-upcall.ts";
+import { explainCommands } from "./explain-drops.ts";
 import type { Ofproto } from "./ofproto.ts";
 
 /** What a command handler gives back; a thrown CommandError is the error reply. */
@@ -57,5 +58,11 @@ export class CommandScope {
 /** `backers` is asked at each call for the datapaths that exist by then, in the order of their types. */
 export function ofprotoCommands(backers: () => Iterable<Backer>): OfprotoCommand[] {
   const scope = new CommandScope(backers);
-  return [...fdbCommands(scope), ...dumpCommands(scope), ...upcallCommands(scope), ...traceCommands(scope)];
+  return [
+    ...fdbCommands(scope),
+    ...dumpCommands(scope),
+    ...upcallCommands(scope),
+    ...traceCommands(scope),
+    ...explainCommands(scope),
+  ];
 }

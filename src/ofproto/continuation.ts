@@ -19,6 +19,7 @@ import type { Ofproto } from "./ofproto.ts";
 
 const NXCPT_BRIDGE = 0;
 const NXCPT_STACK = 1;
+const NXCPT_MIRRORS = 2;
 const NXCPT_CONNTRACKED = 3;
 const NXCPT_TABLE_ID = 4;
 const NXCPT_COOKIE = 5;
@@ -48,6 +49,7 @@ export function encodeContinuation(state: FrozenState, version: number): Uint8Ar
       w.u64(BigInt.asUintN(64, value));
     });
   }
+  if (state.mirrors !== 0) property(w, NXCPT_MIRRORS, () => w.u32(state.mirrors >>> 0));
   if (state.conntracked) property(w, NXCPT_CONNTRACKED, () => {});
   const list = (type: number, actions: readonly Ofpact[]) => {
     if (actions.length === 0) return;
@@ -94,6 +96,7 @@ export function decodeContinuation(
   let ofproto: Ofproto | undefined;
   let tableId = 0;
   let conntracked = false;
+  let mirrors = 0;
   let actions: Ofpact[] | undefined;
   let lastTable: number | undefined;
   const stack: bigint[] = [];
@@ -107,6 +110,10 @@ export function decodeContinuation(
       case NXCPT_STACK:
         data.need(STACK_BYTES, "OFPBPC_BAD_LEN");
         stack.push((data.u64() << 64n) | data.u64());
+        break;
+      case NXCPT_MIRRORS:
+        data.need(4, "OFPBPC_BAD_LEN");
+        mirrors = data.u32() | 0;
         break;
       case NXCPT_CONNTRACKED:
         conntracked = true;
@@ -139,5 +146,5 @@ export function decodeContinuation(
     }
   }
   if (ofproto === undefined || metadata.length < FLOW_WORDS) throw new OfpError("NXR_STALE");
-  return { ofproto, tableId, metadata, stack, actions, actionSet, conntracked };
+  return { ofproto, tableId, metadata, stack, actions, actionSet, conntracked, mirrors };
 }

@@ -233,7 +233,7 @@ export class Ofproto {
     const { bundle } = port;
     if (bundle !== undefined) {
       bundle.ports = bundle.ports.filter((member) => member !== port);
-      if (bundle.ports.length === 0) this.mac.flushPort(bundle);
+      if (bundle.ports.length === 0) this.flushBundle(bundle);
     }
     this.connections.portStatus(OFPPR_DELETE, port.lastDesc ?? port.describe(this.localAddress));
     this.backer.changed();
@@ -338,7 +338,7 @@ export class Ofproto {
       const retag = bundle.config.vlanMode !== config.vlanMode || bundle.config.tag !== config.tag;
       for (const port of bundle.ports) if (port.bundle === bundle) port.bundle = undefined;
       bundle.configure(config, ports);
-      if (retag) this.mac.flushPort(bundle);
+      if (retag) this.flushBundle(bundle);
     }
     for (const port of ports) {
       const other = port.bundle;
@@ -356,7 +356,7 @@ export class Ofproto {
     this.bundlesByKey.delete(key);
     for (const port of bundle.ports) if (port.bundle === bundle) port.bundle = undefined;
     bundle.ports = [];
-    this.mac.flushPort(bundle);
+    this.flushBundle(bundle);
     this.backer.changed();
   }
 
@@ -378,6 +378,13 @@ export class Ofproto {
 
   bundles(): Iterable<PortBundle> {
     return this.bundlesByKey.values();
+  }
+
+  /** What sat there may sit elsewhere from now on: the other bridges must not believe otherwise. */
+  private flushBundle(bundle: PortBundle): void {
+    for (const { mac, vlan } of this.mac.flushPort(bundle))
+      for (const other of this.backer.ofprotos.values())
+        if (other !== this && other.mac.forgetAddress(mac, vlan)) other.backer.changed();
   }
 
   private updateFloodable(bundle: PortBundle | undefined): void {

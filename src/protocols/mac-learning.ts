@@ -151,9 +151,22 @@ export class MacLearning<P> {
     return this.forget(() => true);
   }
 
-  /** Forgets what was learned on `port`, static entries included: the port is going away. */
-  flushPort(port: P): boolean {
-    return this.forget((entry) => entry.port === port, true);
+  /** Forgets what was learned on `port`, static entries included: the port is going away. Returns what went. */
+  flushPort(port: P): MacEntry<P>[] {
+    const gone: MacEntry<P>[] = [];
+    this.forget((entry) => {
+      if (entry.port === port) gone.push(entry);
+      return entry.port === port;
+    }, true);
+    return gone;
+  }
+
+  /** Forgets one address, unless somebody has entered it by hand; true when it was there. */
+  forgetAddress(mac: Mac, vlan: number): boolean {
+    const entry = this.lookup(mac, vlan);
+    if (entry === undefined || entry.isStatic) return false;
+    this.remove(entry);
+    return true;
   }
 
   flushVlan(vlan: number): boolean {

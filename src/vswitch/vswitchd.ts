@@ -29,6 +29,8 @@ import type { DeviceControl } from "../sys/ethtool.ts";
 import type { RouteSocket } from "../sys/netlink.ts";
 import { datapathOpener } from "./datapaths.ts";
 import { registerDpctlCommands } from "./dpctl.ts";
+import { registerDpifNetdevCommands } from "./dpif-netdev-commands.ts";
+import { registerLaterCommands } from "./later-commands.ts";
 import { type Identity, Vswitch } from "./vswitch.ts";
 
 export interface VswitchdOptions {
@@ -143,6 +145,8 @@ export class Vswitchd {
       reply.ok();
     });
     registerDpctlCommands(commands, { vswitch: this.vswitch, registry, settled, clock, readFile });
+    registerDpifNetdevCommands(commands, this.vswitch.datapaths);
+    registerLaterCommands(commands);
     if (clock instanceof SimClock) {
       timeCommands(commands, clock);
       registerRenumber(commands, this.vswitch);

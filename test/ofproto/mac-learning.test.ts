@@ -68,7 +68,7 @@ t.test("static entries and flushing", (t) => {
   t.equal(table.flush(), true);
   t.equal(ports(table), "1@7:b");
   t.equal(table.delStatic(1, 8), false);
-  t.equal(table.flushPort("b"), true, "a port that goes takes its static entries along");
+  t.equal(table.flushPort("b").length > 0, true, "a port that goes takes its static entries along");
   t.equal(table.size, 0);
   t.equal(table.statics, 0);
   t.end();

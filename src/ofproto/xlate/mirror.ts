@@ -10,7 +10,6 @@ import {
   W_ETH_DST_HI,
   W_ETH_DST_SRC,
   W_VLAN0,
-  W_VLAN1,
 } from "../../flow/layout.ts";
 import type { Match } from "../../flow/match.ts";
 import type { Ofpact } from "../../openflow/actions.ts";
