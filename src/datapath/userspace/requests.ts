@@ -24,7 +24,7 @@ export const REQ_METER_SET = 9;
 export const REQ_METER_DEL = 10;
 export const EXECUTE_HEADER = 2 + 8;
 /** [type, tags]: so many VLAN tags are looked at. */
-export const REQ_VLAN_LIMIT = 9;
+export const REQ_VLAN_LIMIT = 11;
 
 /** [type, slot]: a packet goes up. */
 export const UP_PACKET = 1;
