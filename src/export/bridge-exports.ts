@@ -105,6 +105,10 @@ function probabilityOf(sampling: number): number {
   return sampling <= 1 ? ALWAYS : Math.max(1, Math.floor(ALWAYS / sampling));
 }
 
+function configText(config: ExportsConfig): string {
+  return JSON.stringify(config, (_key, value) => (value instanceof Map ? [...value] : value));
+}
+
 export class BridgeExports implements BridgeSampling {
   sflowProbability: number | undefined = undefined;
   ipfix: BridgeSampling["ipfix"] = undefined;
@@ -119,6 +123,7 @@ export class BridgeExports implements BridgeSampling {
   #bridgeIpfixConfig: BridgeIpfixConfig | undefined = undefined;
   readonly #sets = new Map<number, IpfixExporter>();
   #localGroups: ReadonlyMap<number, number> = new Map();
+  #configText = "";
   #dpStats: DpStats | undefined = undefined;
 
   constructor(bridge: ExportedBridge, context: ExportsContext) {
@@ -134,9 +139,14 @@ export class BridgeExports implements BridgeSampling {
     return this.#localGroups.get(collectorSetId);
   }
 
+  isConfigured(config: ExportsConfig | undefined): boolean {
+    return config !== undefined && configText(config) === this.#configText;
+  }
+
   /** True when packets or flows are to be sampled differently from now on. */
   configure(config: ExportsConfig): boolean {
     const before = this.#summary();
+    this.#configText = configText(config);
     this.#configureSflow(config.sflow);
     this.#configureNetflow(config.netflow);
     this.#configureIpfix(config.ipfix);

@@ -506,8 +506,6 @@ export class Bridge {
 
   /** `remove`: also takes its ports out of the datapath and removes the devices that are ours. */
   async close(remove: boolean): Promise<void> {
-    // Last statistics first.
-    this.ofproto.backer.pushStats();
     this.#exports = applyExports(this.ofproto, this.#exports, undefined, this.#context.exports);
     for (const name of [...this.#ifaces.keys()].sort()) {
       const iface = this.#ifaces.get(name)!;

@@ -114,6 +114,8 @@ export function applyExports(
   config: ExportsConfig | undefined,
   context: ExportsContext,
 ): BridgeExports | undefined {
+  // What has been forwarded so far goes to those who asked for it then.
+  if (exports !== undefined && !exports.isConfigured(config)) ofproto.backer.pushStats();
   if (config === undefined) {
     if (exports !== undefined) {
       ofproto.setSampling(undefined);

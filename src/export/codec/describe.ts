@@ -69,14 +69,14 @@ function sflowJson(datagram: SflowDatagram): unknown {
 type AnyRecord = Extract<SflowDatagram["samples"][number], { kind: "flow" | "counters" }>["records"][number];
 
 function recordJson(record: AnyRecord): object {
-  if (record.name === "unknown") return { ...record, bytes: formatBytes(record.bytes, "") };
+  if (record.name === "unknown") return { record: record.format, bytes: formatBytes(record.bytes, "") };
   const layouts = { ...FLOW_RECORDS, ...COUNTER_RECORDS };
   const fields = layouts[record.name].fields as Record<string, string>;
   const values = Object.entries(record.values).map(([name, value]) => [
     name,
     plain(value, fields[name] ?? ""),
   ]);
-  return { name: record.name, ...Object.fromEntries(values) };
+  return { record: record.name, ...Object.fromEntries(values) };
 }
 
 function netflow5Json({ records, ...header }: Netflow5Packet): unknown {
@@ -139,7 +139,7 @@ function sflowLines(datagram: SflowDatagram, from: string, header: (frame: Uint8
       if (record.name === "raw_header") {
         const { frame_length, header: frame } = record.values;
         lines.push(`    ${frame_length} bytes: ${header(frame)}`);
-      } else lines.push(`    ${pairs(recordJson(record), "name")}`);
+      } else lines.push(`    ${pairs(recordJson(record), "record")}`);
     }
   }
   return lines;
