@@ -284,7 +284,12 @@ class Formatter {
       this.#out.push(`nsh_spi=0x${(this.#flow[L.W_NSH_PATH]! >>> 8).toString(16)}`);
     }
     this.#field("nsh_si", "nsh_si");
-    for (let n = 1; n <= 4; n++) this.#field(`nsh_c${n}`, `nsh_c${n}`);
+    for (let i = 0; i < 4; i++) {
+      const mask = this.#mask[L.W_NSH_CONTEXT + i]! >>> 0;
+      if (mask === 0) continue;
+      const value = `0x${(this.#flow[L.W_NSH_CONTEXT + i]! >>> 0).toString(16)}`;
+      this.#out.push(`nsh_c${i + 1}=${value}${mask === 0xffffffff ? "" : `/${hex(mask)}`}`);
+    }
   }
 
   #transport(type: number): void {

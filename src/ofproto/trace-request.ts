@@ -127,7 +127,7 @@ export function parseTraceRequest(
   let where: string | undefined;
   let text: string;
   const [first, second, third] = plain as [string, string | undefined, string | undefined];
-  const isDatapathFlow = (word: string) => word.includes("(");
+  const isDatapathFlow = (word: string) => /^\s*\w+\s*\(/.test(word);
   if (second === undefined) text = first;
   else if (third === undefined && isDatapathFlow(first) && !isDatapathFlow(second)) {
     text = first;
@@ -204,7 +204,11 @@ function fromBridgeFlow(scope: CommandScope, where: string | undefined, text: st
   if ("error" in parsed) throw new Error(`Bad openflow flow syntax: ${parsed.error}`);
   const { flow } = parsed;
   if (!/(^|[,\s])in_port/.test(text)) flow[W_IN_PORT] = OFPP_NONE;
-  return { ofproto, flow, state: undefined };
+  const id = flow[W_RECIRC_ID]! >>> 0;
+  const state = id === 0 ? undefined : ofproto.backer.frozen.state(id);
+  if (id !== 0 && state === undefined)
+    throw new Error(`no recirculation data for recirc_id 0x${id.toString(16)}`);
+  return { ofproto: state?.ofproto ?? ofproto, flow, state };
 }
 
 function backerNamed(scope: CommandScope, name: string | undefined): Backer {

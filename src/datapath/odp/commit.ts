@@ -132,6 +132,8 @@ export function commitActions(
   encapsulation?: Encapsulation,
 ): void {
   commitEncapsulation(base, flow, builder, encapsulation);
+  // What is inside will be parsed first.
+  if (encapsulation?.kind === "decap") return;
   if (flow[L.W_PACKET_TYPE] === 0 && base[L.W_PACKET_TYPE] === 0)
     commitFields(base, flow, builder, wildcards, ETHERNET, WHOLE);
   const type = flow[L.W_ETH_TYPE]! & 0xffff;

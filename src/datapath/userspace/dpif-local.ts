@@ -189,6 +189,8 @@ class LocalDpif implements Dpif, PacketIo {
     const actions = reply.actions.slice();
     let handle = -1;
     if (reply.mask !== undefined) handle = this.flowPut(key, reply.mask, reply.flowActions ?? actions);
+    // Before the actions run, which may bring the packet up again: what the reply stands for is then overwritten.
+    if (handle >= 0) reply.installed?.(handle);
     if (actions.length > 0) {
       const copy = this.scratch.copy(packet);
       if (copy !== undefined) {
@@ -196,7 +198,6 @@ class LocalDpif implements Dpif, PacketIo {
         this.scratch.release(copy);
       }
     }
-    if (handle >= 0) reply.installed?.(handle);
   }
 
   setUpcallHandler(handler: UpcallHandler | undefined): void {

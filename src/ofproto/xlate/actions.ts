@@ -19,6 +19,7 @@ import {
   W_TUN_ID_LO,
   W_TUN_METADATA_PRESENT,
 } from "../../flow/layout.ts";
+import { hex } from "../../flow/value-text.ts";
 import { formatActions } from "../../openflow/actions/registry.ts";
 import type { SetL4Port } from "../../openflow/actions.ts";
 import { OFPP_IN_PORT, type Ofpact, type SetEth } from "../../openflow/actions.ts";
@@ -53,7 +54,7 @@ import {
   xlateOutput,
 } from "./output.ts";
 import { xlateCheckLarger } from "./packet-length.ts";
-import { freezeActions, needsPayload } from "./recirculate.ts";
+import { freezeActions, isGoto, needsPayload } from "./recirculate.ts";
 import { xlateSample } from "./sample.ts";
 import { xlateTable } from "./table.ts";
 
@@ -101,8 +102,8 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
         ctx,
         action.port === OFPP_IN_PORT ? ctx.inPort : action.port,
         action.table === 255 ? ctx.tableId : action.table,
-        false,
-        false,
+        isGoto(action),
+        isGoto(action),
         last,
       );
       return false;
@@ -332,7 +333,7 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
       ctx.ruleCookie = action.cookie;
       if (list !== undefined) {
         ctx.trace = list;
-        ctx.actionNode(`restored state: table=${action.table}, cookie=0x${action.cookie.toString(16)}`);
+        ctx.actionNode(`restored state: table=${action.table}, cookie=${hex(action.cookie)}`);
       }
       return false;
     case "meter": {

@@ -30,6 +30,8 @@ const PT_NSH = 0x1894f;
 const PT_MPLS = 0x18847;
 const PT_MPLS_MCAST = 0x18848;
 
+/** Label 0, bottom of the stack, TTL 64. */
+const FIRST_LABEL = 0x140;
 const NSH_TTL = 63;
 const NSH_SI = 255;
 const NEXT_IPV4 = 1;
@@ -117,9 +119,11 @@ function encapMpls(ctx: XlateContext, ethertype: number): void {
     );
     return;
   }
-  pushMplsEntry(flow, wildcards, labels);
-  flow[W_VLAN0] = 0;
-  flow[W_VLAN0 + 1] = 0;
+  if (labels > 0) pushMplsEntry(flow, wildcards, labels);
+  else {
+    hidePayload(flow);
+    flow[W_MPLS] = FIRST_LABEL;
+  }
   flow[W_ETH_TYPE] = ethertype;
   flow[W_PACKET_TYPE] = (1 << 16) | ethertype;
   ctx.encapsulation = { kind: "mpls" };

@@ -5,7 +5,13 @@
  * {@link finishFreezing}; or a copy goes on in some table while this packet goes on here: {@link forkRecirculation}.
  */
 import { ODP_HASH, ODP_RECIRC } from "../../datapath/odp/actions.ts";
-import type { ControllerAction, Ofpact } from "../../openflow/actions.ts";
+import {
+  type ControllerAction,
+  type GotoTable,
+  OFPP_IN_PORT,
+  type Ofpact,
+  type Resubmit,
+} from "../../openflow/actions.ts";
 import type { FrozenState } from "../frozen.ts";
 import type { XlateContext } from "./context.ts";
 import { emitController } from "./output.ts";
@@ -45,6 +51,25 @@ export function needsPayload(action: Ofpact): boolean {
   return !L2_OR_METADATA.has(action.field.prereq) || action.field.name.startsWith("arp_");
 }
 
+const resubmits = new WeakMap<GotoTable, Resubmit>();
+/** Resubmits that stand for goto_table: a miss does there what the table's configuration says. */
+const gotos = new WeakSet<Resubmit>();
+
+/** goto_table ends a list of actions; what is frozen may go on behind it. */
+function gotoAsResubmit(action: GotoTable): Resubmit {
+  let resubmit = resubmits.get(action);
+  if (resubmit === undefined) {
+    resubmit = { type: "resubmit", port: OFPP_IN_PORT, table: action.table, withCtOrig: false };
+    resubmits.set(action, resubmit);
+    gotos.add(resubmit);
+  }
+  return resubmit;
+}
+
+export function isGoto(action: Resubmit): boolean {
+  return gotos.has(action);
+}
+
 /** Keeps `actions` from `first` on, with a note of the table and flow that they belong to where that matters. */
 export function freezeActions(ctx: XlateContext, actions: readonly Ofpact[], first: number): void {
   const { frozenActions, tableId, ruleCookie } = ctx;
@@ -56,7 +81,7 @@ export function freezeActions(ctx: XlateContext, actions: readonly Ofpact[], fir
       if (last === undefined || last.table !== tableId || last.cookie !== ruleCookie)
         frozenActions.push({ type: "unroll_xlate", table: tableId, cookie: ruleCookie });
     }
-    frozenActions.push(action);
+    frozenActions.push(action.type === "goto_table" ? gotoAsResubmit(action) : action);
   }
 }
 
