@@ -9,6 +9,7 @@ import type { Clock } from "../lib/clock.ts";
 import type { Datagrams } from "../lib/datagram.ts";
 import { hashString } from "../lib/hash.ts";
 import { addressBytes } from "../lib/ip.ts";
+import type { StreamFactory } from "../lib/stream.ts";
 import type { Netdev } from "../netdev/netdev.ts";
 import type { OfportState } from "../ofproto/ports.ts";
 import {
@@ -79,6 +80,8 @@ export interface ExportedBridge {
 export interface ExportsContext {
   clock: Clock;
   datagrams: Datagrams;
+  /** For IPFIX over TCP and TLS. */
+  streams: StreamFactory;
   warn: Warn;
   usage: () => ProcessUsage;
 }
@@ -166,7 +169,8 @@ export class BridgeExports implements BridgeSampling {
   }
 
   #collectors(port: number): Collectors {
-    return new Collectors(this.#context.datagrams, port, this.#context.warn);
+    const { datagrams, warn, clock, streams } = this.#context;
+    return new Collectors(datagrams, port, warn, port === IPFIX_PORT ? { clock, streams } : undefined);
   }
 
   #configureSflow(config: SflowConfig | undefined): void {

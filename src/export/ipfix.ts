@@ -23,6 +23,7 @@ import type { IpfixStats } from "../ofproto/sampling.ts";
 import { MessageWriter, type RecordValues, type Template } from "./codec/ipfix.ts";
 import { ByteWriter } from "./codec/layout.ts";
 import type { Collectors } from "./collectors.ts";
+import { ethDstBytes, ethSrcBytes, ipv6Bytes } from "./flow-bytes.ts";
 import {
   dataTemplates,
   exporterStatistics,
@@ -155,6 +156,8 @@ export class IpfixExporter {
     this.#options = options;
     this.#templates = dataTemplates(options.virtualObsId !== undefined);
     collectors.returned = () => this.#templatesSentMs.clear();
+    collectors.preamble = () =>
+      [...this.#templatesSentMs.keys()].flatMap((domain) => this.#templateMessages(domain));
     collectors.set(options.targets);
     this.#timer = this.#arm();
   }
@@ -354,6 +357,11 @@ export class IpfixExporter {
     const sent = this.#templatesSentMs.get(domain);
     if (sent !== undefined && now < sent + this.#options.templateIntervalMs) return;
     this.#templatesSentMs.set(domain, now);
+    for (const message of this.#templateMessages(domain)) this.#collectors.send(message);
+  }
+
+  #templateMessages(domain: number): Uint8Array[] {
+    const messages: Uint8Array[] = [];
     const all = [...this.#templates.values()];
     for (let first = 0; first < all.length; ) {
       const writer = this.#begin(domain);
@@ -363,9 +371,10 @@ export class IpfixExporter {
       for (; next < all.length && size < MAX_MESSAGE_BYTES - 300; next++)
         size += 4 + all[next]!.fields.length * 4.5;
       writer.templates(all.slice(first, next));
-      this.#collectors.send(writer.end());
+      messages.push(writer.end().slice());
       first = next;
     }
+    return messages;
   }
 
   #sendRecords(domain: number, waiting: readonly { entry: Entry; reason: number }[]): void {
@@ -471,11 +480,8 @@ function fixedValues(
   return {
     observationPointId: point,
     flowDirection: output === undefined ? 0 : 1,
-    sourceMacAddress: macBytes(flow[W_ETH_DST_SRC]! & 0xffff, flow[W_ETH_SRC_LO]!),
-    destinationMacAddress: macBytes(
-      flow[W_ETH_DST_HI]! >>> 16,
-      (flow[W_ETH_DST_HI]! << 16) | (flow[W_ETH_DST_SRC]! >>> 16),
-    ),
+    sourceMacAddress: ethSrcBytes(flow),
+    destinationMacAddress: ethDstBytes(flow),
     ethernetType: flow[W_ETH_TYPE]! & 0xffff,
     ethernetHeaderLength: l2 === L2.vlan ? 18 : 14,
     ingressInterface: input?.ifIndex ?? 0,
@@ -500,8 +506,8 @@ function fixedValues(
     sourceIPv4Address: flow[W_IPV4_SRC]! >>> 0,
     destinationIPv4Address: flow[W_IPV4_DST]! >>> 0,
     ...(l3 === L3.ipv6 && {
-      sourceIPv6Address: addressBytes(flow, W_IPV6_SRC),
-      destinationIPv6Address: addressBytes(flow, W_IPV6_DST),
+      sourceIPv6Address: ipv6Bytes(flow, W_IPV6_SRC),
+      destinationIPv6Address: ipv6Bytes(flow, W_IPV6_DST),
       flowLabelIPv6: flow[W_IPV6_LABEL]!,
     }),
     ...(l4 === L4.icmp
@@ -523,16 +529,4 @@ function fixedValues(
     }),
     ...(virtualObsId !== undefined && { virtualObsID: virtualObsId }),
   };
-}
-
-function macBytes(high: number, low: number): Uint8Array {
-  return Uint8Array.of(high >>> 8, high, low >>> 24, low >>> 16, low >>> 8, low);
-}
-
-/** Four words as 16 bytes. */
-function addressBytes(flow: Flow, first: number): Uint8Array {
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  for (let i = 0; i < 4; i++) view.setInt32(i * 4, flow[first + i]!);
-  return bytes;
 }

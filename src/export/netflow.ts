@@ -19,6 +19,7 @@ import { MessageWriter, makeTemplate, type RecordValues } from "./codec/ipfix.ts
 import { ByteWriter } from "./codec/layout.ts";
 import { NETFLOW5_MAX_RECORDS, type Netflow5Record, writeNetflow5 } from "./codec/netflow5.ts";
 import type { Collectors } from "./collectors.ts";
+import { ipv6Bytes } from "./flow-bytes.ts";
 
 export interface NetflowOptions {
   targets: readonly string[];
@@ -308,8 +309,8 @@ export class Netflow {
       flow[W_ETH_TYPE] === ETH_TYPE_IP
         ? { sourceIPv4Address: flow[W_IPV4_SRC]! >>> 0, destinationIPv4Address: flow[W_IPV4_DST]! >>> 0 }
         : {
-            sourceIPv6Address: wordBytes(flow, W_IPV6_SRC),
-            destinationIPv6Address: wordBytes(flow, W_IPV6_DST),
+            sourceIPv6Address: ipv6Bytes(flow, W_IPV6_SRC),
+            destinationIPv6Address: ipv6Bytes(flow, W_IPV6_DST),
           };
     return {
       ...addresses,
@@ -346,14 +347,6 @@ function ports(flow: Flow): { source_port: number; destination_port: number } {
   return icmp
     ? { source_port: 0, destination_port: ((source & 0xff) << 8) | (destination & 0xff) }
     : { source_port: source, destination_port: destination };
-}
-
-/** Four words as 16 bytes. */
-function wordBytes(flow: Flow, first: number): Uint8Array {
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  for (let i = 0; i < 4; i++) view.setInt32(i * 4, flow[first + i]!);
-  return bytes;
 }
 
 /** What tells connections apart: port, addresses, protocol, service, transport ports. */

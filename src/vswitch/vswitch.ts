@@ -229,6 +229,7 @@ export class Vswitch {
       exports: {
         clock: options.clock,
         datagrams: options.datagrams,
+        streams: options.openflowStreams,
         usage: options.usage,
         warn: (text) => logCollectors.warnRl(collectorsLimit, text),
       },

@@ -12,9 +12,11 @@ import { Collectors } from "../../src/export/collectors.ts";
 import { IpfixExporter, type IpfixOptions, type IpfixSample } from "../../src/export/ipfix.ts";
 import { Netflow, type NetflowOptions, OUTPUT_MULTI } from "../../src/export/netflow.ts";
 import { outputMany, SflowAgent, type SflowOptions } from "../../src/export/sflow.ts";
+import { StreamCollector } from "../../src/export/stream-collector.ts";
 import * as L from "../../src/flow/layout.ts";
 import type { DatagramEvents, Datagrams } from "../../src/lib/datagram.ts";
 import { SimClock } from "../../src/lib/sim-clock.ts";
+import { MemoryNetwork } from "../../src/lib/stream-memory.ts";
 
 const peer = readFileSync(new URL("data/peer.txt", import.meta.url), "utf8")
   .split("\n")
@@ -369,6 +371,69 @@ t.test(
     });
     t.equal(net.collector.totals.lost, 0);
     exporter.close();
+  },
+);
+
+t.test(
+  "IPFIX over a connection: templates first, nothing lost while the collector is away, up to a bound",
+  async (t) => {
+    const clock = new SimClock();
+    const network = new MemoryNetwork(clock);
+    const warnings: string[] = [];
+    const collectors = new Collectors(new FakeDatagrams(), 4739, (text) => warnings.push(text), {
+      clock,
+      streams: network,
+    });
+    const options = { ...ipfixOptions, targets: ["tcp:10.9.9.9:4739"], cacheActiveTimeoutMs: 0 };
+    const exporter = new IpfixExporter(clock, collectors, options);
+    for (let i = 0; i < 10; i++) exporter.sample(sample({ flow: packet({ tp: i }) }));
+    await clock.warp(1000, 100);
+
+    const reader = new MessageReader();
+    let left: Uint8Array = new Uint8Array();
+    const got: unknown[] = [];
+    let missing = 0;
+    const listener = await network.listen("ptcp:4739", (stream) => {
+      stream.handler = {
+        data: (bytes) => {
+          left = Buffer.concat([left, bytes]);
+          while (left.length >= 4 && left.length >= ((left[2]! << 8) | left[3]!)) {
+            const message = reader.read(left.subarray(0, (left[2]! << 8) | left[3]!));
+            got.push(
+              ...message.records.map((r) => r.values.destinationTransportPort).filter((x) => x !== undefined),
+            );
+            missing += message.missing.length;
+            left = left.subarray((left[2]! << 8) | left[3]!);
+          }
+        },
+        close: () => {},
+      };
+    });
+    await clock.warp(9000, 100);
+    t.strictSame(got, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9], "what waited comes");
+    t.equal(missing, 0, "after its templates");
+    t.strictSame(
+      warnings,
+      ["tcp:10.9.9.9:4739: sending to collector failed (Connection refused)"],
+      "told once",
+    );
+    exporter.sample(sample({ flow: packet({ tp: 10 }) }));
+    await clock.warp(1000, 100);
+    t.equal(got.at(-1), 10);
+    t.equal(exporter.stats.txErrors, 0);
+    listener.close();
+    exporter.close();
+
+    const away = new StreamCollector({
+      clock,
+      streams: network,
+      name: "tcp:10.9.9.9:1",
+      preamble: () => [],
+      failed: () => {},
+    });
+    for (let i = 0; i < 5; i++) away.send(new Uint8Array(1 << 20));
+    t.equal(away.lost, 1, "four megabytes are kept");
+    away.close();
   },
 );
 
