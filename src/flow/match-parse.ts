@@ -100,6 +100,9 @@ export function setParsed(match: Match, field: Field, value: bigint, mask: bigin
       if (exact && (Number(value) & VLAN_CFI) === 0) setVlan(match, 0, 0xffff, 0xffff);
       else setVlan(match, Number(value), Number(mask), 0xffff);
       return;
+    case "tun_flags":
+      setMatchBigMasked(match, field, value & mask & fieldBits(field), mask & fieldBits(field));
+      return;
     case "nw_tos":
       setMatchWord(match, W_NW, (Number(value) & 0xfc) << 8, 0xfc << 8);
       return;

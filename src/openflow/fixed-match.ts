@@ -221,7 +221,7 @@ function readMatch11Body(r: Reader): Match {
     if ((tos & 3) !== 0) throw new OfpError("OFPBMC_BAD_VALUE");
     setMatchWord(match, W_NW, tos << 8, 0xfc00);
   }
-  if (!(wild & OFPFW11_NW_PROTO) && (ipv4 || arp || type === 0x86dd)) {
+  if (!(wild & OFPFW11_NW_PROTO) && (ipv4 || arp)) {
     setMatchWord(match, W_NW, proto, 0xff);
     if (ipv4) readTransport11(match, wild, proto, tpSrc, tpDst);
   }

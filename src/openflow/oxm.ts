@@ -161,7 +161,7 @@ function put(w: Writer, match: Match, field: Field, version: number): void {
   if (places.length === 1 && field.bytes <= 4) {
     const [, , width] = places[0]!;
     const value = getField(field, match.flow);
-    const mask = field === TUN_FLAGS ? getField(field, match.mask) & 1 : getField(field, match.mask);
+    const mask = getField(field, match.mask);
     // Of tun_flags one bit is known, and it goes out masked; ICMP types and codes go out whole.
     const exact =
       (mask === (width === 32 ? 0xffffffff : (1 << width) - 1) >>> 0 && field !== TUN_FLAGS) ||
@@ -201,8 +201,9 @@ const NSH = fields("nsh_flags nsh_ttl nsh_mdtype nsh_np nsh_spi nsh_si nsh_c1 ns
 const TUNNEL = fields(
   "tun_id tun_src tun_dst tun_ipv6_src tun_ipv6_dst tun_gbp_id tun_gbp_flags tun_erspan_idx tun_erspan_ver tun_erspan_dir tun_erspan_hwid tun_gtpu_flags tun_gtpu_msgtype tun_flags",
 );
-const CT = fields("pkt_mark ct_state ct_zone ct_mark ct_label ct_nw_src ct_nw_dst ct_ipv6_src ct_ipv6_dst");
-const CT_TRANSPORT = fields("ct_nw_proto ct_tp_src ct_tp_dst");
+const CT = fields(
+  "pkt_mark ct_state ct_zone ct_mark ct_label ct_nw_src ct_nw_dst ct_ipv6_src ct_ipv6_dst ct_nw_proto ct_tp_src ct_tp_dst",
+);
 const REGS = fields(Array.from({ length: 32 }, (_, n) => `reg${n}`).join(" "));
 const XREGS = fields(Array.from({ length: 16 }, (_, n) => `xreg${n}`).join(" "));
 const PACKET_TYPE = mustField("packet_type");
@@ -289,7 +290,8 @@ export function writeMatch(
   if (version >= 3) putVlanOxm(w, match, version);
   else put(w, match, VLAN_TCI, version);
   const type = matchedType(flow, mask);
-  if (mask[W_MPLS] !== 0 && isMplsType(type)) putAll(w, match, MPLS, version);
+  // Without any type they are what a packet_in tells of its packet.
+  if (mask[W_MPLS] !== 0 && (type === 0 || isMplsType(type))) putAll(w, match, MPLS, version);
   if (type === 0x0800) {
     putAll(w, match, IPV4, version);
     putIp(w, match, version, 1, ICMP4);
@@ -313,7 +315,6 @@ export function writeMatch(
   else for (let n = 0; n < 32; n++) if (mask[W_REG0 + n] !== 0) put(w, match, REGS[n]!, version);
   if (metadata || further) {
     putAll(w, match, CT, version);
-    if (flow[W_CT_NW_PROTO] !== 0) putAll(w, match, CT_TRANSPORT, version);
     put(w, match, METADATA, version);
   }
   if (cookie !== undefined && cookie.mask !== 0n) {
@@ -426,6 +427,7 @@ export function readMatch(r: Reader, length: number, options: MatchOptions = {})
     ) {
       options.cookie.value = body.u64();
       options.cookie.mask = header.masked ? body.u64() : 0xffff_ffff_ffff_ffffn;
+      options.cookie.value &= options.cookie.mask;
       continue;
     }
     const field = header.field;
@@ -459,7 +461,7 @@ function zeroPadding(r: Reader): boolean {
 
 /** Fields that the general way must take: their values are not stored as they come. */
 const SPECIAL = new Set(
-  fields("vlan_vid vlan_pcp nw_tos ct_state in_port_oxm actset_output").concat(
+  fields("vlan_vid vlan_pcp nw_tos ct_state in_port_oxm actset_output tun_flags").concat(
     FIELDS.filter(
       (f) => f.bytes > 4 || f.places.length !== 1 || f.name.startsWith("tun_erspan") || f.onesOnly,
     ),
@@ -521,7 +523,7 @@ function takeField(
     const wire = body.big(bytes);
     if (wire !== ones(bytes * 8) && (field !== IPV6_LABEL || (wire & valid) !== valid)) {
       if (!field.maskable && wire !== valid) throw new OfpError("OFPBMC_BAD_MASK");
-      mask = wire;
+      mask = field === TUN_FLAGS ? wire & valid : wire;
     }
   }
   if (field.format === "port" && field.bytes === 4) {
@@ -549,7 +551,7 @@ function takeField(
   implyEthernet(match, field);
   setMatchField(match, field, value, mask);
   // Some fields have more bits in a flow than values can have: an exact match covers them all.
-  const partial = field === VLAN_VID || field === NW_TOS || field === CT_STATE;
+  const partial = field === VLAN_VID || field === NW_TOS || field === CT_STATE || field === TUN_FLAGS;
   if (mask === valid && !partial && field !== VLAN_PCP && !field.onesOnly) fillField(field, match.mask);
 }
 

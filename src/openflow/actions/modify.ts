@@ -196,7 +196,7 @@ function encodeSetField(a: SetField, w: Writer, version: number): void {
     return;
   }
   if (version < 3 && !a.load && encodeLegacySet(a, w, version)) return;
-  encodeLoad(a, w, version);
+  encodeLoad(a, w);
 }
 
 function wireMask(a: SetField): bigint {
@@ -204,9 +204,8 @@ function wireMask(a: SetField): bigint {
 }
 
 /** NXAST_REG_LOAD of each run of bits (64 at most), or NXAST_REG_LOAD2 where the field or mask needs it. */
-function encodeLoad(a: SetField, w: Writer, version: number): void {
-  void version;
-  if (nxHeaderBytes(a.field) > 4 || a.field.isTunMetadata) {
+function encodeLoad(a: SetField, w: Writer): void {
+  if (nxHeaderBytes(a.field) > 4 || (a.field.isTunMetadata && !a.load)) {
     const start = beginNx(w, 33);
     w.zeros(6);
     writeField(w, a.field, 0, a.value, wireMask(a), a.bytes);
@@ -722,7 +721,6 @@ const setByte: ActionRow<SetByte> = {
             load: true,
           },
           w,
-          version,
         );
       }
       return;

@@ -130,12 +130,16 @@ function readProps(r: Reader): GroupProps {
       if (h.field === undefined) throw new OfpError("OFPBMC_BAD_FIELD");
       data.need(h.payload, "OFPBPC_BAD_LEN");
       const bytes = h.masked ? h.payload / 2 : h.payload;
+      if (bytes !== h.field.bytes && !(h.field.isTunMetadata && Number.isInteger(bytes))) {
+        throw new OfpError("OFPBMC_BAD_LEN");
+      }
       const value = data.big(bytes);
       if (h.masked) data.skip(bytes);
       props.fields.push({ field: h.field, value });
     }
   }
-  return props;
+  // Without a method the rest means nothing.
+  return props.selectionMethod === "" ? noGroupProps() : props;
 }
 
 function writeProps(w: Writer, props: GroupProps, version: number): void {

@@ -20,6 +20,9 @@ import { portFromWire, portToWire, readPort, writePort } from "../ports.ts";
 import type { Reader, Writer } from "../wire.ts";
 import { type MessageRow, message, rows } from "./row.ts";
 
+/** Bits of a port's configuration that 1.1 and later have. */
+const CONFIG_11 = 0x65;
+
 function features10(bits: number): number {
   return (bits & 0x7f) | ((bits & 0xf80) << 4);
 }
@@ -92,7 +95,7 @@ export function readPort11(r: Reader): PhyPort {
     hwAddr,
     hwAddr64: undefined,
     name: portNameOf(r),
-    config: r.u32() & 0x7f,
+    config: r.u32() & CONFIG_11,
     state: r.u32() & 7,
     curr: r.u32() & 0xffff,
     advertised: r.u32() & 0xffff,
@@ -109,7 +112,7 @@ export function writePort11(w: Writer, p: PhyPort): void {
   w.put(p.hwAddr);
   w.u16(0);
   w.text(p.name, 16);
-  w.u32(p.config & 0x65);
+  w.u32(p.config & CONFIG_11);
   w.u32(p.state & 7);
   for (const value of [p.curr, p.advertised, p.supported, p.peer]) w.u32(value);
   w.u32(p.currSpeed);
@@ -126,7 +129,7 @@ function readPort14(r: Reader): PhyPort {
   const hwAddr = r.take(6);
   r.skip(2);
   const name = portNameOf(r);
-  const config = r.u32() & 0x7f;
+  const config = r.u32() & CONFIG_11;
   const state = r.u32() & 7;
   const out: PhyPort = {
     port,
@@ -164,7 +167,7 @@ function writePort14(w: Writer, p: PhyPort): void {
   w.put(p.hwAddr);
   w.u16(0);
   w.text(p.name, 16);
-  w.u32(p.config & 0x65);
+  w.u32(p.config & CONFIG_11);
   w.u32(p.state & 7);
   w.u16(0);
   w.u16(32);
@@ -256,8 +259,8 @@ const portMod = rows<PortMod>(
       if (version > 1) w.u32(0);
       w.put(m.hwAddr);
       if (version > 1) w.u16(0);
-      w.u32(version === 1 ? m.config : m.config & 0x65);
-      w.u32(version === 1 ? m.mask : m.mask & 0x65);
+      w.u32(version === 1 ? m.config : m.config & CONFIG_11);
+      w.u32(version === 1 ? m.mask : m.mask & CONFIG_11);
       if (version === 1) {
         w.u32(featuresTo10(m.advertise));
         w.u32(0);
