@@ -27,6 +27,7 @@ function open() {
     setresuid: { args: [u32, u32, u32], returns: i32 },
     capset: { args: [pointer, pointer], returns: i32 },
     signal: { args: [i32, u64], returns: u64 },
+    sigaction: { args: [i32, pointer, pointer], returns: i32 },
     kill: { args: [i32, i32], returns: i32 },
     socket: { args: [i32, i32, i32], returns: i32 },
     connect: { args: [i32, pointer, u32], returns: i32 },
@@ -346,7 +347,23 @@ function alive(pid: number): boolean {
 
 function onSignal(signal: string, handler: () => void): () => void {
   process.on(signal as NodeJS.Signals, handler);
+  if (signal === "SIGSEGV") handleOnce(signal);
   return () => void process.off(signal as NodeJS.Signals, handler);
+}
+
+/**
+ * Takes the engine's handler off before it runs. It only tells the event loop: after a fault of this process itself the
+ * instruction would be tried again, and fault again, for ever; so the second time the signal kills.
+ */
+function handleOnce(signal: NodeJS.Signals): void {
+  const number = os().constants.signals[signal];
+  // struct sigaction of the C library (x86-64, arm64): handler, mask of 128 bytes, flags.
+  const action = new Uint8Array(152);
+  if (libc().sigaction(number, null, action) !== 0) return;
+  const flags = new DataView(action.buffer);
+  const SA_RESETHAND = 0x80000000;
+  flags.setUint32(136, flags.getUint32(136, true) | SA_RESETHAND, true);
+  libc().sigaction(number, action, null);
 }
 
 function onCrash(handler: (error: unknown) => void): void {

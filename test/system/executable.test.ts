@@ -2,9 +2,12 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import t from "tap";
 import { BIN } from "./bin.ts";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 
 const APPLETS = [
   ...["ovs-vswitchd", "ovsdb-server", "ovsdb-client", "ovsdb-tool", "ovs-vsctl", "ovs-ofctl", "ovs-dpctl"],
@@ -63,4 +66,16 @@ t.test("hostile bunfig.toml and .env are not read", async (t) => {
   }
   const show = run("ovs-vsctl", ["--timeout=1", "--db=unix:/nonexistent/db.sock", "show"], folder);
   t.notMatch(show.stdout + show.stderr, /EVIL|\/evil/, "environment of the folder's .env");
+});
+
+t.test("a fault of the process itself ends it, although SIGSEGV is listened for", (t) => {
+  const bun = join(root, "node_modules/.bin/bun");
+  const listen = `import { realProcess } from ${JSON.stringify(join(root, "src/sys/process.ts"))};
+    realProcess.onSignal("SIGSEGV", () => { process.stdout.write("told"); realProcess.dieOf("SIGSEGV"); });`;
+  const run = (code: string) => spawnSync(bun, ["-e", listen + code], { encoding: "utf8", timeout: 20_000 });
+  const fault = run(`import { read } from "bun:ffi"; read.u8(8, 0);`);
+  t.equal(fault.signal, "SIGSEGV", "it does not fault for ever");
+  const sent = run(`process.kill(process.pid, "SIGSEGV"); setTimeout(() => {}, 10_000);`);
+  t.match({ signal: sent.signal, stdout: sent.stdout }, { signal: "SIGSEGV", stdout: "told" });
+  t.end();
 });
