@@ -17,6 +17,7 @@ import {
   type Upcall,
   type UpcallReply,
 } from "../datapath/dpif.ts";
+import { ODP_METER, ODP_SAMPLE, ODP_USERSPACE, OdpActionBuilder } from "../datapath/odp/actions.ts";
 import {
   FLOW_DP_WORDS,
   FLOW_WORDS,
@@ -34,6 +35,7 @@ import { coverage } from "../lib/coverage.ts";
 import { Changes } from "./changes.ts";
 import { Features } from "./features.ts";
 import { type FrozenState, FrozenTable, frozenInPort } from "./frozen.ts";
+import { OFPM_SLOWPATH } from "./meter.ts";
 import type { Ofproto } from "./ofproto.ts";
 import type { OfportState } from "./ports.ts";
 import type { Rule } from "./rule.ts";
@@ -110,6 +112,7 @@ export class Backer {
 
   private readonly realNow: () => number;
   private readonly byOdp = new Map<OdpPort, { ofproto: Ofproto; port: OfportState }>();
+  private readonly slow = new OdpActionBuilder();
   private readonly upcallContext = new XlateContext();
   private readonly revalContext = new XlateContext();
   private readonly upcallMask: Flow = new Int32Array(FLOW_WORDS);
@@ -250,7 +253,7 @@ export class Backer {
     return {
       actions,
       mask,
-      flowActions: undefined,
+      flowActions: ctx.slow ? this.slowProgram(ctx) : undefined,
       installed: (handle) => {
         // The translation itself may have changed what it should have seen: a learned flow or address.
         const current = generation === this.generation;
@@ -261,9 +264,10 @@ export class Backer {
     };
   }
 
-  private userspaceAction(upcall: Upcall): undefined {
+  private userspaceAction(upcall: Upcall): UpcallReply | undefined {
     const action = this.frozen.action(upcall.userdata);
     if (action === undefined) return undefined;
+    if ("slow" in action) return this.slowPath(upcall);
     if ("sample" in action) {
       const from = this.byOdp.get(upcall.key[W_IN_PORT]!);
       action.ofproto.sampling?.sampled(
@@ -277,6 +281,32 @@ export class Backer {
     if (action.copy.dontSend) return undefined;
     action.state.ofproto.sendPacketIn(action.state, action.copy, upcall.packet, upcall.key);
     return undefined;
+  }
+
+  /** What a megaflow has whose packets are translated one by one; they may be limited by a meter of their own. */
+  private slowProgram(ctx: XlateContext): Int32Array {
+    const { slow } = this;
+    slow.reset();
+    const meter = ctx.first.meters.get(OFPM_SLOWPATH);
+    const nested = meter === undefined ? -1 : slow.openNested(ODP_SAMPLE);
+    if (meter !== undefined) {
+      slow.emitWord(-1);
+      slow.emit(ODP_METER, meter.dpId);
+    }
+    slow.emit(ODP_USERSPACE, this.frozen.slowPath());
+    if (nested >= 0) slow.closeNested(nested);
+    return slow.take();
+  }
+
+  /** A packet of such a megaflow, which counts it. */
+  private slowPath(upcall: Upcall): UpcallReply | undefined {
+    const ctx = this.upcallContext;
+    const from = this.enter(upcall.key, ctx.flow);
+    if (from === undefined) return undefined;
+    ctx.trace = undefined;
+    translate(ctx, from.ofproto, this.clock.now(), true, upcall.packet.length, from.state);
+    const actions = ctx.odp.words.subarray(0, ctx.odp.length);
+    return { actions, mask: undefined, flowActions: undefined, installed: undefined };
   }
 
   // Revalidation.
@@ -474,9 +504,9 @@ export class Backer {
         return;
       }
     }
-    if (!sameProgram(ctx.odp.words, ctx.odp.length, actions)) {
-      this.dpif.flowSetActions(handle, ctx.odp.take());
-    }
+    const program = ctx.slow ? this.slowProgram(ctx) : ctx.odp.words;
+    const length = ctx.slow ? program.length : ctx.odp.length;
+    if (!sameProgram(program, length, actions)) this.dpif.flowSetActions(handle, program.slice(0, length));
     this.ukeys.replace(slot, generation, ctx.credits, ctx.learns, ctx.footprint);
   }
 

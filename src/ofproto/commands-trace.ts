@@ -35,6 +35,8 @@ interface TracePass {
   final: string;
   megaflow: string;
   actions: string;
+  /** The datapath cannot do it all. */
+  slow: boolean;
   /** Why the translation failed. */
   error: string | undefined;
 }
@@ -99,6 +101,7 @@ function runPass(
       key: flow,
       userspace: (index) => backer.frozen.formatUserspace(index),
     }),
+    slow: ctx.slow,
     error: ctx.error === undefined ? undefined : ACTION_DROPS[XLATE_ERROR_NUMBER[ctx.error]]!.text,
   };
 }
@@ -124,6 +127,11 @@ function traceText(request: TraceRequest): string {
       `Megaflow: ${pass.megaflow}`,
       `Datapath actions: ${pass.actions}`,
     );
+    if (pass.slow)
+      lines.push(
+        "This flow is handled by the userspace slow path because it:",
+        "  - Uses action(s) not supported by datapath.",
+      );
     if (pass.error !== undefined) lines.push(`Translation failed (${pass.error}), packet is dropped.`);
   }
   return lines.join("\n");

@@ -28,7 +28,7 @@ const FEATURES: readonly FeatureRow[] = [
   row("explicit_drop_action", "Explicit Drop action", true),
   row("lb_output_action", "Optimized Balance TCP mode", false),
   row("ct_zero_snat", "Conntrack all-zero IP SNAT", false),
-  row("add_mpls", "MPLS Label add", false),
+  row("add_mpls", "MPLS Label add", true),
   row("psample", "psample action", false),
   row("max_vlan_headers", "Max VLAN headers", 1),
   row("max_mpls_depth", "Max MPLS depth", 3),

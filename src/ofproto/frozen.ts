@@ -61,7 +61,12 @@ export interface SamplingAction {
   sample: SampleAction;
 }
 
-export type UserspaceAction = ControllerAction | SamplingAction;
+/** Each packet of the megaflow is translated, and what comes of that done, here: the datapath cannot do it all. */
+export interface SlowPath {
+  slow: true;
+}
+
+export type UserspaceAction = ControllerAction | SamplingAction | SlowPath;
 
 /** Ids by meaning and back. */
 class IdTable<T> {
@@ -210,6 +215,11 @@ export class FrozenTable {
     return this.userspace.allocate(meaning, this.pass, () => ({ ofproto, sample }));
   }
 
+  /** The operand of the action that a megaflow has whose packets are dealt with here. */
+  slowPath(): number {
+    return this.userspace.allocate("slow", this.pass, () => ({ slow: true }));
+  }
+
   state(recircId: number): FrozenState | undefined {
     return this.states.get(recircId);
   }
@@ -261,7 +271,9 @@ export class FrozenTable {
 
   /** Bridges that are gone free what was theirs. */
   forgetBridge(ofproto: Ofproto): void {
-    this.userspace.forgetWhere(({ value }) => ("state" in value ? value.state : value).ofproto === ofproto);
+    this.userspace.forgetWhere(
+      ({ value }) => !("slow" in value) && ("state" in value ? value.state : value).ofproto === ofproto,
+    );
     this.states.forgetWhere(({ value }) => value.ofproto === ofproto);
   }
 
@@ -269,6 +281,7 @@ export class FrozenTable {
   formatUserspace(operand: number): string {
     const action = this.userspace.get(operand);
     if (action === undefined) return "userspace(pid=0)";
+    if ("slow" in action) return "userspace(pid=0,slow_path(action))";
     if ("sample" in action) return formatSample(action.sample);
     const { recircId, copy } = action;
     const cookie = copy.cookie === 0n ? "0" : `0x${copy.cookie.toString(16)}`;

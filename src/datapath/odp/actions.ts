@@ -46,7 +46,7 @@ export const ODP_TUNNEL_PUSH = 17;
 /** [OP, 3, port] */
 export const ODP_TUNNEL_POP = 18;
 /** [OP, 5, group, observation domain, observation point]: a sample for programs on this host. */
-export const ODP_PSAMPLE = 19;
+export const ODP_PSAMPLE = 24;
 
 /** [OP, 5, words W_ETH_DST_HI to W_ETH_SRC_LO]: an Ethernet header before a packet that has none. */
 export const ODP_PUSH_ETH = 19;

@@ -325,6 +325,9 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
     case "nat":
       ctx.ctNat = action;
       return false;
+    case "debug_slow":
+      ctx.slow = true;
+      return false;
     case "debug_recirc":
       ctx.freeze();
       return false;

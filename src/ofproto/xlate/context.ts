@@ -141,6 +141,8 @@ export class XlateContext {
   /** With `exit`: what is left to do waits for the packet to come back (recirculate.ts). */
   freezing = false;
   again = false;
+  /** The datapath cannot do all of this: see FrozenTable.slowPath. */
+  slow = false;
   /** The controller(pause) that froze the pipeline. */
   pause: ControllerAction | undefined = undefined;
   readonly frozenActions: Ofpact[] = [];
@@ -205,6 +207,7 @@ export class XlateContext {
     this.encapsulation = undefined;
     this.freezing = false;
     this.again = false;
+    this.slow = false;
     this.pause = undefined;
     this.frozenActions.length = 0;
     this.hashAlgorithm = -1;

@@ -126,6 +126,7 @@ function encapMpls(ctx: XlateContext, ethertype: number): void {
   }
   flow[W_ETH_TYPE] = ethertype;
   flow[W_PACKET_TYPE] = (1 << 16) | ethertype;
+  if (!ctx.ofproto.backer.features.has("add_mpls")) ctx.slow = true;
   ctx.encapsulation = { kind: "mpls" };
 }
 
@@ -184,6 +185,7 @@ function decapMpls(ctx: XlateContext, action: Decap): boolean {
     return false;
   }
   wildcards.fill(-1, W_MPLS + 1, W_MPLS + labels);
+  if (!ctx.ofproto.backer.features.has("add_mpls")) ctx.slow = true;
   ctx.encapsulation = { kind: "decap" };
   if (labels === 1) {
     flow[W_PACKET_TYPE] = action.packetType;
