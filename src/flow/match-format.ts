@@ -76,7 +76,7 @@ class Formatter {
     this.#field("dl_src", "eth_src");
     this.#field("dl_dst", "eth_dst");
     if (type.named === undefined && this.#exactType()) {
-      this.#out.push(`dl_type=0x${(this.#flow[L.W_ETH_TYPE]! & 0xffff).toString(16).padStart(4, "0")}`);
+      this.#out.push(`dl_type=0x${type.type.toString(16).padStart(4, "0")}`);
     }
     this.#network(type.type, type.protocolNamed);
     this.#transport(type.type);
@@ -397,7 +397,7 @@ function headerMask(
     set(L.W_VLAN0, 0xffff);
     if (flow[L.W_VLAN0] !== 0) set(L.W_VLAN1, 0xffff);
   }
-  const type = packetType === 0 ? flow[L.W_ETH_TYPE]! & 0xffff : packetType & 0xffff;
+  const type = flow[L.W_ETH_TYPE]! & 0xffff;
   const protocol = flow[L.W_NW]! & 0xff;
   if (type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6) {
     if (type === ETH_TYPE_IPV4) for (const word of [L.W_IPV4_SRC, L.W_IPV4_DST]) set(word);

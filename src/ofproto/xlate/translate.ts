@@ -184,14 +184,15 @@ export function megaflowMask(ctx: XlateContext, out: Flow): void {
  */
 function forgetAbsent(original: Flow, out: Flow): void {
   if (original[W_VLAN0] === 0) out[W_VLAN1] = 0;
-  if (original[W_ETH_TYPE] !== ETH_TYPE_NSH) out.fill(0, W_NSH_BASE, W_NSH_CONTEXT + 4);
+  const packetType = original[W_PACKET_TYPE]!;
+  const type = packetType >>> 16 === 1 ? packetType & 0xffff : original[W_ETH_TYPE]!;
+  if (type !== ETH_TYPE_NSH) out.fill(0, W_NSH_BASE, W_NSH_CONTEXT + 4);
   if (original[W_PACKET_TYPE] !== 0) out.fill(0, W_ETH_DST_HI, W_ETH_SRC_LO + 1);
   const protocol = original[W_NW]! & 0xff;
-  const type = original[W_ETH_TYPE];
   // Type and code of ICMP are bytes.
   if ((type === ETH_TYPE_IP && protocol === 1) || (type === ETH_TYPE_IPV6 && protocol === 58))
     out[W_TP] = out[W_TP]! & 0x00ff00ff;
-  switch (original[W_ETH_TYPE]) {
+  switch (type) {
     case ETH_TYPE_IP:
     case ETH_TYPE_ARP:
     case ETH_TYPE_RARP:
