@@ -5,7 +5,7 @@ import path from "node:path";
 import { runApplet, versionText } from "../src/lib/applet.ts";
 import { helpOptions, tlsOptions } from "../src/lib/common-options.ts";
 import { coverageStart } from "../src/lib/coverage.ts";
-import { Daemon, daemonOptions } from "../src/lib/daemon.ts";
+import { Daemon, daemonOptions, describeSignal } from "../src/lib/daemon.ts";
 import { dirs } from "../src/lib/dirs.ts";
 import { Exit, Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
@@ -40,9 +40,11 @@ interface Settings {
   active: boolean;
 }
 
-export function main(args: string[], program: string): Promise<number> {
+export async function main(args: string[], program: string): Promise<number> {
   const platform = realPlatform();
-  return runApplet(platform, program, () => run(platform, program, args));
+  const status = await runApplet(platform, program, () => run(platform, program, args));
+  // What was set up before something failed would keep the process.
+  return platform.exit(status);
 }
 
 function ownOptions(settings: Settings): OptionGroup {
@@ -171,8 +173,8 @@ async function run(world: Platform, program: string, args: string[]): Promise<nu
       : new ConfigFile(disk, path.resolve(places.db, settings.configFile));
   const config = new KeptConfig(platform, daemonGroup.values.monitor && configFile === undefined);
   const kept = config.read();
+  const tlsComplaint = keepTlsFromDatabase(server, tls, TLS);
   openDatabases(server, kept?.databases ?? paths);
-  keepTlsFromDatabase(server, tls, TLS);
   for (const remote of kept?.remotes ?? settings.remotes) {
     const error = await server.addRemote(remote);
     if (error === undefined) continue;
@@ -180,6 +182,11 @@ async function run(world: Platform, program: string, args: string[]): Promise<nu
     throw new Fatal("server configuration failed");
   }
   if (configFile !== undefined && !(await configFile.load(server))) {
+    throw new Fatal("server configuration failed");
+  }
+  const complaint = tlsComplaint();
+  if (complaint !== undefined) {
+    log.warn(`failed to configure SSL/TLS: ${complaint}`);
     throw new Fatal("server configuration failed");
   }
   const { syncFrom, syncExclude, active } = settings;
@@ -287,7 +294,7 @@ function runChild(
       finish(0);
       return;
     }
-    const how = signal === null ? `exit status ${status}` : `killed (${signal})`;
+    const how = signal === null ? `exit status ${status}` : `killed (${describeSignal(signal)})`;
     platform.stderr(`${program}: ${command}: child exited, ${how}\n`);
     finish(1);
   });

@@ -1,11 +1,10 @@
 /** `ovsdb-tool`: works on database files directly (ovsdb-tool(1)). */
-import fs from "node:fs";
 import { runApplet, VERSION, versionText } from "../src/lib/applet.ts";
 import { helpOptions } from "../src/lib/common-options.ts";
 import { dirs } from "../src/lib/dirs.ts";
-import { describeError, Exit, Fatal } from "../src/lib/errors.ts";
+import { Exit, Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
-import { type Json, JsonError, parseJson } from "../src/lib/json.ts";
+import type { Json } from "../src/lib/json.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { vlog, vlogStart } from "../src/lib/vlog.ts";
 import { vlogOptions } from "../src/lib/vlog-options.ts";
@@ -25,9 +24,10 @@ import { type FileContext, readFile } from "../src/ovsdb/file-context.ts";
 import { sortedText } from "../src/ovsdb/json-text.ts";
 import { fileMagic } from "../src/ovsdb/log.ts";
 import { RoleCheck } from "../src/ovsdb/rbac.ts";
-import { type DatabaseSchema, equalSchemas, isVersion, schemaFromJson } from "../src/ovsdb/schema.ts";
+import { type DatabaseSchema, equalSchemas, isVersion } from "../src/ovsdb/schema.ts";
 import { showLog } from "../src/ovsdb/show-log.ts";
 import type { Database } from "../src/ovsdb/table.ts";
+import { parseArgument, readSchemaFile } from "./ovsdb-input.ts";
 import { realPlatform } from "./platform.ts";
 
 interface Tool {
@@ -142,48 +142,6 @@ function options(tool: Tool, program: string): OptionGroup[] {
   return groups;
 }
 
-function readJsonFile(path: string): Json {
-  let text: string;
-  try {
-    text = fs.readFileSync(path, "utf8");
-  } catch (error) {
-    throw new Fatal(notJson(path, `error opening "${path}": ${describeError(error)}`));
-  }
-  try {
-    return parseJson(text);
-  } catch (error) {
-    if (error instanceof JsonError) throw new Fatal(notJson(path, error.message));
-    throw error;
-  }
-}
-
-function notJson(path: string, why: string): string {
-  return `failed to read schema: "${path}" could not be read as JSON (${why})`;
-}
-
-function readSchemaFile(path: string): DatabaseSchema {
-  try {
-    return schemaFromJson(readJsonFile(path));
-  } catch (error) {
-    if (error instanceof OvsdbError) throw new Fatal(`failed to read schema: ${error.message}`);
-    throw error;
-  }
-}
-
-/** JSON typed on the command line. */
-function parseArgument(text: string): Json {
-  try {
-    const json = parseJson(text);
-    if (typeof json === "object" && json !== null) return json;
-    throw new JsonError(
-      `line 0, column ${text.length}, byte ${text.length}: syntax error at beginning of input`,
-    );
-  } catch (error) {
-    if (error instanceof JsonError) throw new Fatal(`"${text}": ${error.message}`);
-    throw error;
-  }
-}
-
 /** All of a file, which must be whole. */
 function load(tool: Tool, path: string, schema?: DatabaseSchema): Database {
   const { database, torn } = loadFile(tool.disk, path, tool.context.uuid, schema);
@@ -293,7 +251,7 @@ function databaseName(tool: Tool, path: string): string {
 }
 
 function toStandalone(tool: Tool, [target, path]: readonly string[]): number {
-  if (!isClustered(tool, path!)) throw new Fatal(`${path}: not a clustered database`);
+  if (!isClustered(tool, path!)) throw new Fatal("Database is not clustered db.");
   const database = clusteredDatabase(tool.disk, path!, tool.context.uuid);
   writeNewFile(tool.context, target!, database, `made of ${path} by ovsdb-tool ${VERSION}`);
   return 0;

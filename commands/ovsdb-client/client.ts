@@ -1,14 +1,12 @@
 /** What the commands of ovsdb-client share. */
-import fs from "node:fs";
 import type { DaemonOptions } from "../../src/lib/daemon.ts";
 import { describeError, Fatal } from "../../src/lib/errors.ts";
-import { formatJson, type Json, JsonError, parseJson } from "../../src/lib/json.ts";
+import { formatJson, type Json } from "../../src/lib/json.ts";
 import { type JsonRpc, JsonRpcFailure } from "../../src/lib/jsonrpc.ts";
 import type { Platform } from "../../src/lib/platform.ts";
 import type { Cell, TableStyle } from "../../src/lib/table.ts";
 import { type Datum, datumFromJson, datumJsonText } from "../../src/ovsdb/datum.ts";
 import { formatBareDatum, formatDatum } from "../../src/ovsdb/datum-text.ts";
-import { OvsdbError } from "../../src/ovsdb/error.ts";
 import { type DatabaseSchema, schemaFromJson } from "../../src/ovsdb/schema.ts";
 import type { ColumnType } from "../../src/ovsdb/type.ts";
 
@@ -56,45 +54,6 @@ export async function fetchSchema(client: Client, database = client.database): P
 
 export function print(client: Client, text: string): void {
   client.platform.stdout(text);
-}
-
-/** JSON typed on the command line. */
-export function parseArgument(text: string): Json {
-  try {
-    const json = parseJson(text);
-    if (typeof json === "object" && json !== null) return json;
-    throw new JsonError(
-      `line 0, column ${text.length}, byte ${text.length}: syntax error at beginning of input`,
-    );
-  } catch (error) {
-    if (error instanceof JsonError) throw new Fatal(`"${text}": ${error.message}`);
-    throw error;
-  }
-}
-
-export function readSchemaFile(path: string): { schema: DatabaseSchema; json: Json } {
-  const fail = (why: string): never => {
-    throw new Fatal(`failed to read schema: "${path}" could not be read as JSON (${why})`);
-  };
-  let text = "";
-  try {
-    text = fs.readFileSync(path, "utf8");
-  } catch (error) {
-    fail(`error opening "${path}": ${describeError(error)}`);
-  }
-  let json: Json = null;
-  try {
-    json = parseJson(text);
-  } catch (error) {
-    if (error instanceof JsonError) fail(error.message);
-    throw error;
-  }
-  try {
-    return { schema: schemaFromJson(json), json };
-  } catch (error) {
-    if (error instanceof OvsdbError) throw new Fatal(`failed to read schema: ${error.message}`);
-    throw error;
-  }
 }
 
 export function datumCell(type: ColumnType, datum: Datum): Cell {

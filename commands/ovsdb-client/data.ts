@@ -6,8 +6,9 @@ import { TablePrinter } from "../../src/lib/table.ts";
 import { compareDatums } from "../../src/ovsdb/datum.ts";
 import { isArray } from "../../src/ovsdb/json-text.ts";
 import type { Column, TableSchema } from "../../src/ovsdb/schema.ts";
+import { parseArgument } from "../ovsdb-input.ts";
 import { goBackground } from "./background.ts";
-import { type Client, call, datumCell, fetchSchema, parseArgument, print, wireDatum } from "./client.ts";
+import { type Client, call, datumCell, fetchSchema, print, wireDatum } from "./client.ts";
 
 function parseTransaction(client: Client): readonly Json[] {
   const json = parseArgument(client.args[0]!);

@@ -7,8 +7,9 @@ import { parseUuid, ZERO_UUID } from "../../src/ovsdb/atom.ts";
 import { isObject } from "../../src/ovsdb/json-text.ts";
 import type { Column, DatabaseSchema, TableSchema } from "../../src/ovsdb/schema.ts";
 import { VERSION_COLUMN } from "../../src/ovsdb/schema.ts";
+import { parseArgument } from "../ovsdb-input.ts";
 import { type Background, goBackground } from "./background.ts";
-import { type Client, datumCell, fetchSchema, parseArgument, wireDatum } from "./client.ts";
+import { type Client, datumCell, fetchSchema, wireDatum } from "./client.ts";
 
 type Version = 1 | 2 | 3;
 const METHODS: Readonly<Record<Version, string>> = {

@@ -3,7 +3,8 @@ import { type Cell, TablePrinter } from "../../src/lib/table.ts";
 import { sortedText } from "../../src/ovsdb/json-text.ts";
 import { equalSchemas, schemaToJson, type TableSchema } from "../../src/ovsdb/schema.ts";
 import { columnTypeToJson } from "../../src/ovsdb/type.ts";
-import { type Client, call, fetchSchema, print, readSchemaFile } from "./client.ts";
+import { readSchemaFile } from "../ovsdb-input.ts";
+import { type Client, call, fetchSchema, print } from "./client.ts";
 
 export async function listDbs(client: Client): Promise<number> {
   const names = (await call(client, "list_dbs", [])) as readonly string[];
@@ -54,13 +55,13 @@ function columnRows(table: TableSchema, withTable: boolean): Cell[][] {
 }
 
 export async function convert(client: Client): Promise<number> {
-  const { schema } = readSchemaFile(client.args[0]!);
+  const schema = readSchemaFile(client.args[0]!);
   await call(client, "convert", [schema.name, schemaToJson(schema)]);
   return 0;
 }
 
 export async function needsConversion(client: Client): Promise<number> {
-  const { schema } = readSchemaFile(client.args[0]!);
+  const schema = readSchemaFile(client.args[0]!);
   print(client, equalSchemas(schema, await fetchSchema(client, schema.name)) ? "no\n" : "yes\n");
   return 0;
 }

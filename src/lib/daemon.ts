@@ -119,6 +119,11 @@ const OTHER_SIGNALS: Readonly<Record<string, string>> = {
   SIGHUP: "Hangup",
 };
 
+/** "Killed" for SIGKILL, as the C library says it. */
+export function describeSignal(signal: string): string {
+  return CRASHES[signal] ?? OTHER_SIGNALS[signal] ?? signal;
+}
+
 /** A daemon that crashes again within this time waits. */
 const RESTART_MS = 10_000;
 
@@ -314,10 +319,7 @@ export class Daemon {
       vlogReopenFile();
       const lastWords = child.told();
       if (lastWords !== "") vlog("backtrace").warn(lastWords.trimEnd());
-      const death =
-        signal === undefined
-          ? `exit status ${code}`
-          : `killed (${CRASHES[signal] ?? OTHER_SIGNALS[signal] ?? signal})`;
+      const death = signal === undefined ? `exit status ${code}` : `killed (${describeSignal(signal)})`;
       if (signal === undefined || !(signal in CRASHES)) {
         log.info(`pid ${child.pid} died, ${death}, exiting`);
         return code ?? 1;

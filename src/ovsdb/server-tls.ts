@@ -8,24 +8,36 @@ import type { OvsdbServer } from "./server.ts";
 
 const SETTINGS = ["privateKey", "certificate", "caCert", "protocols", "ciphers", "ciphersuites"] as const;
 
-/** `given` is what the command line said; `config` what streams use. */
-export function keepTlsFromDatabase(server: OvsdbServer, given: TlsConfig, config: TlsConfig): void {
-  const watched = new Set<string>();
-  const update = (): void => {
-    for (const name of SETTINGS) {
-      const spec = given[name];
-      if (spec?.startsWith("db:") === true) config[name] = lookUp(server, spec);
-    }
-  };
+/** `given` is what the command line said; `config` what streams use. Returns a check: what is wrong with `given`, if anything. */
+export function keepTlsFromDatabase(
+  server: OvsdbServer,
+  given: TlsConfig,
+  config: TlsConfig,
+): () => string | undefined {
   Object.assign(config, given);
-  for (const name of SETTINGS) {
-    const spec = given[name];
-    if (spec?.startsWith("db:") !== true) continue;
-    config[name] = undefined;
-    watched.add(spec.split(",")[0]!.slice(3));
-  }
-  for (const database of watched) server.databases.get(database)?.onCommit(update);
+  const specs = SETTINGS.flatMap((setting) => {
+    const spec = given[setting];
+    return spec?.startsWith("db:") === true ? [{ setting, spec }] : [];
+  });
+  const update = (): void => {
+    for (const { setting, spec } of specs) config[setting] = lookUp(server, spec);
+  };
   update();
+  const watched = new Set(specs.map(({ spec }) => spec.split(",")[0]!.slice(3)));
+  if (watched.size > 0) {
+    server.onDataChange = (name) => {
+      if (watched.has(name)) update();
+    };
+  }
+  return () => specs.map(({ spec }) => complaint(server, spec)).find((text) => text !== undefined);
+}
+
+function complaint(server: OvsdbServer, spec: string): string | undefined {
+  const name = parseColumnName(server.databases, spec);
+  if (typeof name === "string") return name;
+  const { table, column } = name;
+  if (column.type.key.type === "string" && column.type.value === undefined) return undefined;
+  return `"${spec}": table "${table.name}" column "${column.name}" is not string or set of strings`;
 }
 
 function lookUp(server: OvsdbServer, spec: string): string | undefined {

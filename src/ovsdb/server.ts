@@ -74,6 +74,8 @@ export class OvsdbServer implements SessionHost, RemoteHost {
   conditionalMonitors = true;
   readonly missedRowsMax: number;
   readonly backup: ActiveBackup = new ActiveBackup(this);
+  /** Called with a database's name when it was added, and when its contents or schema have changed. */
+  onDataChange: (name: string) => void = () => {};
   /** Called when databases or remotes were added or removed. */
   onConfigChange: () => void = () => {};
   #logged: ReadonlySet<string> = new Set();
@@ -156,6 +158,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     served.file?.replace(database, this.#options.compactionComment ?? "compacting database online");
     served.replace(database);
     this.refreshSystemRow(served);
+    this.onDataChange(served.name);
     this.#reconfigureSoon(served);
   }
 
@@ -186,6 +189,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
       served.name,
       served.onCommit((changes) => {
         if (this.#logged.size > 0) this.#logCommit(served, changes);
+        this.onDataChange(served.name);
         if (this.#specs.size > 0) this.#reconfigureSoon(served);
         const { file } = served;
         if (file === undefined || file.length < COMPACT_MIN_BYTES || file.records < COMPACT_MIN_RECORDS)
@@ -196,6 +200,7 @@ export class OvsdbServer implements SessionHost, RemoteHost {
       }),
     );
     this.backup.databasesChanged();
+    this.onDataChange(served.name);
   }
 
   /** Stops serving a database. False: there is none of that name. */

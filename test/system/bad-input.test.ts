@@ -61,6 +61,13 @@ interface Case {
 
 const cases: Case[] = [
   {
+    name: "server: TLS files named by a database that is not there, with a remote that already listens",
+    command: ["ovsdb-server", "--no-dbs", "--remote=ptcp:0:127.0.0.1", "--ca-cert=db:x,SSL,y"],
+    status: 1,
+    stderr:
+      /failed to configure SSL\/TLS: "db:x,SSL,y": no database named x\n.*server configuration failed\n$/s,
+  },
+  {
     name: "vsctl: unknown command",
     command: ["ovs-vsctl", "frobnicate"],
     status: 1,
