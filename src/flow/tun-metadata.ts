@@ -32,7 +32,7 @@ export function writeTunBytes(row: Flow, offset: number, bytes: number, value: b
 }
 
 /** Marks the option as present, in values and mask. */
-function markPresent(match: Match, field: Field): void {
+export function markTunPresent(match: Match, field: Field): void {
   const word = W_TUN_METADATA_PRESENT + (field.index >> 5);
   const bit = 1 << (field.index & 31);
   match.flow[word] = match.flow[word]! | bit;
@@ -68,7 +68,7 @@ export function setTunMetadata(
   }
   writeTunBytes(match.flow, offset, bytes, value & mask);
   writeTunBytes(match.mask, offset, bytes, mask);
-  markPresent(match, field);
+  markTunPresent(match, field);
   const slot: TunMetadataSlot = { field, offset, bytes };
   match.tunMetadata = [...others, slot].sort((a, b) => a.field.id - b.field.id);
   return true;

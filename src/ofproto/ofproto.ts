@@ -14,7 +14,7 @@ import { formatSubfield, parseSubfield } from "../openflow/actions/row.ts";
 import type { Ofpact, Subfield } from "../openflow/actions.ts";
 import { OFPP_NORMAL } from "../openflow/actions.ts";
 import { OfpError } from "../openflow/errors.ts";
-import type { FlowMod, PhyPort } from "../openflow/messages.ts";
+import type { FlowMod, NxtTlvTableMod, PhyPort } from "../openflow/messages.ts";
 import { MacLearning } from "../protocols/mac-learning.ts";
 import type { Backer } from "./backer.ts";
 import type { Connection } from "./connections/connection.ts";
@@ -47,6 +47,7 @@ import {
 } from "./ports.ts";
 import { Rule } from "./rule.ts";
 import type { BridgeSampling } from "./sampling.ts";
+import { TlvTable } from "./tlv-table.ts";
 import type {
   BundleConfig,
   ControllerConfig,
@@ -129,6 +130,7 @@ export class Ofproto {
   readonly flows: FlowTables;
   readonly groups: GroupTable;
   readonly meters: MeterTable;
+  readonly tlvs = new TlvTable();
   /** Called when what {@link controllerStatus} says has changed: a connection, a role. */
   statusChanged: (() => void) | undefined = undefined;
   readonly connections: ConnectionManager;
@@ -587,6 +589,13 @@ export class Ofproto {
     if (this.standalone && !this.connections.hasControllers) {
       this.addRule(0, 0, [{ type: "output", port: OFPP_NORMAL, maxLen: 0 }], false);
     }
+    this.backer.changed();
+  }
+
+  /** NXT_TLV_TABLE_MOD; throws OfpError. Fields that flows use stay. */
+  applyTlvMod(mod: NxtTlvTableMod): void {
+    const rules = mod.command === 0 ? [] : this.flows.select(everyRule());
+    this.tlvs.apply(mod, (index) => rules.some((rule) => this.tlvs.uses(rule.match, rule.actions, index)));
     this.backer.changed();
   }
 

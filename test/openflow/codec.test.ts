@@ -63,6 +63,14 @@ t.test("golden bytes: what is written is what the specification says", async (t)
     "flow_mod of 1.3",
   );
   t.equal(
+    hex(encode(flow("actions=set_field:::1->ipv6_src,set_field:5->xxreg0"), 1, { xid: 5 })).slice(144),
+    hex(
+      bytes(`ffff 0020 00002320 0021 0001 2610 00000000000000000000000000000001 0000
+             ffff 0020 00002320 0021 0001 de10 00000000000000000000000000000005 0000`),
+    ),
+    "NXAST_REG_LOAD2 has no padding before its field",
+  );
+  t.equal(
     hex(encode({ type: "hello", versions: 0x10, understood: true }, 4)),
     "04000010000000000001000800000010",
   );

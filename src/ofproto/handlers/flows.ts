@@ -16,15 +16,16 @@ import type { Connection } from "../connections/connection.ts";
 import { durationSince } from "../duration.ts";
 import type { RuleCriteria } from "../flow-mods.ts";
 import { TBL_INTERNAL } from "../flow-table.ts";
+import type { Ofproto } from "../ofproto.ts";
 import type { Rule } from "../rule.ts";
 import type { Handlers } from "./dispatch.ts";
 import { checkReferences } from "./groups.ts";
 import { executeBuffered } from "./packets.ts";
 
-function criteria(request: FlowStatsRequest): RuleCriteria {
+function criteria({ tlvs }: Ofproto, request: FlowStatsRequest): RuleCriteria {
   return {
     table: request.table,
-    match: request.match,
+    match: tlvs.place(request.match),
     priority: -1,
     cookie: request.cookie,
     cookieMask: request.cookieMask,
@@ -37,7 +38,8 @@ function criteria(request: FlowStatsRequest): RuleCriteria {
 function select(connection: Connection, request: FlowStatsRequest): Rule[] {
   const { ofproto } = connection;
   ofproto.backer.pushStats();
-  return ofproto.flows.select(criteria(request));
+  // In the order in which they came: a table gives handles again.
+  return ofproto.flows.select(criteria(ofproto, request)).sort((a, b) => a.table - b.table || a.id - b.id);
 }
 
 export function flowStats(rule: Rule, nowMs: number): FlowStats {
@@ -59,9 +61,12 @@ export function flowStats(rule: Rule, nowMs: number): FlowStats {
   };
 }
 
-/** Refuses what is wrong whatever the tables hold: actions that make no sense for the match. Throws OfpError. */
+/** Refuses what is wrong whatever the tables hold: actions that make no sense for the match. Gives tun_metadata its place. Throws OfpError. */
 export function checkFlowMod(connection: Connection, mod: FlowMod): void {
+  const { tlvs } = connection.ofproto;
+  mod.match = tlvs.place(mod.match);
   if (mod.command === OFPFC_DELETE || mod.command === OFPFC_DELETE_STRICT) return;
+  mod.actions = tlvs.resolve(mod.actions);
   const wanted = versionProtocols(connection.version);
   const { error, log, usable } = checkActions(mod.actions, mod.match, P_ANY, mod.table);
   if (error !== undefined) throw new OfpError(error, log ?? "", "ofp_actions");

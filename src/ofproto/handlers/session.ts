@@ -3,6 +3,7 @@ import { OfpError } from "../../openflow/errors.ts";
 import type { AsyncConfig, FeaturesReply } from "../../openflow/messages.ts";
 import { type Connection, DEFAULT_MISS_SEND_LEN } from "../connections/connection.ts";
 import { N_TABLES } from "../flow-table.ts";
+import { MAX_TLV_FIELDS, MAX_TLV_SPACE } from "../tlv-table.ts";
 import type { Handlers } from "./dispatch.ts";
 
 // OFPC_*
@@ -126,6 +127,14 @@ export const SESSION_HANDLERS: Handlers = {
     connection.tableId = message.set;
   },
   "nxt-flow-age": () => {},
+  "nxt-tlv-table-mod": (connection, message) => connection.ofproto.applyTlvMod(message),
+  "nxt-tlv-table-request": (connection, _message, { xid }) => {
+    const maps = connection.ofproto.tlvs.maps();
+    connection.send(
+      { type: "nxt-tlv-table-reply", maxSpace: MAX_TLV_SPACE, maxFields: MAX_TLV_FIELDS, maps },
+      xid,
+    );
+  },
   "desc-request": (connection, _message, { xid }) => {
     const { desc } = connection.ofproto;
     connection.send(

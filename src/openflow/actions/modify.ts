@@ -166,8 +166,7 @@ const setField: ActionRow<SetField> = {
       };
     }),
     long(
-      nx("REG_LOAD2", 33, 24, (r) => {
-        mustBeZero(r, 6);
+      nx("REG_LOAD2", 33, 16, (r) => {
         const h = readActionHeader(r);
         if (h.field === undefined) throw new OfpError("OFPBAC_BAD_SET_TYPE");
         return readSetBody(r, h.field, h.masked ? h.payload / 2 : h.payload, h.masked, false);
@@ -207,7 +206,6 @@ function wireMask(a: SetField): bigint {
 function encodeLoad(a: SetField, w: Writer): void {
   if (nxHeaderBytes(a.field) > 4 || (a.field.isTunMetadata && !a.load)) {
     const start = beginNx(w, 33);
-    w.zeros(6);
     writeField(w, a.field, 0, a.value, wireMask(a), a.bytes);
     end(w, start);
     return;
