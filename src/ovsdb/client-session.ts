@@ -115,8 +115,8 @@ export class ClientSession implements LockClient, Requester {
   #probed = false;
   /** By the text of the monitor's id. */
   readonly #monitors = new Map<string, Watch>();
-  /** "transact" requests that wait, by the text of their id. */
-  readonly #pending = new Map<string, Pending>();
+  /** "transact" requests that wait. */
+  readonly #pending = new Map<string | number, Pending>();
   /** Requests of a client that does not read as fast as it asks; undefined: it does. */
   #unread: JsonRpcMessage[] | undefined;
   /** The least that was unsent since the client fell behind, and when that was seen. */
@@ -240,8 +240,10 @@ export class ClientSession implements LockClient, Requester {
   }
 
   #handle(message: JsonRpcMessage): void {
-    this.#lastReceived = this.host.clock.now();
-    this.#probed = false;
+    if (this.#probeMs > 0) {
+      this.#lastReceived = this.host.clock.now();
+      this.#probed = false;
+    }
     if (message.type === "request") this.#request(message);
     else if (message.type === "notify") {
       if (message.method === "cancel") this.#cancel(message.params);
@@ -293,7 +295,7 @@ export class ClientSession implements LockClient, Requester {
 
   transact(request: JsonRpcRequest): void {
     const database = this.database(request);
-    const key = sortedText(request.id);
+    const key = idKey(request.id);
     if (this.#pending.has(key)) throw syntaxError(request.params, "transact: duplicate request ID");
     const pending: Pending = { id: request.id, database, request: undefined };
     this.#pending.set(key, pending);
@@ -312,7 +314,7 @@ export class ClientSession implements LockClient, Requester {
 
   #cancel(params: readonly Json[]): void {
     if (params.length !== 1) return;
-    const key = sortedText(params[0]!);
+    const key = idKey(params[0]!);
     const pending = this.#pending.get(key);
     if (pending === undefined || pending.request?.waiting !== true) return;
     pending.request.cancel();
@@ -441,6 +443,11 @@ export class ClientSession implements LockClient, Requester {
     this.host.locks.forget(this);
     this.host.sessionClosed(this);
   }
+}
+
+/** Equal for equal ids. */
+function idKey(id: Json): string | number {
+  return typeof id === "number" ? id : sortedText(id);
 }
 
 /** Not listed: a relay's database that has not come yet, or is too old. */

@@ -226,17 +226,58 @@ export function datumJsonText(type: ColumnType, datum: Datum): string {
 export function unionDatums(a: Datum, b: Datum): Datum {
   if (b.keys.length === 0) return a;
   if (a.keys.length === 0) return b;
+  if (b.keys.length <= FEW && a.keys.length > b.keys.length) return withFew(a, b);
   return merge(a, b, (inA, inB) => inA || inB, false);
+}
+
+/** So many elements are searched for one by one, and the many others copied as they are. */
+const FEW = 4;
+
+function withFew(a: Datum, b: Datum): Datum {
+  let keys: Atom[] | undefined;
+  let values: Atom[] | undefined;
+  for (let i = 0; i < b.keys.length; i++) {
+    const at = search(keys ?? a.keys, b.keys[i]!);
+    if (at >= 0) continue;
+    keys ??= a.keys.slice();
+    values ??= a.values?.slice();
+    keys.splice(-at - 1, 0, b.keys[i]!);
+    values?.splice(-at - 1, 0, b.values![i]!);
+  }
+  return keys === undefined ? a : new Datum(keys, values);
+}
+
+function withoutFew(a: Datum, b: Datum, pairs: boolean): Datum {
+  let keys: Atom[] | undefined;
+  let values: Atom[] | undefined;
+  for (let i = 0; i < b.keys.length; i++) {
+    const at = search(keys ?? a.keys, b.keys[i]!);
+    if (at < 0 || (pairs && (values ?? a.values)![at] !== b.values![i])) continue;
+    keys ??= a.keys.slice();
+    values ??= a.values?.slice();
+    keys.splice(at, 1);
+    values?.splice(at, 1);
+  }
+  return keys === undefined ? a : new Datum(keys, values);
 }
 
 /** Elements of `a` that are not in `b`; for maps a pair goes only when its value is equal too. */
 export function subtractDatums(a: Datum, b: Datum): Datum {
+  return subtract(a, b, a.values !== undefined && b.values !== undefined);
+}
+
+/** Elements of `a` whose keys `b` does not have. */
+export function subtractKeys(a: Datum, b: Datum): Datum {
+  return subtract(a, b, false);
+}
+
+function subtract(a: Datum, b: Datum, pairs: boolean): Datum {
+  if (b.keys.length <= FEW) return withoutFew(a, b, pairs);
   const keys: Atom[] = [];
   const values: Atom[] | undefined = a.values === undefined ? undefined : [];
   for (let i = 0; i < a.keys.length; i++) {
     const at = search(b.keys, a.keys[i]!);
-    if (at >= 0 && (b.values === undefined || a.values === undefined || a.values[i] === b.values[at]))
-      continue;
+    if (at >= 0 && (!pairs || a.values![i] === b.values![at])) continue;
     keys.push(a.keys[i]!);
     values?.push(a.values![i]!);
   }
@@ -293,8 +334,21 @@ function merge(a: Datum, b: Datum, keep: (inA: boolean, inB: boolean) => boolean
   const values: Atom[] | undefined = a.values === undefined ? undefined : [];
   let i = 0;
   let j = 0;
-  while (i < a.keys.length || j < b.keys.length) {
-    const order = i === a.keys.length ? 1 : j === b.keys.length ? -1 : compareAtoms(a.keys[i]!, b.keys[j]!);
+  let endA = a.keys.length;
+  let endB = b.keys.length;
+  if (newer) {
+    // What is the same in both is no difference: what little differs lies between.
+    const same = (at: number, other: number): boolean =>
+      a.keys[at] === b.keys[other] && (values === undefined || a.values![at] === b.values![other]);
+    while (i < endA && i < endB && same(i, i)) i++;
+    j = i;
+    while (endA > i && endB > j && same(endA - 1, endB - 1)) {
+      endA--;
+      endB--;
+    }
+  }
+  while (i < endA || j < endB) {
+    const order = i === endA ? 1 : j === endB ? -1 : compareAtoms(a.keys[i]!, b.keys[j]!);
     if (order === 0) {
       const differs = values !== undefined && a.values![i] !== b.values![j];
       if (keep(true, true) || (newer && differs)) {

@@ -26,7 +26,7 @@ export interface ExecuteContext {
   readonly readOnly: boolean;
   /** Is the lock of that name held by the client? */
   readonly holdsLock: (name: string) => boolean;
-  /** Milliseconds since the request came in. */
+  /** Milliseconds since the request came in; 0 when it is run for the first time. */
   readonly elapsed: number;
   /** Role-based access control; undefined: everything is allowed. */
   readonly access?: AccessCheck | undefined;

@@ -2,7 +2,15 @@
 
 import type { Atom, NamedUuids } from "./atom.ts";
 import { integerAtom } from "./atom.ts";
-import { checkDatum, Datum, datumFromJson, makeDatum, search, subtractDatums, unionDatums } from "./datum.ts";
+import {
+  checkDatum,
+  type Datum,
+  datumFromJson,
+  makeDatum,
+  subtractDatums,
+  subtractKeys,
+  unionDatums,
+} from "./datum.ts";
 import { constraintViolation, OvsdbError, syntaxError } from "./error.ts";
 import type { Json } from "./json-text.ts";
 import { isArray, quote } from "./json-text.ts";
@@ -33,8 +41,7 @@ export function mutationFromJson(table: Table, json: Json, named?: NamedUuids): 
   }
   if (!MUTATORS.includes(json[1])) throw new OvsdbError("unknown mutator", `No mutator named ${json[1]}.`);
   const mutator = json[1] as Mutator;
-  if (mutator === "insert" || mutator === "delete")
-    return { column, mutator, ...setMutation(column, mutator, json, named) };
+  if (mutator === "insert" || mutator === "delete") return setMutation(column, mutator, json, named);
   return { column, mutator, keys: [], apply: arithmetic(column, mutator, json) };
 }
 
@@ -44,35 +51,21 @@ function mismatch(column: Column, mutator: Mutator, json: Json): OvsdbError {
   return syntaxError(json, `Type mismatch: ${what}`);
 }
 
-function setMutation(
-  column: Column,
-  mutator: Mutator,
-  json: Json,
-  named: NamedUuids | undefined,
-): Pick<Mutation, "apply" | "keys"> {
+function setMutation(column: Column, mutator: Mutator, json: Json, named: NamedUuids | undefined): Mutation {
   const { type } = column;
   if (type.value === undefined && type.min === 1 && type.max === 1) throw mismatch(column, mutator, json);
   const operand = (json as readonly Json[])[2]!;
   if (mutator === "insert") {
     const arg = datumFromJson(optionalType(type), operand, { named });
-    return { keys: arg.keys, apply: (datum) => checkSize(type, unionDatums(datum, arg)) };
+    return { column, mutator, keys: arg.keys, apply: (datum) => checkSize(type, unionDatums(datum, arg)) };
   }
   if (type.value !== undefined && !(isArray(operand) && operand[0] === "map")) {
     // A set of keys: their pairs go whatever the values are.
     const keys = datumFromJson(keysType(type), operand, { named, unchecked: true });
-    return { keys: keys.keys, apply: (datum) => checkSize(type, withoutKeys(datum, keys)) };
+    return { column, mutator, keys: keys.keys, apply: (datum) => checkSize(type, subtractKeys(datum, keys)) };
   }
   const arg = datumFromJson(unlimitedType(type), operand, { named, unchecked: true });
-  return { keys: arg.keys, apply: (datum) => checkSize(type, subtractDatums(datum, arg)) };
-}
-
-function withoutKeys(datum: Datum, keys: Datum): Datum {
-  const stays = datum.keys.map((key) => search(keys.keys, key) < 0);
-  if (stays.every(Boolean)) return datum;
-  return new Datum(
-    datum.keys.filter((_, i) => stays[i]),
-    datum.values?.filter((_, i) => stays[i]),
-  );
+  return { column, mutator, keys: arg.keys, apply: (datum) => checkSize(type, subtractDatums(datum, arg)) };
 }
 
 function checkSize(type: ColumnType, datum: Datum): Datum {

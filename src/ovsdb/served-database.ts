@@ -58,7 +58,8 @@ class Trigger {
   readonly operations: readonly Json[];
   readonly done: (results: string) => void;
   readonly failed: (error: Json) => void;
-  readonly since: number;
+  /** When it began to wait. */
+  since: number | undefined = undefined;
   tableName = "";
   timer: Timer | undefined = undefined;
   constructor(
@@ -66,13 +67,11 @@ class Trigger {
     operations: readonly Json[],
     done: (results: string) => void,
     failed: (error: Json) => void,
-    since: number,
   ) {
     this.requester = requester;
     this.operations = operations;
     this.done = done;
     this.failed = failed;
-    this.since = since;
   }
 }
 
@@ -129,7 +128,7 @@ export class ServedDatabase {
     done: (results: string) => void,
     failed: (error: Json) => void = () => {},
   ): Request {
-    const trigger = new Trigger(requester, operations, done, failed, this.#options.clock.now());
+    const trigger = new Trigger(requester, operations, done, failed);
     this.#run(trigger);
     this.#rerun();
     const triggers = this.#triggers;
@@ -167,19 +166,20 @@ export class ServedDatabase {
   }
 
   #run(trigger: Trigger): void {
-    const { requester } = trigger;
+    const { requester, since } = trigger;
     const outcome = execute(
       {
         database: this.database,
         uuid: this.#options.uuid,
         readOnly: this.readOnly || requester.readOnly,
         holdsLock: (name) => requester.holdsLock(name),
-        elapsed: this.#options.clock.now() - trigger.since,
+        elapsed: since === undefined ? 0 : this.#options.clock.now() - since,
         access: requester.access,
       },
       trigger.operations,
     );
     if (outcome.kind === "wait") {
+      trigger.since ??= this.#options.clock.now();
       trigger.tableName = outcome.table.name;
       if (!this.#triggers.has(trigger)) this.#triggers.add(trigger);
       if (outcome.timeout !== undefined && trigger.timer === undefined) this.#arm(trigger, outcome.timeout);
@@ -200,9 +200,9 @@ export class ServedDatabase {
         results.push(sortedText(error.toJson()));
       }
     }
-    const finish = (): void => trigger.done(`[${results.join(",")}]`);
-    if (!outcome.durable || this.file === undefined) finish();
+    if (!outcome.durable || this.file === undefined) trigger.done(resultArray(results));
     else {
+      const finish = (): void => trigger.done(resultArray(results));
       this.file.sync().then(finish, (error: unknown) => {
         results.push(sortedText((error as OvsdbError).toJson()));
         finish();
@@ -211,7 +211,7 @@ export class ServedDatabase {
   }
 
   #arm(trigger: Trigger, timeout: number): void {
-    const left = Math.max(0, trigger.since + timeout - this.#options.clock.now());
+    const left = Math.max(0, trigger.since! + timeout - this.#options.clock.now());
     trigger.timer = this.#options.clock.after(left, () => {
       trigger.timer = undefined;
       if (!this.#triggers.has(trigger)) return;
@@ -290,6 +290,10 @@ export class ServedDatabase {
     this.#listeners.clear();
     this.file?.close();
   }
+}
+
+function resultArray(results: readonly string[]): string {
+  return results.length === 1 ? `[${results[0]}]` : `[${results.join(",")}]`;
 }
 
 const WRITES: ReadonlySet<Json | undefined> = new Set(["insert", "update", "mutate", "delete"]);
