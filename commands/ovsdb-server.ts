@@ -165,6 +165,7 @@ async function run(world: Platform, program: string, args: string[]): Promise<nu
     streams: platform.streams,
     disk,
     uuid: () => platform.random.uuid(),
+    trimMemory: () => Bun.gc(true),
     columnDiff: settings.columnDiff,
   });
   const configFile =

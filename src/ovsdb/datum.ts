@@ -169,8 +169,10 @@ export function datumFromJson(type: ColumnType, json: Json, options: FromJsonOpt
     }
     for (const pair of json[1]) {
       if (!isArray(pair) || pair.length !== 2) throw syntaxError(pair, "expected 2-element array");
-      keys.push(element(type.key, pair[0]!, options));
-      values.push(element(type.value, pair[1]!, options));
+      const key = element(type.key, pair[0]!, options);
+      const value = element(type.value, pair[1]!, options);
+      keys.push(typeof key === "string" ? word(key) : key);
+      values.push(typeof value === "string" ? word(value) : value);
     }
   } else if (tagged && json[0] === "set") {
     if (json.length !== 2 || !isArray(json[1])) throw syntaxError(json, 'expected ["set", <array>]');
@@ -178,8 +180,45 @@ export function datumFromJson(type: ColumnType, json: Json, options: FromJsonOpt
       throw wrongSize(type, json, json[1].length);
     }
     for (const item of json[1]) keys.push(element(type.key, item, options));
-  } else keys.push(element(type.key, json, options));
+  } else return shared(element(type.key, json, options));
   return makeDatum(keys, values, "refuse");
+}
+
+const SHARED = 512;
+const shares: (Datum | undefined)[] = new Array(SHARED).fill(undefined);
+
+/** A set of `atom`: one object for what many rows have, so that a large database does not repeat it. */
+function shared(atom: Atom): Datum {
+  const at = slot(atom);
+  if (at < 0) return scalar(atom);
+  const known = shares[at];
+  if (known !== undefined && known.keys[0] === atom) return known;
+  const datum = scalar(atom);
+  shares[at] = datum;
+  return datum;
+}
+
+const WORDS: string[] = new Array(SHARED).fill("");
+
+/** The same text, and the same object for what comes often: keys of maps do. */
+function word(text: string): string {
+  const at = slot(text);
+  if (at < 0) return text;
+  const known = WORDS[at]!;
+  if (known === text) return known;
+  WORDS[at] = text;
+  return text;
+}
+
+/** Where a value stands in a table of SHARED if it is there; -1: too long to come often. */
+function slot(atom: Atom): number {
+  if (typeof atom === "number") return atom & (SHARED - 1);
+  if (typeof atom === "boolean") return atom ? 1 : 0;
+  if (typeof atom !== "string" || atom.length > 32) return -1;
+  const { length } = atom;
+  if (length === 0) return 0;
+  const middle = atom.charCodeAt(length >> 1) * 7;
+  return (length * 131 + atom.charCodeAt(0) * 31 + middle + atom.charCodeAt(length - 1)) & (SHARED - 1);
 }
 
 function element(base: ColumnType["key"], json: Json, options: FromJsonOptions): Atom {

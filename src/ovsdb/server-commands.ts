@@ -181,9 +181,12 @@ export function serverCommands(
       1,
       1,
       ([word], reply) => {
-        // The engine gives memory back by itself.
-        if (word === "on" || word === "off") reply.ok();
-        else reply.error("invalid argument");
+        if (word !== "on" && word !== "off") {
+          reply.error("invalid argument");
+          return;
+        }
+        server.trimsOnCompaction = word === "on";
+        reply.ok();
       },
     ],
     [

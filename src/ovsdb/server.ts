@@ -40,6 +40,8 @@ export interface ServerOptions {
   readonly compactionComment?: string;
   /** See FileContext. */
   readonly stepBytes?: number;
+  /** Collects garbage and gives free memory back, which takes a while. */
+  readonly trimMemory?: () => void;
   /** As FileContext has it. */
   readonly columnDiff?: boolean;
   /** As SessionHost has it; for tests, which have little data. */
@@ -126,6 +128,8 @@ export class OvsdbServer implements SessionHost, RemoteHost {
       throw new OvsdbError("ovsdb error", `${name}: duplicate database name`);
     }
     const served = new ServedDatabase(file.database, file, this.#options);
+    // Reading a large file leaves as much garbage as rows.
+    if (file.length > COMPACT_MIN_BYTES) this.#options.trimMemory?.();
     this.addDatabase(served);
     this.onConfigChange();
     return served;
@@ -223,10 +227,14 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     return true;
   }
 
+  /** "memory-trim-on-compaction". */
+  trimsOnCompaction = false;
+
   /** In steps, while the service goes on. Rejects with an OvsdbError. */
   async compact(served: ServedDatabase): Promise<void> {
     const start = this.clock.now();
     await served.file?.compact(this.#options.compactionComment ?? "compacting database online");
+    if (this.trimsOnCompaction) this.#options.trimMemory?.();
     const took = this.clock.now() - start;
     if (took > 1000) log.info(`${served.name}: Database compaction took ${Math.round(took)}ms`);
   }
