@@ -126,3 +126,34 @@ t.test("flow-restore-wait", { skip }, async (t) => {
     await world.close();
   }
 });
+
+t.test("a database that is restarted, and a dead one", { skip }, async (t) => {
+  const world = new World();
+  try {
+    world.startDatabase();
+    world.startSwitch();
+    twoHosts(world);
+    world.ping("ha", "10.1.1.2");
+    const flows = (): string[] =>
+      [...world.appctl("dpctl/dump-flows", "-m").matchAll(/^ufid:\S+/gm)].map(String).sort();
+    const before = flows();
+    t.ok(before.length > 0);
+    const { lost } = await pingDuring(world, async () => {
+      process.kill(world.pid("ovsdb-server"), "SIGKILL");
+      await sleep(300);
+      world.startDatabase();
+      world.vsctl("-t", "30", "set", "bridge", "br0", "other_config:mac-aging-time=500");
+    });
+    t.ok(lost <= 1, "only the ping that was under way at the end can have been lost");
+    const after = new Set(flows());
+    t.ok(
+      before.every((flow) => after.has(flow)),
+      "the datapath's flows are the same",
+    );
+  } catch (error) {
+    console.error(world.log());
+    throw error;
+  } finally {
+    await world.close();
+  }
+});
