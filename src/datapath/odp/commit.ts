@@ -218,6 +218,8 @@ function commitNetwork(
   wildcards: L.Flow,
   type: number,
 ): void {
+  // Without a protocol what the flow says of this header is not known: labels hid it.
+  if (type !== ETH_TYPE_NSH && (flow[L.W_NW]! & 0xff) === 0) return;
   switch (type) {
     case ETH_TYPE_IPV4:
       commitFields(base, flow, builder, wildcards, IPV4, WHOLE);

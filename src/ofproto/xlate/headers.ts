@@ -136,7 +136,7 @@ export function popMpls(ctx: XlateContext, ethertype: number): void {
   const { flow, wildcards } = ctx;
   const labels = countMplsLabels(flow, wildcards);
   if (labels === 0) return;
-  if (labels >= MAX_LABELS && (flow[W_MPLS]! & 0x100) === 0) {
+  if (labels >= MAX_LABELS && (flow[W_MPLS + MAX_LABELS - 1]! & 0x100) === 0) {
     // What lies below the third label is not known, so nothing can take its place.
     ctx.fail(
       "mpls-labels",
