@@ -114,6 +114,8 @@ export interface Dpif {
   ports(): Iterable<DpPort>;
 
   setUpcallHandler(handler: UpcallHandler | undefined): void;
+  /** Text of an ODP_USERSPACE operand, for what is logged of flows. */
+  userspaceText: ((operand: number) => string) | undefined;
 
   /** False when a flow would give its port one mask too many: then a mask that many share should be taken. */
   hasRoomFor(key: Flow, mask: Flow): boolean;

@@ -148,6 +148,7 @@ export class Backer {
     this.clock = options.clock;
     this.log = options.log;
     this.realNow = options.realNow ?? (() => this.clock.now());
+    this.dpif.userspaceText = (operand) => this.frozen.formatUserspace(operand);
     this.dpif.setUpcallHandler((upcall) => this.upcall(upcall));
     this.armTimer();
   }

@@ -76,8 +76,12 @@ export function formatFlowActions(
   return formatOdpActions(flow.actions, { ports, key: flow.key, userspace });
 }
 
-/** Megaflows that may match what an OpenFlow match describes; an error's text when that is wrong. */
-export function flowFilter(backer: Backer | undefined, text: string): ((flow: DpFlow) => boolean) | string {
+/**
+ * Megaflows that may match what an OpenFlow match describes; an error's text when that is wrong. Fields may be written as
+ * datapath keys have them, "in_port(1)".
+ */
+export function flowFilter(backer: Backer | undefined, given: string): ((flow: DpFlow) => boolean) | string {
+  const text = given.replaceAll(/\b(\w+)\(([^()]*)\)/g, "$1=$2");
   const parsed = parseMatch(text);
   const exact = parseExactFlow(text);
   if ("error" in exact && /unknown field|prerequisites/.test(exact.error)) return exact.error;

@@ -327,11 +327,12 @@ function parseOne(of: OdpPart, text: string): bigint | undefined {
 /** Sets a part in both rows from "value" or "value/mask". False when the text is wrong. */
 export function parsePart(
   of: OdpPart,
-  text: string,
+  given: string,
   key: L.Flow,
   mask: L.Flow,
   ports?: OdpPortNames,
 ): boolean {
+  const text = given.trim();
   let value: bigint | undefined;
   let bits: bigint | undefined = partOnes(of);
   if (of.format === "port" && integer(text) === undefined) {

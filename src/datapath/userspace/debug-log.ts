@@ -24,19 +24,21 @@ export function logMiss(name: string, key: Flow, packet: Packet): void {
   );
 }
 
-export function logFlowAdd(key: Flow, mask: Flow, actions: Int32Array): void {
+type UserspaceText = ((operand: number) => string) | undefined;
+
+export function logFlowAdd(key: Flow, mask: Flow, actions: Int32Array, userspace: UserspaceText): void {
   if (!logNetdev.isDbg()) return;
   const ufid = ufidOf(key, mask);
   logNetdev.dbg(
-    `flow_add: ufid:${ufid} mega_ufid:${ufid} ${formatOdpKey(key, mask)}, actions:${formatOdpActions(actions, { key })}`,
+    `flow_add: ufid:${ufid} mega_ufid:${ufid} ${formatOdpKey(key, mask)}, actions:${formatOdpActions(actions, { key, userspace })}`,
   );
 }
 
 /** `statistics`: "packets:0, bytes:0, used:never". */
-export function logFlowDump(label: string, flow: DpFlow, statistics: string): void {
+export function logFlowDump(label: string, flow: DpFlow, statistics: string, userspace: UserspaceText): void {
   logDpif.dbg(
     `${label}: flow_dump ${formatOdpKey(flow.key, flow.mask, { verbose: true })}, ${statistics}, ` +
-      `actions:${formatOdpActions(flow.actions, { key: flow.key })}`,
+      `actions:${formatOdpActions(flow.actions, { key: flow.key, userspace })}`,
   );
 }
 

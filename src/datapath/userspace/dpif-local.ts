@@ -76,6 +76,7 @@ class LocalDpif implements Dpif, PacketIo {
   private readonly portTable = new Map<OdpPort, DpPort>();
   private readonly locals = new Map<OdpPort, LocalPort>();
   private readonly mask = makeCompactMask();
+  userspaceText: ((operand: number) => string) | undefined = undefined;
   private handler: UpcallHandler | undefined;
   /** A packet is under way; others that arrive meanwhile wait. */
   private busy = false;
@@ -228,7 +229,7 @@ class LocalDpif implements Dpif, PacketIo {
     if (flow < 0) throw osError("ENOSPC", "flowPut");
     compactMask(mask, this.mask);
     this.datapath.flowPut(flow, key, this.mask, program);
-    logFlowAdd(key, mask, program);
+    logFlowAdd(key, mask, program, this.userspaceText);
     return this.mirror.handle(flow);
   }
 
@@ -295,7 +296,12 @@ class LocalDpif implements Dpif, PacketIo {
   private logDump(flow: DpFlow): void {
     const stats: DpFlowStats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
     if (this.flowStats(flow.handle, stats))
-      logFlowDump(`${this.type}@${this.name}`, flow, formatFlowStats(stats, this.clock.now()));
+      logFlowDump(
+        `${this.type}@${this.name}`,
+        flow,
+        formatFlowStats(stats, this.clock.now()),
+        this.userspaceText,
+      );
   }
 
   // ---- Meters ----

@@ -91,6 +91,7 @@ interface Waiter {
 }
 
 class WorkerDpif implements Dpif {
+  userspaceText: ((operand: number) => string) | undefined = undefined;
   readonly type: string;
   readonly name: string;
   private readonly clock: Clock;

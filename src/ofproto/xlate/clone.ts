@@ -2,7 +2,7 @@
  * Actions on a copy of the packet: clone(), buckets, the bridge behind a patch port. Where what they do to the packet can
  * be undone by setting headers back, that is what happens; else the datapath makes the copy.
  */
-import { ODP_CLONE } from "../../datapath/odp/actions.ts";
+import { ODP_CLONE, ODP_SAMPLE } from "../../datapath/odp/actions.ts";
 import type { Ofpact } from "../../openflow/actions.ts";
 import { xlateActions } from "./actions.ts";
 import type { XlateContext } from "./context.ts";
@@ -20,6 +20,11 @@ const IRREVERSIBLE: ReadonlySet<Ofpact["type"]> = new Set([
   "dec_nsh_ttl",
 ]);
 
+/** Sampling every packet makes copies too, where it may be nested deep enough. */
+const MIN_SAMPLE_NESTING = 3;
+/** Probability of a sample, of 2^32 - 1. */
+const ALWAYS = -1;
+
 /** Runs `actions`, the caller restoring `ctx.flow` afterwards. `pipeline`: with what the action set holds at their end. */
 export function xlateOnCopy(
   ctx: XlateContext,
@@ -36,7 +41,18 @@ export function xlateOnCopy(
   ctx.commit();
   const { odp } = ctx;
   const place = pushSavedFlow(ctx.base);
-  const at = odp.openNested(ODP_CLONE);
+  const { features } = ctx.ofproto.backer;
+  const canClone = features.has("clone");
+  if (!canClone && features.limit("sample_nesting") <= MIN_SAMPLE_NESTING) {
+    ctx.reportError("Failed to compose clone action");
+    popSavedFlow(place, ctx.base);
+    return;
+  }
+  const at = odp.openNested(canClone ? ODP_CLONE : ODP_SAMPLE);
+  if (!canClone) {
+    odp.reserve(1);
+    odp.words[odp.length++] = ALWAYS;
+  }
   const start = odp.length;
   xlateActions(ctx, actions, true);
   end(ctx, pipeline);

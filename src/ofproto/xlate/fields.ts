@@ -145,10 +145,15 @@ export function maskSubfield(subfield: Subfield, wildcards: Flow): void {
   setFieldBig(field, wildcards, getFieldBig(field, wildcards) | bits);
 }
 
+const FIRST_RESERVED_PORT = 0xff00n;
+
 export function readSubfield(subfield: Subfield, flow: Flow, wildcards: Flow): bigint {
   hasPrerequisite(subfield.field, flow, wildcards);
   maskSubfield(subfield, wildcards);
-  return (getFieldBig(subfield.field, flow) >> BigInt(subfield.offset)) & onesBig(subfield.bits);
+  let value = getFieldBig(subfield.field, flow);
+  // Reserved ports have numbers of 32 bits from OpenFlow 1.1 on.
+  if (subfield.field.name === "in_port_oxm" && value >= FIRST_RESERVED_PORT) value |= 0xffff0000n;
+  return (value >> BigInt(subfield.offset)) & onesBig(subfield.bits);
 }
 
 /** Writes `value`; nothing happens when the packet lacks the field. */
@@ -158,7 +163,9 @@ export function writeSubfield(subfield: Subfield, value: bigint, flow: Flow, wil
   const shift = BigInt(subfield.offset);
   const mask = onesBig(subfield.bits) << shift;
   const old = getFieldBig(subfield.field, flow);
-  setFieldBig(subfield.field, flow, (old & ~mask) | ((value << shift) & mask));
+  let merged = (old & ~mask) | ((value << shift) & mask);
+  if (subfield.field.name === "in_port_oxm") merged &= 0xffffn;
+  setFieldBig(subfield.field, flow, merged);
   if (subfield.field.places[0]?.[0] === W_VLAN0) fixVlan(flow);
 }
 

@@ -17,7 +17,9 @@ export function lookupRule(ctx: XlateContext, tableId: number): Rule | undefined
   ctx.footprint.compare(flow, ctx.original);
   const clauses = ctx.tracing ? ctx.clauses : undefined;
   if (clauses !== undefined) clauses.length = 0;
-  if (((flow[W_NW]! >>> 24) & FLOW_NW_FRAG_ANY) !== 0 && ctx.ofproto.fragMode === "normal") {
+  const isFragment = ((flow[W_NW]! >>> 24) & FLOW_NW_FRAG_ANY) !== 0;
+  if (isFragment && ctx.ofproto.fragMode === "drop") return ctx.ofproto.missRules.fragments;
+  if (isFragment && ctx.ofproto.fragMode === "normal") {
     // Ports of a first fragment are hidden, so that all fragments of a datagram go the same way.
     const tp = flow[W_TP]!;
     ctx.footprint.alter(W_TP);
@@ -102,6 +104,8 @@ export function reportRule(ctx: XlateContext, rule: Rule | undefined, tableId: n
   let text = `${number}. `;
   const { missRules } = ctx.first;
   if (rule === missRules.silent) text += "No match.";
+  else if (rule === missRules.fragments)
+    text += 'Packets are IP fragments and the fragment handling mode is "drop".';
   else if (rule === missRules.controller) text += 'No match, and a "packet-in" is called for.';
   else {
     text += ruleText(ctx, rule);
