@@ -367,8 +367,8 @@ export class Classifier {
 
   /** Head of the chain that has the flow's values in this subtable, or -1. */
   #match(subtable: Subtable, flow: Flow, wildcards: Flow | undefined): RuleHandle {
-    const tries = this.#usesTries && wildcards !== undefined && subtable.hasTries;
-    if (tries && !this.#stages && this.#excluded(subtable, -1, flow, wildcards)) return -1;
+    const tried = this.#usesTries && wildcards !== undefined ? subtable.triedStages : 0;
+    if (tried !== 0 && !this.#stages && this.#excluded(subtable, -1, flow, wildcards!)) return -1;
     const ends = subtable.stageEnds;
     const last = subtable.lastStage;
     let hash = 0;
@@ -378,8 +378,8 @@ export class Classifier {
         const end = ends[stage]!;
         if (end === from) continue;
         // A stage whose hash nobody has is not reached by the tries of later ones, which would narrow the megaflow.
-        if (tries && this.#excluded(subtable, stage, flow, wildcards)) {
-          subtable.unwildcard(wildcards, from);
+        if ((tried & (1 << stage)) !== 0 && this.#excluded(subtable, stage, flow, wildcards!)) {
+          subtable.unwildcard(wildcards!, from);
           return -1;
         }
         if (stage === last) break;

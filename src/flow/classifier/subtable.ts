@@ -13,7 +13,7 @@ import {
   W_TP,
   W_TUN_ID_HI,
 } from "../layout.ts";
-import { finishHash, mixHash } from "../match.ts";
+import { finishHash } from "../match.ts";
 import { HashCounter } from "./hash-counter.ts";
 import { PrefixTrie } from "./prefix-trie.ts";
 
@@ -64,8 +64,8 @@ export class Subtable {
   readonly trieLengths: Int32Array;
   /** The stage that each trie's field is in. */
   readonly trieStages: Int32Array;
-  /** This mask has a prefix that some trie counts. */
-  readonly hasTries: boolean;
+  /** Bit n: a trie counts some prefix of stage n. */
+  readonly triedStages: number;
   /** Ports of the rules here; only when the mask has port bits. */
   readonly ports: PrefixTrie | undefined;
   readonly portsMask: number;
@@ -102,7 +102,9 @@ export class Subtable {
     for (let stage = 0; stage < last; stage++) this.stageHashes.push(new HashCounter());
     this.trieLengths = Int32Array.from(tries, (trie) => prefixLength(mask, trie.word, trie.bits));
     this.trieStages = Int32Array.from(tries, (trie) => stageOf(trie.word));
-    this.hasTries = this.trieLengths.some((length) => length > 0);
+    let tried = 0;
+    for (let i = 0; i < tries.length; i++) if (this.trieLengths[i]! > 0) tried |= 1 << this.trieStages[i]!;
+    this.triedStages = tried;
     this.portsMask = mask[W_TP]!;
     this.ports = this.portsMask !== 0 ? new PrefixTrie(W_TP, 32) : undefined;
     this.values = new Int32Array(words.length * 4);
@@ -119,7 +121,10 @@ export class Subtable {
   /** The running hash over words `from` … `to`-1 of `words`. */
   hashWords(flow: Flow, hash: number, from: number, to: number): number {
     const { words, masks } = this;
-    for (let i = from; i < to; i++) hash = mixHash(hash, flow[words[i]!]! & masks[i]!);
+    for (let i = from; i < to; i++) {
+      const mixed = Math.imul(hash ^ (flow[words[i]!]! & masks[i]!), 0x9e3779b1);
+      hash = mixed ^ (mixed >>> 15);
+    }
     return hash;
   }
 
