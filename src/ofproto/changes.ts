@@ -58,6 +58,13 @@ export class Footprint {
     else this.alteredHi |= 1 << (word - 32);
   }
 
+  /** The table's contents decided something beyond a lookup: any change in it counts. */
+  depend(bridge: number, table: number): void {
+    this.tag(bridge, table);
+    this.alteredLo = -1;
+    this.alteredHi = -1;
+  }
+
   /** Notes where `flow` is no longer what it began as. */
   compare(flow: Flow, original: Flow): void {
     if (flow[W_IN_PORT] !== original[W_IN_PORT]) this.alter(W_IN_PORT);

@@ -114,8 +114,10 @@ for (const [rules, masks] of [
     const peer = ovstest === undefined ? [] : original(ovstest, rules, masks);
     // The first is for warming up.
     if (round === 0) continue;
-    rates.forEach((rate, i) => ours[i]!.push(rate));
-    peer.forEach((rate, i) => theirs[i]!.push(rate));
+    for (const i of [0, 1]) {
+      ours[i]!.push(rates[i]!);
+      theirs[i]!.push(peer[i] ?? Number.NaN);
+    }
   }
   ["", ", with wildcards"].forEach((how, i) => {
     const rate = median(ours[i]!);

@@ -4,6 +4,7 @@
  */
 import fc from "fast-check";
 import t from "tap";
+import { parseGroup } from "../../src/openflow/text/group-parse.ts";
 import { SimSwitch } from "../sim/switch.ts";
 
 const MACS = [
@@ -85,7 +86,34 @@ const action = pick(
   "resubmit(2,1)",
   "output:NXM_NX_REG0[0..1]",
   "dec_ttl",
+  "group:1",
+  "group:2",
+  "push_vlan:0x8100",
+  "multipath(symmetric_l4,0,modulo_n,2,0,NXM_NX_REG0[0..1])",
+  "learn(table=1,priority=3,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[])",
 );
+
+/** Clauses of conjunctions and what they lead to: two of two clauses, each for several addresses or ports. */
+const conjunctive = fc
+  .record({
+    priority: fc.integer({ min: 1, max: 5 }),
+    id: pick(1, 2),
+    clause: pick(1, 2),
+    match: pick(
+      "ip,nw_src=10.0.0.0/24",
+      "ip,nw_dst=10.0.0.2",
+      "tcp,tcp_dst=80",
+      "ip,nw_src=10.0.1.0/31",
+      "dl_dst=00:00:00:00:00:02",
+    ),
+    target: fc.boolean(),
+    actions: pick("1", "2", "drop", "resubmit(,1)"),
+  })
+  .map(({ priority, id, clause, match, target, actions }) =>
+    target
+      ? `priority=${priority},conj_id=${id} actions=${actions}`
+      : `priority=${priority},${match} actions=conjunction(${id},${clause}/2)`,
+  );
 
 const rule = fc
   .record({
@@ -100,10 +128,16 @@ const rule = fc
     return `${table}priority=${priority},${own}${match} actions=${actions.length === 0 ? "drop" : actions.join(",")}`;
   });
 
+const anyRule = fc.oneof({ weight: 3, arbitrary: rule }, { weight: 1, arbitrary: conjunctive });
+
+/** Buckets of group 1 (all) and 2 (indirect). */
+const groupText = fc.tuple(pick(1, 2), pick("1", "2", "resubmit(,1)", "mod_dl_dst:00:00:00:00:00:03,3"));
+
 const step = fc.oneof(
   { weight: 12, arbitrary: fc.nat(99).map((index) => ({ kind: "packet" as const, index })) },
-  { weight: 1, arbitrary: rule.map((text) => ({ kind: "rule" as const, text })) },
+  { weight: 1, arbitrary: anyRule.map((text) => ({ kind: "rule" as const, text })) },
   { weight: 1, arbitrary: matchText.map((text) => ({ kind: "delete" as const, text })) },
+  { weight: 1, arbitrary: groupText.map(([id, text]) => ({ kind: "group" as const, id, text })) },
 );
 
 async function makeSwitch(rules: readonly string[]): Promise<SimSwitch> {
@@ -117,8 +151,20 @@ async function makeSwitch(rules: readonly string[]): Promise<SimSwitch> {
   await sim.addBridge("br1");
   await sim.addPort("br1", "q1");
   await sim.join("br0", "pa", "br1", "pb");
+  setGroup(sim, 1, "1");
+  setGroup(sim, 2, "resubmit(,1)");
   for (const text of rules) sim.flowMod("br0", text);
   return sim;
+}
+
+function setGroup(sim: SimSwitch, id: number, actions: string): void {
+  const buckets = id === 1 ? `bucket=actions=${actions},bucket=actions=3` : `bucket=actions=${actions}`;
+  const br0 = sim.bridges.get("br0")!;
+  const ADD_OR_MODIFY = 32768;
+  br0.groups.apply(
+    parseGroup(`group_id=${id},type=${id === 1 ? "all" : "indirect"},${buckets}`, ADD_OR_MODIFY, {}).gm,
+  );
+  br0.backer.changed();
 }
 
 function hex(bytes: Uint8Array): string {
@@ -136,7 +182,7 @@ t.test("cached answers equal fresh translations", async (t) => {
   let hits = 0;
   await fc.assert(
     fc.asyncProperty(
-      fc.array(rule, { maxLength: 12 }),
+      fc.array(anyRule, { maxLength: 12 }),
       // Few different packets, so that they meet their megaflows again.
       fc.array(packet, { minLength: 3, maxLength: 10 }),
       fc.array(step, { minLength: 20, maxLength: 80 }),
@@ -163,6 +209,7 @@ t.test("cached answers equal fresh translations", async (t) => {
           } else {
             for (const sim of [cached, fresh]) {
               if (each.kind === "rule") sim.flowMod("br0", each.text);
+              else if (each.kind === "group") setGroup(sim, each.id, each.text);
               else sim.flowMod("br0", each.text, 3);
               await sim.backer.settled();
             }

@@ -30,6 +30,7 @@ export function xlateLearn(ctx: XlateContext, action: Learn): void {
   if (!ctx.sideEffects && ctx.tracing) ctx.warn("suppressing side effects, so learn action ignored");
   else ctx.credits.push(new Relearn(ctx, mod, action.limit));
   if (action.resultDst !== undefined && (action.flags & LEARN_WRITE_RESULT) !== 0) {
+    ctx.footprint.depend(ofproto.id, action.table);
     writeSubfield(action.resultDst, learns ? 1n : 0n, ctx.flow, ctx.wildcards);
     reportSubfield(ctx, action.resultDst);
   }
