@@ -116,12 +116,13 @@ class Recorder implements StreamFactory {
     this.#streams = streams;
     this.#clock = clock;
     this.#startMs = clock.now();
+    const startWall = clock.wall();
     try {
       this.#fd = fs().openSync(path, "w", 0o600);
     } catch (error) {
       throw new Fatal(`${path}: failed to create recording (${describeError(error)})`);
     }
-    this.note("start", clock.wall());
+    this.note("start", startWall);
     this.random = {
       uuid: () => {
         const uuid = random.uuid();

@@ -1,6 +1,16 @@
 /** The database server's sockets, which are the engine's own in the executable (src/sys/stream-native.ts). */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -241,6 +251,36 @@ t.test("hostile clients are told or dropped, and the others served", async (t) =
   honest.write(request(asked++, "echo", []));
   await until("an answer after the long string", () => heard === asked);
   honest.destroy();
+});
+
+t.test("a recorded session, replayed on a copy of the file, gives the same file", async (t) => {
+  const at = (name: string): string => join(folder, name);
+  const run = (name: string, ...args: string[]) =>
+    spawnSync(join(BIN, name), args, { env, encoding: "utf8", timeout: 30_000 });
+  mkdirSync(at("recording"));
+  run("ovsdb-tool", "create", at("first.db"), at("schema"));
+  copyFileSync(at("first.db"), at("second.db"));
+  const insert = JSON.stringify(["db", { op: "insert", table: "t", row: { s: "recorded" } }]);
+  const client = `${join(BIN, "ovsdb-client")} transact unix:${at("recorded.sock")} '${insert}'`;
+  const common = [
+    `--remote=punix:${at("recorded.sock")}`,
+    `--unixctl=${at("recorded.ctl")}`,
+    "-vconsole:off",
+  ];
+  const first = run(
+    "ovsdb-server",
+    `--record=${at("recording")}`,
+    ...common,
+    `--run=${client}`,
+    at("first.db"),
+  );
+  t.match(first, { status: 0, stdout: /"uuid":\["uuid",/ });
+  const second = run("ovsdb-server", `--replay=${at("recording")}`, ...common, at("second.db"));
+  t.match(second, { status: 0, stderr: "" });
+  const query = JSON.stringify(["db", { op: "select", table: "t", where: [], columns: ["_uuid", "s"] }]);
+  const rows = ["first.db", "second.db"].map((name) => run("ovsdb-tool", "query", at(name), query).stdout);
+  t.match(rows[0], /"recorded"/);
+  t.equal(rows[1], rows[0], "down to the UUID");
 });
 
 t.test("the file goes away with the server", async (t) => {
