@@ -34,6 +34,19 @@ export function logFlowAdd(key: Flow, mask: Flow, actions: Int32Array, userspace
   );
 }
 
+export function logFlowModify(
+  label: string,
+  flow: Pick<DpFlow, "key" | "mask" | "actions">,
+  userspace: UserspaceText,
+): void {
+  if (!logDpif.isDbg()) return;
+  logDpif.dbg(
+    `${label}: put[modify] ufid:${ufidOf(flow.key, flow.mask)} ` +
+      `${formatOdpKey(flow.key, flow.mask, { verbose: true })}, ` +
+      `actions:${formatOdpActions(flow.actions, { key: flow.key, userspace })}`,
+  );
+}
+
 /** `statistics`: "packets:0, bytes:0, used:never". */
 export function logFlowDump(label: string, flow: DpFlow, statistics: string, userspace: UserspaceText): void {
   logDpif.dbg(

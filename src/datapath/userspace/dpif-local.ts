@@ -4,7 +4,7 @@
  * upcall that it took, when `receive` returns.
  */
 import { setVlanLimit } from "../../flow/extract.ts";
-import type { Flow } from "../../flow/layout.ts";
+import { FLOW_DP_WORDS, type Flow } from "../../flow/layout.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { osError } from "../../lib/errors.ts";
 import type { LocalPort, Netdev } from "../../netdev/netdev.ts";
@@ -26,7 +26,7 @@ import { formatFlowStats } from "../odp/stats-text.ts";
 import type { Packet } from "../packet.ts";
 import { readCounters, readDrops } from "./counters.ts";
 import { Datapath } from "./datapath.ts";
-import { logFlowAdd, logFlowDump, logMiss, wantsFlowDump } from "./debug-log.ts";
+import { logFlowAdd, logFlowDump, logFlowModify, logMiss, wantsFlowDump } from "./debug-log.ts";
 import type { PacketIo } from "./execute.ts";
 import { FlowMirror } from "./flow-mirror.ts";
 import { compactMask, makeCompactMask } from "./flow-table.ts";
@@ -237,6 +237,13 @@ class LocalDpif implements Dpif, PacketIo {
     const flow = this.mirror.resolve(handle);
     if (flow < 0) return;
     this.mirror.programs[flow] = actions.slice();
+    const mask = new Int32Array(FLOW_DP_WORDS);
+    this.mirror.table.maskOf(flow, mask);
+    logFlowModify(
+      `${this.type}@${this.name}`,
+      { key: this.mirror.keyOf(flow), mask, actions },
+      this.userspaceText,
+    );
     this.datapath.flowSetActions(flow, actions);
   }
 

@@ -15,6 +15,8 @@ export class FlowMirror {
   readonly programs: (Int32Array | undefined)[] = [];
   private readonly generations = new Int32Array(MAX_FLOWS);
   private readonly free = new Int32Array(MAX_FLOWS);
+  /** A ring. */
+  private freeHead = 0;
   private freeCount = 0;
   private used = 0;
   private readonly keys: Int32Array[] = [];
@@ -44,7 +46,7 @@ export class FlowMirror {
 
   /** Number of a new flow, or -1 when there are MAX_FLOWS. The key must not be there under the mask. */
   add(key: Flow, mask: Flow, program: Int32Array): number {
-    const flow = this.freeCount > 0 ? this.free[--this.freeCount]! : this.used < MAX_FLOWS ? this.used++ : -1;
+    const flow = this.takeNumber();
     if (flow < 0) return -1;
     this.generations[flow]!++;
     this.stats.fill(0, flow * 4, flow * 4 + 4);
@@ -62,7 +64,16 @@ export class FlowMirror {
   }
 
   recycle(flow: number): void {
-    this.free[this.freeCount++] = flow;
+    this.free[(this.freeHead + this.freeCount++) % MAX_FLOWS] = flow;
+  }
+
+  /** The number that has been free for longest, so that flows are told in about the order of their making. */
+  private takeNumber(): number {
+    if (this.freeCount === 0) return this.used < MAX_FLOWS ? this.used++ : -1;
+    const flow = this.free[this.freeHead]!;
+    this.freeHead = (this.freeHead + 1) % MAX_FLOWS;
+    this.freeCount--;
+    return flow;
   }
 
   private storeKey(flow: number, key: Flow): void {

@@ -300,7 +300,7 @@ export class XlateContext {
     else {
       log.warnRl(
         errorLimit,
-        `${text} on bridge ${this.ofproto.name} while processing ${formatFlow(this.flow)}`,
+        `${text} on bridge ${this.ofproto.name} while processing ${formatFlow(this.base)}`,
       );
     }
   }

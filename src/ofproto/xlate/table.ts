@@ -79,14 +79,16 @@ export function xlateTable(
   reportRule(ctx, rule, tableId);
   if (rule !== undefined) {
     ctx.credits.push(rule);
-    ctx.depth++;
+    // Going forward cannot go on for ever.
+    const deeper = tableId <= outerTable ? 1 : 0;
+    ctx.depth += deeper;
     ctx.rule = rule;
     ctx.ruleCookie = rule.cookie;
     if (onCopy) xlateOnCopy(ctx, rule.actions, last, true);
     else xlateActions(ctx, rule.actions, last);
     ctx.rule = outerRule;
     ctx.ruleCookie = outerCookie;
-    ctx.depth--;
+    ctx.depth -= deeper;
   }
   ctx.trace = trace;
   ctx.tableId = outerTable;
