@@ -277,6 +277,12 @@ export class FrozenTable {
     this.states.forgetWhere(({ value }) => value.ofproto === ofproto);
   }
 
+  /** Whether a userspace action hands up a sample, not the packet itself. */
+  isSample(operand: number): boolean {
+    const action = this.userspace.get(operand);
+    return action !== undefined && "sample" in action;
+  }
+
   /** A userspace action as dumps and traces print it. */
   formatUserspace(operand: number): string {
     const action = this.userspace.get(operand);

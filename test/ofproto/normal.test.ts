@@ -259,7 +259,7 @@ t.test("forms of ofproto/trace", async (t) => {
     [["br0", "in_port=1", "foo"], "error: unknown action foo"],
     [["br0", "in_port=1", "group:5"], "error: Bad actions: OFPBAC_BAD_OUT_GROUP"],
     [["-consistent", "br0", "in_port=1", "mod_nw_tos:4"], "error: Bad actions: OFPBAC_MATCH_INCONSISTENT"],
-    [["-consistent", "br0", "in_port=1,ip", "mod_nw_tos:4,2"], "set(ipv4(tos=0x4/0xfc)),2"],
+    [["-consistent", "br0", "in_port=1,icmp", "mod_nw_tos:4,2"], "set(ipv4(tos=0x4/0xfc)),2"],
   ];
   for (const [args, want] of outs)
     t.equal(last(await sim.appctl("ofproto/trace-packet-out", ...args)), want, args.join(" "));
