@@ -159,6 +159,7 @@ class Replica {
       if (rows.has(uuid) !== present)
         throw new Error(`${name} ${uuid}: ${formatJson(update as unknown as Json)}`);
     };
+    // Unchecked: an ephemeral column has its default after a restart, whatever the constraints.
     const whole = (json: { [column: string]: Json }, onlyWhole: boolean): void => {
       const row: Row = new Map();
       for (const column of columns) {
@@ -167,7 +168,7 @@ class Replica {
           column.name,
           json[column.name] === undefined
             ? defaultValue(column)
-            : parseValue(column, json[column.name]!, NO_NAMES),
+            : parseValue(column, json[column.name]!, NO_NAMES, { unchecked: true }),
         );
       }
       rows.set(uuid, row);
@@ -188,7 +189,7 @@ class Replica {
       for (const column of columns) {
         const json = update.modify![column.name];
         if (json === undefined) continue;
-        const diff = parseValue(column, json, NO_NAMES, { anySize: true });
+        const diff = parseValue(column, json, NO_NAMES, { anySize: true, unchecked: true });
         row.set(column.name, column.max === 1 ? diff : applied(row.get(column.name)!, diff));
       }
     }
