@@ -8,45 +8,61 @@ interface FeatureRow {
   readonly name: string;
   readonly title: string;
   readonly value: FeatureValue;
+  /** What the log calls it when a datapath is opened; scripts look for these lines. */
+  readonly logged: string | undefined;
 }
 
-const row = (name: string, title: string, value: FeatureValue): FeatureRow => ({ name, title, value });
+const row = (name: string, title: string, value: FeatureValue, logged?: string): FeatureRow => ({
+  name,
+  title,
+  value,
+  logged,
+});
 
 /** In the order of dpif/show-dp-features. */
 const FEATURES: readonly FeatureRow[] = [
   row("masked_set_action", "Masked set action", true),
   row("tnl_push_pop", "Tunnel push pop", false),
-  row("ufid", "Ufid", true),
-  row("trunc", "Truncate action", true),
-  row("clone", "Clone action", true),
-  row("sample_nesting", "Sample nesting", 10),
-  row("ct_eventmask", "Conntrack eventmask", false),
-  row("ct_clear", "Conntrack clear", false),
-  row("max_hash_alg", "Max dp_hash algorithm", 1),
-  row("check_pkt_len", "Check pkt length action", true),
-  row("ct_timeout", "Conntrack timeout policy", false),
-  row("explicit_drop_action", "Explicit Drop action", true),
+  row("ufid", "Ufid", true, "unique flow ids"),
+  row("trunc", "Truncate action", true, "truncate action"),
+  row("clone", "Clone action", true, "clone action"),
+  row("sample_nesting", "Sample nesting", 10, "Max sample nesting level probed as"),
+  row("ct_eventmask", "Conntrack eventmask", false, "eventmask in conntrack action"),
+  row("ct_clear", "Conntrack clear", false, "ct_clear action"),
+  row("max_hash_alg", "Max dp_hash algorithm", 1, "Max dp_hash algorithm probed to be"),
+  row("check_pkt_len", "Check pkt length action", true, "check_pkt_len action"),
+  row("ct_timeout", "Conntrack timeout policy", false, "timeout policy in conntrack action"),
+  row("explicit_drop_action", "Explicit Drop action", true, "explicit drop action"),
   row("lb_output_action", "Optimized Balance TCP mode", false),
-  row("ct_zero_snat", "Conntrack all-zero IP SNAT", false),
-  row("add_mpls", "MPLS Label add", true),
-  row("psample", "psample action", false),
-  row("max_vlan_headers", "Max VLAN headers", 1),
-  row("max_mpls_depth", "Max MPLS depth", 3),
-  row("recirc", "Recirc", true),
-  row("ct_state", "CT state", false),
-  row("ct_zone", "CT zone", false),
-  row("ct_mark", "CT mark", false),
-  row("ct_label", "CT label", false),
-  row("ct_state_nat", "CT state NAT", false),
-  row("ct_orig_tuple", "CT orig tuple", false),
-  row("ct_orig_tuple6", "CT orig tuple for IPv6", false),
-  row("nd_ext", "IPv6 ND Extension", false),
+  row("ct_zero_snat", "Conntrack all-zero IP SNAT", false, "ct_zero_snat"),
+  row("add_mpls", "MPLS Label add", true, "add_mpls action"),
+  row("psample", "psample action", false, "psample action"),
+  row("max_vlan_headers", "Max VLAN headers", 1, "VLAN header stack length probed as"),
+  row("max_mpls_depth", "Max MPLS depth", 3, "MPLS label stack length probed as"),
+  row("recirc", "Recirc", true, "recirculation"),
+  row("ct_state", "CT state", false, "ct_state"),
+  row("ct_zone", "CT zone", false, "ct_zone"),
+  row("ct_mark", "CT mark", false, "ct_mark"),
+  row("ct_label", "CT label", false, "ct_label"),
+  row("ct_state_nat", "CT state NAT", false, "ct_state_nat"),
+  row("ct_orig_tuple", "CT orig tuple", false, "ct_orig_tuple"),
+  row("ct_orig_tuple6", "CT orig tuple for IPv6", false, "ct_orig_tuple6"),
+  row("nd_ext", "IPv6 ND Extension", false, "IPv6 ND Extensions"),
 ];
 
 export class Features {
   private readonly now = new Map<string, FeatureValue>(FEATURES.map(({ name, value }) => [name, value]));
   /** Of max_vlan_headers: other_config:vlan-limit. */
   vlanLimit = 2;
+
+  /** What the log says of a datapath when it is opened. */
+  announcement(): string[] {
+    return FEATURES.flatMap(({ value, logged }) => {
+      if (logged === undefined) return [];
+      if (typeof value === "number") return [`${logged} ${value}`];
+      return [`Datapath ${value ? "supports" : "does not support"} ${logged}`];
+    });
+  }
 
   has(name: string): boolean {
     return this.now.get(name) === true;

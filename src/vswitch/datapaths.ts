@@ -148,6 +148,8 @@ export class Datapaths {
         log: logTo,
       };
       const backer = new Backer(options);
+      for (const line of backer.features.announcement())
+        logTo("ofproto_dpif", "info", `${opened.dpif.type}@${opened.dpif.name}: ${line}`);
       datapath = { ...opened, type, backer, bridges: 0 };
       this.#open.set(type, datapath);
       await this.#addLocal(datapath);

@@ -84,6 +84,24 @@ t.test("ping, learning, counters", { skip }, async (t) => {
       /PACKET_IN.*in_port=1.*nw_dst=1\.2\.3\.4/s.test(readFileSync(file, "utf8")),
     );
     world.appctl("-t", "ovs-ofctl", "exit");
+
+    // Truncation as the datapath does it, and as the switch does it for one that cannot.
+    t.match(world.log(), /netdev@ovs-netdev: Datapath supports truncate action/);
+    const echo = "priority=30,in_port=1,icmp";
+    world.ofctl("add-flow", "br0", `${echo},actions=output(port=2,max_len=60),output:2`);
+    for (const able of ["true", "false"]) {
+      world.appctl("dpif/set-dp-features", "br0", "trunc", able);
+      const trace = world.appctl("ofproto/trace", "br0", "in_port=1,icmp");
+      t.match(trace, /Datapath actions: trunc\(60\),\d+,\d+\n/);
+      t.equal(trace.includes("userspace slow path"), able === "false");
+      world.appctl("revalidator/purge");
+      const before = counters(world).get("2")!;
+      world.ping("ha", "10.1.1.2", 10);
+      await world.until("each is sent twice", () => {
+        const now = counters(world).get("2")!;
+        return now[2]! - before[2]! >= 20 && now[3]! - before[3]! >= 10 * (60 + 98);
+      });
+    }
   });
 });
 

@@ -128,7 +128,10 @@ function emitOutput(ctx: XlateContext, port: OfportState): void {
   ctx.outputs.port = port.ofPort;
   ctx.outputs.netdev = port.netdev;
   const length = ctx.mirrorTruncate !== 0 ? ctx.mirrorTruncate : ctx.truncate;
-  if (length !== 0) ctx.odp.emit(ODP_TRUNC, length);
+  if (length !== 0) {
+    ctx.odp.emit(ODP_TRUNC, length);
+    if (!ctx.ofproto.backer.features.has("trunc")) ctx.slow = true;
+  }
   ctx.odp.emit(ODP_OUTPUT, port.odpPort!);
 }
 
