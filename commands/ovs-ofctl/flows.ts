@@ -222,13 +222,19 @@ export async function replaceFlows(o: Ofctl, args: string[]): Promise<void> {
   const changes: FlowMod[] = [];
   for (const fm of present.order) {
     if (wanted.find(fm) === undefined)
-      changes.push({ ...fm, command: OFPFC_DELETE_STRICT, newCookie: 0n, actions: [] });
+      changes.push({
+        ...emptyFlowMod(OFPFC_DELETE_STRICT),
+        table: fm.table,
+        match: fm.match,
+        priority: fm.priority,
+      });
   }
   for (const fm of wanted.order) {
     const old = present.find(fm);
     if (old === undefined || o.settings.readd || !sameFlow(old, fm))
       changes.push({ ...fm, command: OFPFC_ADD });
   }
+  changes.sort((a, b) => a.table - b.table);
   if (o.settings.bundle) {
     await sendBundle(session, changes);
     session.close();

@@ -5,6 +5,8 @@
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import t from "tap";
+import { W_PACKET_TYPE, W_VLAN0 } from "../../src/flow/layout.ts";
+import type { Match } from "../../src/flow/match.ts";
 import { formatMatch } from "../../src/flow/match-text.ts";
 import { MESSAGES } from "../../src/openflow/codec.ts";
 import {
@@ -112,17 +114,36 @@ function trouble(bytes: Uint8Array): string | undefined {
   return typeof printed === "string" ? undefined : "not printed";
 }
 
-/** Where tunnel metadata lies in a match depends on the order in which it came: text says what it is. */
+/**
+ * Evens out what has several forms with one meaning: where tunnel metadata lies, how wide "no VLAN tag" is matched,
+ * Ethernet said or implied, set_tunnel and its successor; and names that are no UTF-8.
+ */
 function canonical(value: unknown): void {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || "headers" in value) return;
-  for (const [key, member] of Object.entries(value)) {
-    if (key === "match" && member?.tunMetadata !== undefined) {
-      (value as Record<string, unknown>)[key] = formatMatch(member).split(",").toSorted();
-    } else if (typeof member === "string" && member.includes("\ufffd")) {
-      // Bytes that are no UTF-8 have no text.
-      (value as Record<string, unknown>)[key] = "";
-    } else canonical(member);
+  const members = value as Record<string, unknown>;
+  for (const [key, member] of Object.entries(members)) {
+    if (typeof member === "string" && member.includes("\ufffd")) members[key] = "";
+    else if (isMatch(member)) members[key] = canonicalMatch(member);
+    else if (isTunnel(member)) members[key] = { type: "set_tunnel" };
+    else canonical(member);
   }
+}
+
+function isMatch(value: unknown): value is Match {
+  return typeof value === "object" && value !== null && "flow" in value && "mask" in value;
+}
+
+function canonicalMatch(match: Match): unknown {
+  if (match.tunMetadata !== undefined) return formatMatch(match).split(",").toSorted();
+  const { flow, mask } = { flow: match.flow.slice(), mask: match.mask.slice() };
+  if ((mask[W_VLAN0]! & 0x1fff) === 0x1fff && flow[W_VLAN0] === 0) mask[W_VLAN0] = mask[W_VLAN0]! | 0xffff;
+  if (flow[W_PACKET_TYPE] === 0) mask[W_PACKET_TYPE] = 0;
+  return { flow, mask };
+}
+
+function isTunnel(value: unknown): boolean {
+  const action = value as { type?: string; field?: { name: string } } | null;
+  return action?.type === "set_tunnel" || (action?.type === "set_field" && action.field?.name === "tun_id");
 }
 
 /** Members that are taken from anyone but written only with values that mean something. */

@@ -155,14 +155,14 @@ const nat: ActionRow<Nat> = {
     let present = 0;
     if (min !== undefined) present |= v6 ? 4 : 1;
     if (max !== undefined) present |= v6 ? 8 : 2;
-    if (a.protoMin !== 0) present |= 16;
+    if (a.protoMin !== 0 || a.protoMax !== 0) present |= 16;
     if (a.protoMax !== 0) present |= 32;
     w.u16(present);
     for (const address of [min, max]) {
       if (address instanceof Uint8Array) w.put(address);
       else if (address !== undefined) w.u32(address >>> 0);
     }
-    if (a.protoMin !== 0) w.u16(a.protoMin);
+    if (a.protoMin !== 0 || a.protoMax !== 0) w.u16(a.protoMin);
     if (a.protoMax !== 0) w.u16(a.protoMax);
     end(w, start);
   },

@@ -15,7 +15,7 @@ import type {
   GroupStats,
   Message,
 } from "../messages.ts";
-import { ones, readHeader, writeField } from "../oxm.ts";
+import { fieldHeader, readHeader, writeHeader } from "../oxm.ts";
 import { portFromWire, portToWire } from "../ports.ts";
 import type { Reader, Writer } from "../wire.ts";
 import { properties, property } from "./port.ts";
@@ -151,7 +151,11 @@ function writeProps(w: Writer, props: GroupProps, version: number): void {
     w.text(props.selectionMethod, 16);
     w.u64(props.selectionMethodParam);
     for (const { field, value } of props.fields) {
-      writeField(w, field, version === 1 ? 0 : version, value, ones(field.bytes * 8));
+      // The value is a mask, no port number.
+      const header = fieldHeader(field, version === 1 ? 0 : version);
+      if (header === undefined) continue;
+      writeHeader(w, header, field.bytes, false);
+      w.big(value, field.bytes);
     }
   });
 }

@@ -450,7 +450,7 @@ function readFieldIds(data: Reader, out: string[], masked: string[]): void {
   for (const field of FIELDS) {
     const mask = found.get(field.name);
     if (mask === undefined) continue;
-    out.push(field.name);
+    if (!out.includes(field.name)) out.push(field.name);
     if (mask) masked.push(field.name);
   }
 }
