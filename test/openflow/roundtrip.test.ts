@@ -102,15 +102,11 @@ function trouble(bytes: Uint8Array): string | undefined {
   const once = again(decoded);
   const back = decode(once);
   if (back instanceof OfpError) return `encoded again as ${hex(once)}: ${back.ofp} ${back.message}`;
-  canonical(back.message);
-  canonical(decoded.message);
-  const lossy = LOSSY[decoded.message.type];
-  if (lossy !== undefined) {
-    const strip = (m: Message): object => ({ ...m, ...Object.fromEntries(lossy.map((key) => [key, 0])) });
-    if (isDeepStrictEqual(strip(back.message), strip(decoded.message))) return undefined;
-  }
-  if (!isDeepStrictEqual(back.message, decoded.message))
-    return `${decoded.name}: ${diff(decoded.message, back.message)}`;
+  const lossy = LOSSY[decoded.message.type] ?? [];
+  const even = (m: Message): unknown =>
+    canonical({ ...m, ...Object.fromEntries(lossy.map((key) => [key, 0])) });
+  const [was, is] = [even(decoded.message), even(back.message)];
+  if (!isDeepStrictEqual(is, was)) return `${decoded.name}: ${diff(was, is)}`;
   return typeof printed === "string" ? undefined : "not printed";
 }
 
@@ -118,15 +114,14 @@ function trouble(bytes: Uint8Array): string | undefined {
  * Evens out what has several forms with one meaning: where tunnel metadata lies, how wide "no VLAN tag" is matched,
  * Ethernet said or implied, set_tunnel and its successor; and names that are no UTF-8.
  */
-function canonical(value: unknown): void {
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || "headers" in value) return;
-  const members = value as Record<string, unknown>;
-  for (const [key, member] of Object.entries(members)) {
-    if (typeof member === "string" && member.includes("\ufffd")) members[key] = "";
-    else if (isMatch(member)) members[key] = canonicalMatch(member);
-    else if (isTunnel(member)) members[key] = { type: "set_tunnel" };
-    else canonical(member);
-  }
+function canonical(value: unknown): unknown {
+  if (typeof value === "string") return value.includes("\ufffd") ? "" : value;
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || "headers" in value)
+    return value;
+  if (isMatch(value)) return canonicalMatch(value);
+  if (isTunnel(value)) return { type: "set_tunnel" };
+  if (Array.isArray(value)) return value.map(canonical);
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, canonical(member)]));
 }
 
 function isMatch(value: unknown): value is Match {
