@@ -301,7 +301,11 @@ export function examples(version: Version): readonly Message[] {
             txDropped: 6n,
           },
           ...{ rxErrors: 7n, txErrors: 8n, rxFrameErr: 9n, rxOverErr: 10n, rxCrcErr: 11n, collisions: 12n },
-          ...{ duration: version > 3 ? DURATION : undefined, rfc2819: undefined, custom: [] },
+          ...{
+            duration: version > 3 ? DURATION : undefined,
+            rfc2819: undefined,
+            custom: version > 4 ? [{ name: "rx_q0", value: 3n }] : [],
+          },
         },
       ],
     },

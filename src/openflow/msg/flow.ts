@@ -186,7 +186,8 @@ function encodeFlowMod11(m: FlowMod, w: Writer, version: Version): void {
   w.room(48);
   w.u64(m.command === OFPFC_ADD || m.cookieMask === 0n ? m.newCookie : m.cookie);
   w.u64(m.command === OFPFC_ADD ? 0n : m.cookieMask);
-  w.u8(m.table === 0xff && m.command < OFPFC_DELETE ? 0 : m.table);
+  // Only from 1.2 on can one delete from all tables at once.
+  w.u8(m.table === 0xff && (m.command < OFPFC_DELETE || version === 2) ? 0 : m.table);
   w.u8(m.command);
   w.u16(m.idleSec);
   w.u16(m.hardSec);

@@ -383,8 +383,8 @@ function readPortStats(r: Reader, version: number): PortStats {
         for (let i = 0; i < 16; i++) s.rfc2819.push(data.u64());
       } else if (experimenter === INTEL_VENDOR && expType === 2) {
         data.need(4, "OFPBPC_BAD_LEN");
-        const count = data.u16();
         data.skip(2);
+        const count = data.u16();
         for (let i = 0; i < count && data.left > 0; i++) {
           const size = data.u8();
           data.need(size + 8, "OFPBPC_BAD_LEN");
@@ -442,8 +442,9 @@ export function writePortStats(w: Writer, s: PortStats, version: number): void {
       w.u16(0);
       w.u16(s.custom.length);
       for (const { name, value } of s.custom) {
-        w.u8(name.length);
-        w.put(new TextEncoder().encode(name));
+        const text = new TextEncoder().encode(name);
+        w.u8(text.length);
+        w.put(text);
         w.u64(value);
       }
     });

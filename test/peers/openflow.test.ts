@@ -1,0 +1,243 @@
+/**
+ * Our ovs-ofctl on Debian's switch and theirs on ours, in two versions of OpenFlow (OVSBOX_FULL: in all): the same commands with both
+ * clients on both switches, outputs compared. Then a controller made of another library drives our switch.
+ */
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import t from "tap";
+import { BIN, FULL, PEERS, peer, withoutPeer } from "../system/bin.ts";
+
+const PROGRAMS = ["ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-ofctl"] as const;
+const skip = withoutPeer(...PROGRAMS);
+const folder = mkdtempSync(join(tmpdir(), `ovsbox-peers-openflow-${process.pid}-`));
+const running: ChildProcess[] = [];
+
+t.teardown(() => {
+  for (const child of running) child.kill("SIGKILL");
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+class Switch {
+  readonly dir: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly program: (name: string) => string;
+
+  constructor(name: string, program: (name: string) => string) {
+    this.dir = join(folder, name);
+    mkdirSync(this.dir);
+    this.program = program;
+    const dir = this.dir;
+    this.env = { ...process.env, OVS_RUNDIR: dir, OVS_LOGDIR: dir, OVS_DBDIR: dir, OVS_SYSCONFDIR: dir };
+    if (PEERS !== undefined) this.env.OVS_PKGDATADIR = join(PEERS, "usr/share/openvswitch");
+  }
+
+  run(name: string, ...args: string[]): string {
+    const r = spawnSync(this.program(name), args, { env: this.env, encoding: "utf8", timeout: 30_000 });
+    if (r.status !== 0) throw new Error(`${this.program(name)} ${args.join(" ")}: ${r.stdout}${r.stderr}`);
+    return r.stdout;
+  }
+
+  async #start(name: string, ready: string, ...args: string[]): Promise<void> {
+    running.push(spawn(this.program(name), args, { env: this.env, stdio: "ignore" }));
+    for (let i = 0; i < 400 && !existsSync(join(this.dir, ready)); i++) await sleep(25);
+  }
+
+  async start(): Promise<void> {
+    const schema = join(PEERS!, "usr/share/openvswitch/vswitch.ovsschema");
+    this.run("ovsdb-tool", "create", join(this.dir, "conf.db"), schema);
+    await this.#start(
+      "ovsdb-server",
+      "db.sock",
+      join(this.dir, "conf.db"),
+      `--remote=punix:${this.dir}/db.sock`,
+    );
+    this.run("ovs-vsctl", "--no-wait", "init");
+    const dummy = ["--enable-dummy=override", "--disable-system", "--pidfile", "-vconsole:off"];
+    await this.#start("ovs-vswitchd", "ovs-vswitchd.pid", `unix:${this.dir}/db.sock`, ...dummy);
+    const protocols = "protocols=OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15";
+    const br0 = ["set", "bridge", "br0", "datapath_type=dummy", "fail_mode=secure", protocols];
+    const ports = [1, 2, 3].flatMap((n) => [
+      ...["--", "add-port", "br0", `p${n}`],
+      ...["--", "set", "interface", `p${n}`, "type=dummy", `ofport_request=${n}`],
+    ]);
+    this.run(
+      "ovs-vsctl",
+      "-t",
+      "20",
+      "add-br",
+      "br0",
+      "--",
+      ...br0,
+      "other-config:datapath-id=0000000000000042",
+      ...ports,
+    );
+  }
+}
+
+const ours = (name: string): string => join(BIN, name);
+const theirs = (name: string): string => peer(name)!;
+
+/** Evens out ids of transactions, times, counters and addresses; the order of ports and groups is the switch's own. */
+function even(text: string, sorted: boolean): string {
+  const lines = text
+    .replace(/\(xid=0x[0-9a-f]+\)/g, "(xid)")
+    .replace(/duration[=:][\d.]+s/g, "duration=T")
+    .replace(/(idle|hard)_age=\d+, /g, "")
+    .replace(/(addr:|lookup=|matched=|pkts=|bytes=|packets=)[0-9a-f:]+/g, "$1")
+    .split("\n");
+  return (sorted ? lines.toSorted() : lines).join("\n").trim();
+}
+
+interface Step {
+  /** First version that has it; 1 is OpenFlow 1.0. */
+  first?: number;
+  last?: number;
+  args: string[];
+  file?: string;
+  sorted?: boolean;
+}
+
+const FLOWS = `table=0,priority=10,tcp,in_port=1,nw_src=10.0.0.0/8,tp_dst=80,actions=output:2
+priority=9,dl_vlan=5,dl_src=00:11:22:33:44:55,actions=strip_vlan,output:3
+priority=8,arp,arp_tpa=1.2.3.4,actions=NORMAL
+cookie=0x1234567890abcdef,priority=7,idle_timeout=100,udp,actions=drop
+`;
+
+const STEPS: readonly Step[] = [
+  { args: ["add-flow", "br0", "priority=1,actions=output:1"] },
+  { args: ["add-flows", "br0", "FILE"], file: FLOWS },
+  { first: 2, args: ["add-flow", "br0", "priority=6,actions=write_metadata:0x12/0xff,goto_table:3"] },
+  {
+    first: 3,
+    args: [
+      "add-flow",
+      "br0",
+      "table=3,priority=5,ipv6,ipv6_src=fe80::/64,actions=set_field:5->reg0,resubmit(,4)",
+    ],
+  },
+  { args: ["dump-flows", "br0"], sorted: true },
+  { args: ["dump-flows", "br0", "tcp"] },
+  { args: ["--sort", "--no-stats", "dump-flows", "br0"] },
+  { args: ["dump-aggregate", "br0"] },
+  { args: ["mod-flows", "br0", "priority=10,tcp,actions=output:3"] },
+  { args: ["--strict", "del-flows", "br0", "priority=1"] },
+  { args: ["dump-flows", "br0"], sorted: true },
+  {
+    first: 2,
+    args: ["add-group", "br0", "group_id=7,type=select,bucket=weight:3,output:1,bucket=weight:1,output:2"],
+  },
+  { first: 2, args: ["add-flow", "br0", "priority=4,icmp,actions=group:7"] },
+  { first: 2, args: ["dump-groups", "br0"] },
+  { first: 2, args: ["dump-group-stats", "br0"] },
+  { first: 4, args: ["add-meter", "br0", "meter=3,kbps,burst,band=type=drop,rate=1000,burst_size=100"] },
+  { first: 4, args: ["add-flow", "br0", "priority=3,sctp,actions=meter:3,output:1"] },
+  { first: 4, args: ["dump-meters", "br0"] },
+  { first: 4, args: ["meter-stats", "br0"] },
+  {
+    first: 4,
+    args: ["--bundle", "add-flows", "br0", "FILE"],
+    file: "priority=20,ip,actions=drop\npriority=21,ipv6,actions=drop\n",
+  },
+  { first: 4, args: ["--bundle", "replace-flows", "br0", "FILE"], file: "priority=20,ip,actions=output:1\n" },
+  { args: ["dump-flows", "br0"], sorted: true },
+  { args: ["dump-desc", "br0"] },
+  { args: ["dump-ports-desc", "br0"], sorted: true },
+  { args: ["mod-port", "br0", "p1", "no-packet-in"] },
+  { args: ["mod-port", "br0", "p1", "packet-in"] },
+  { args: ["packet-out", "br0", "in_port=LOCAL packet=02000000000102000000000288880000 actions=output:2"] },
+  { args: ["dump-ports", "br0", "2"] },
+  { args: ["set-frags", "br0", "drop"] },
+  { args: ["get-frags", "br0"] },
+  { args: ["probe", "br0"] },
+  { args: ["diff-flows", "br0", "br0"] },
+  { args: ["del-flows", "br0"] },
+  { first: 2, args: ["del-groups", "br0"] },
+  { first: 4, args: ["del-meters", "br0"] },
+];
+
+/** What each step prints with one client on one switch; what is the switch's own is left out of dump-desc. */
+function walk(client: (name: string) => string, on: Switch, version: number): string[] {
+  const out: string[] = [];
+  for (const step of STEPS) {
+    if (version < (step.first ?? 1) || version > (step.last ?? 6)) continue;
+    const file = join(folder, "file");
+    if (step.file !== undefined) writeFileSync(file, step.file);
+    const args = [
+      "-t",
+      "20",
+      "-O",
+      `OpenFlow1${version - 1}`,
+      "--no-names",
+      ...step.args.map((a) => (a === "FILE" ? file : a)),
+    ];
+    const r = spawnSync(client("ovs-ofctl"), args, { env: on.env, encoding: "utf8", timeout: 30_000 });
+    const text = even(r.stdout + r.stderr, step.sorted ?? false).replace(/^Software: .*/m, "Software");
+    out.push(`${step.args.join(" ")}: ${r.status}\n${text}`);
+  }
+  return out;
+}
+
+t.test("both clients on both switches, version by version", { skip }, async (t) => {
+  const mine = new Switch("ours", ours);
+  const peers = new Switch("peer", theirs);
+  await Promise.all([mine.start(), peers.start()]);
+  for (const version of FULL ? [1, 2, 3, 4, 5, 6] : [1, 5]) {
+    const reference = walk(theirs, peers, version);
+    t.same(walk(ours, peers, version), reference, `our client on their switch in 1.${version - 1}`);
+    const other = walk(theirs, mine, version);
+    t.same(other, reference, `their client on our switch in 1.${version - 1}`);
+    t.same(walk(ours, mine, version), other, `our client on our switch in 1.${version - 1}`);
+  }
+});
+
+const library = PEERS === undefined ? "" : join(PEERS, "usr/lib/python3/dist-packages");
+const noLibrary = skip || (existsSync(join(library, "pyof")) ? false : "no python3-openflow (scripts/peers)");
+
+t.test("a controller made of python3-openflow drives our switch", { skip: noLibrary }, async (t) => {
+  const script = fileURLToPath(new URL("data/controller.py", import.meta.url));
+  const mine = new Switch("driven", ours);
+  await mine.start();
+  for (const version of [1, 4]) {
+    const portFile = join(folder, `port-${version}`);
+    const controller = spawn("python3", [script, portFile, String(version)], {
+      env: { ...process.env, PYTHONPATH: library, PYTHONWARNINGS: "ignore" },
+    });
+    running.push(controller);
+    let output = "";
+    controller.stdout.on("data", (data) => {
+      output += data;
+    });
+    controller.stderr.on("data", (data) => {
+      output += data;
+    });
+    const ended = new Promise((resolve) => controller.on("close", resolve));
+    for (let i = 0; i < 400 && !existsSync(portFile); i++) await sleep(25);
+    const target = `tcp:127.0.0.1:${readFileSync(portFile, "utf8")}`;
+    const protocols = version === 1 ? "OpenFlow10" : "OpenFlow13";
+    mine.run(
+      "ovs-vsctl",
+      "-t",
+      "20",
+      "set",
+      "bridge",
+      "br0",
+      `protocols=${protocols}`,
+      "--",
+      "set-controller",
+      "br0",
+      target,
+    );
+    await ended;
+    mine.run("ovs-vsctl", "-t", "20", "del-controller", "br0");
+    t.equal(
+      output,
+      `datapath 0000000000000042 tables 254\npacket-in same reason 1\nflow 10 packets 1\nflow 5 packets 0\nflows left 0\n`,
+      `version 1.${version - 1}`,
+    );
+  }
+});
