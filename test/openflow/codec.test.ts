@@ -63,10 +63,10 @@ t.test("golden bytes: what is written is what the specification says", async (t)
     "flow_mod of 1.3",
   );
   t.equal(
-    hex(encode(flow("actions=set_field:::1->ipv6_src,set_field:5->xxreg0"), 1, { xid: 5 })).slice(144),
+    hex(encode(flow("actions=set_field:5->reg16,set_field:0x12->tun_metadata3"), 1, { xid: 5 })).slice(144),
     hex(
-      bytes(`ffff 0020 00002320 0021 0001 2610 00000000000000000000000000000001 0000
-             ffff 0020 00002320 0021 0001 de10 00000000000000000000000000000005 0000`),
+      bytes(`ffff 0018 00002320 0021 ffff 2208 00002320 00000005 0000
+             ffff 0018 00002320 0021 0001 5604 00000012 000000000000`),
     ),
     "NXAST_REG_LOAD2 has no padding before its field",
   );
