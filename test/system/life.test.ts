@@ -219,9 +219,13 @@ t.test("frames of every malformation, written to a tap", { skip }, async (t) => 
     world.ofctl("add-flow", "br0", "priority=9,ipv6,in_port=tap9,actions=mod_vlan_vid:7,FLOOD");
     const bun = join(root, "node_modules/.bin/bun");
     const seed = Math.floor(Math.random() * 2 ** 31);
-    const noise = [join(root, "test/system/tap-noise.ts"), "tap9", FULL ? "200000" : "4000", String(seed)];
-    const [, taken] = /took (\d+)/.exec(world.inside("sw", bun, ...noise))!;
-    t.ok(Number(taken) > 1000, `the kernel let ${taken} pass`);
+    const tool = join(root, "test/system/tap-noise.ts");
+    let taken = 0;
+    for (let part = 0; part < (FULL ? 25 : 1); part++) {
+      const said = world.inside("sw", bun, tool, "tap9", "4000", String(seed + part));
+      taken += Number(/took (\d+)/.exec(said)![1]);
+    }
+    t.ok(taken > 1000, `the kernel let ${taken} pass`);
     await sleep(200);
     world.ping("ha", "10.1.1.2");
     t.match(world.appctl("dpctl/show"), /lookups: hit:\d+/);
