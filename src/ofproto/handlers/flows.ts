@@ -68,8 +68,8 @@ export function checkFlowMod(connection: Connection, mod: FlowMod): void {
   if (mod.command === OFPFC_DELETE || mod.command === OFPFC_DELETE_STRICT) return;
   mod.actions = tlvs.resolve(mod.actions);
   const wanted = versionProtocols(connection.version);
-  const { error, log, usable } = checkActions(mod.actions, mod.match, P_ANY, mod.table);
-  if (error !== undefined) throw new OfpError(error, log ?? "", "ofp_actions");
+  const { error, log, module, usable } = checkActions(mod.actions, mod.match, P_ANY, mod.table);
+  if (error !== undefined) throw new OfpError(error, log ?? "", module);
   if ((usable & wanted) === 0) throw new OfpError("OFPBAC_MATCH_INCONSISTENT");
   checkOutputs(mod.actions);
   if (mod.table === TBL_INTERNAL) throw new OfpError("OFPBRC_EPERM");

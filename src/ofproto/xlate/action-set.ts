@@ -1,7 +1,7 @@
 /** The action set of OpenFlow 1.1 and later: kept by write_actions, executed at the end (OpenFlow 1.5.1, section 5.6). */
 import { W_ACTSET_OUTPUT } from "../../flow/layout.ts";
 import { formatActions } from "../../openflow/actions/registry.ts";
-import type { Ofpact } from "../../openflow/actions.ts";
+import { OFPP_UNSET, type Ofpact } from "../../openflow/actions.ts";
 import { OFT_TABLE } from "../trace-nodes.ts";
 import { xlateActions } from "./actions.ts";
 import type { XlateContext } from "./context.ts";
@@ -60,6 +60,13 @@ export function orderActionSet(set: readonly Ofpact[]): Ofpact[] {
   return [];
 }
 
+/** actset_output: where the set sends the packet; a group decides for itself. */
+export function actionSetOutput(set: readonly Ofpact[]): number {
+  if (set.some(({ type }) => type === "group")) return OFPP_UNSET;
+  const last = set.findLast((action) => action.type === "output");
+  return last?.type === "output" ? last.port : OFPP_UNSET;
+}
+
 export function reportActionSet(ctx: XlateContext): void {
   if (!ctx.tracing) return;
   const actions = orderActionSet(ctx.actionSet);
@@ -69,7 +76,7 @@ export function reportActionSet(ctx: XlateContext): void {
 /** At the end of a pipeline. */
 export function xlateActionSet(ctx: XlateContext): void {
   const actions = orderActionSet(ctx.actionSet);
-  ctx.flow[W_ACTSET_OUTPUT] = 0xfff7;
+  ctx.flow[W_ACTSET_OUTPUT] = OFPP_UNSET;
   ctx.actionSet.length = 0;
   if (actions.length === 0) return;
   const trace = ctx.trace;

@@ -22,7 +22,8 @@ import {
 import { hex } from "../../flow/value-text.ts";
 import { formatActions } from "../../openflow/actions/registry.ts";
 import type { SetL4Port } from "../../openflow/actions.ts";
-import { OFPP_IN_PORT, type Ofpact, type SetEth } from "../../openflow/actions.ts";
+import { OFPP_IN_PORT, OFPP_UNSET, type Ofpact, type SetEth } from "../../openflow/actions.ts";
+import { actionSetOutput } from "./action-set.ts";
 import { xlateOnCopy } from "./clone.ts";
 import { ETH_TYPE_IP, type XlateContext } from "./context.ts";
 import { xlateCt, xlateCtClear } from "./ct.ts";
@@ -253,14 +254,13 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
       return false;
     }
     case "write_actions":
-      for (const each of action.actions) {
-        ctx.actionSet.push(each);
-        if (each.type === "output") flow[W_ACTSET_OUTPUT] = each.port;
-      }
+      ctx.actionSet.push(...action.actions);
+      flow[W_ACTSET_OUTPUT] = actionSetOutput(ctx.actionSet);
       ctx.ofproto.reportActionSet(ctx);
       return false;
     case "clear_actions":
       ctx.actionSet.length = 0;
+      flow[W_ACTSET_OUTPUT] = OFPP_UNSET;
       return false;
     case "exit":
       ctx.exit = true;

@@ -13,8 +13,9 @@ import { TextError } from "./row.ts";
 export interface CheckResult {
   /** OpenFlow error's name, or undefined. */
   error: string | undefined;
-  /** Log line of module ofp_actions that goes with the error. */
+  /** Log line that goes with the error, and its module. */
   log: string | undefined;
+  module: "ofp_actions" | "meta_flow";
   usable: number;
 }
 
@@ -23,6 +24,7 @@ interface State {
   usable: number;
   table: number;
   log: string | undefined;
+  module: CheckResult["module"];
   copied: boolean;
 }
 
@@ -33,9 +35,9 @@ export function checkActions(
   usable: number,
   table = 255,
 ): CheckResult {
-  const state: State = { match, usable, table, log: undefined, copied: false };
+  const state: State = { match, usable, table, log: undefined, module: "ofp_actions", copied: false };
   const error = checkList(actions, state);
-  return { error, log: state.log, usable: state.usable };
+  return { error, log: state.log, module: state.module, usable: state.usable };
 }
 
 function checkList(actions: readonly Ofpact[], s: State): string | undefined {
@@ -81,6 +83,11 @@ function fieldOk(field: Field, s: State): boolean {
 
 function subfieldOk(sub: Subfield, s: State): string | undefined {
   return fieldOk(sub.field, s) ? undefined : INCONSISTENT;
+}
+
+function lacks(s: State, role: string, field: Field): void {
+  s.log = `${role} field ${field.name} lacks correct prerequisites`;
+  s.module = "meta_flow";
 }
 
 function hasVlan(s: State): boolean {
@@ -223,10 +230,16 @@ function checkLearn(a: Extract<Ofpact, { type: "learn" }>, s: State): string | u
   for (const spec of a.specs) {
     if (typeof spec.src !== "bigint") {
       const bad = subfieldOk(spec.src, s);
-      if (bad !== undefined) return bad;
+      if (bad !== undefined) {
+        lacks(s, "source", spec.src.field);
+        return bad;
+      }
     }
     if (spec.dst === undefined) continue;
-    if (!prerequisitesMet(spec.dst.field, target.match.flow, target.match.mask)) return INCONSISTENT;
+    if (!prerequisitesMet(spec.dst.field, target.match.flow, target.match.mask)) {
+      lacks(s, "destination", spec.dst.field);
+      return INCONSISTENT;
+    }
     if (spec.kind === "match" && typeof spec.src === "bigint") {
       const { field, offset, bits } = spec.dst;
       if (offset === 0 && bits === field.bits && field.places.length === 1) {

@@ -152,7 +152,7 @@ export function parseFlow(text: string, command: number, options: FlowParseOptio
     const parsed = parseActions(parts.actions, { ports: options.ports, tables: options.tables });
     checkOrder(parsed.actions);
     const checked = checkActions(parsed.actions, fm.match, usable & parsed.usable, fm.table);
-    if (checked.log !== undefined) options.log?.("ofp_actions", "warn", checked.log);
+    if (checked.log !== undefined) options.log?.(checked.module, "warn", checked.log);
     if (checked.error !== undefined) {
       throw new TextError(`actions are invalid with specified match (${checked.error})`);
     }

@@ -62,6 +62,7 @@ export function parseGroup(text: string, command: number, names: Names): { gm: G
     props: noGroupProps(),
   };
   let usable = P_ANY;
+  let hadParameter = false;
   let hadType = false;
   let hadCommandBucket = false;
   const at = text.search(/(?:^|[,\s])bucket[s]?=/);
@@ -89,6 +90,7 @@ export function parseGroup(text: string, command: number, names: Names): { gm: G
       gm.props.selectionMethod = value;
       usable &= WITH_PROPERTIES;
     } else if (key === "selection_method_param") {
+      hadParameter = true;
       gm.props.selectionMethodParam = parseBig(value) ?? 0n;
     } else if (key === "fields") {
       for (const item of keyValues(value)) {
@@ -111,6 +113,9 @@ export function parseGroup(text: string, command: number, names: Names): { gm: G
   }
   if (gm.props.fields.length > 0 && gm.props.selectionMethod !== "hash") {
     throw new TextError('fields may only be specified with "selection_method=hash"');
+  }
+  if (gm.props.selectionMethod === "" && hadParameter) {
+    throw new TextError('selection_method_param is only allowed with "selection_method"');
   }
   if ((command === OFPGC_INSERT_BUCKET || command === OFPGC_REMOVE_BUCKET) && !hadCommandBucket) {
     throw new TextError("must specify a command bucket id");
@@ -174,7 +179,7 @@ function parseBucket(text: string, gm: GroupMod, names: Names, narrow: (set: num
       const id = parseUint(value);
       if (id === undefined || id > 0xffffff00) throw new TextError(`invalid bucket_id id ${value}`);
       b.bucketId = id;
-    } else loose.push(value === "" ? key : `${key}:${value}`);
+    } else loose.push(value === "" ? key : /[,(]/.test(value) ? `${key}(${value})` : `${key}:${value}`);
   }
   if (loose.length > 0) actionText = [...loose, actionText].filter((s) => s !== "").join(",");
   const parsed = parseActions(actionText, { ports: names.ports, tables: names.tables });
