@@ -122,7 +122,7 @@ const SCRATCH = new Int32Array(L.FLOW_DP_WORDS);
 /**
  * Emits what turns a packet with headers `base` into one with headers `flow`, makes `base` equal to `flow` in what it
  * has emitted, and marks in `wildcards` the bits that the actions depend on. Ethertypes and IP protocols are not
- * changed here; pushing and popping of MPLS labels and VLAN tags is told from the stacks.
+ * changed here; without `knowsNetwork` what lies below a label that came off is left alone; pushing and popping of MPLS labels and VLAN tags is told from the stacks.
  */
 export function commitActions(
   base: L.Flow,
@@ -130,6 +130,7 @@ export function commitActions(
   builder: A.OdpActionBuilder,
   wildcards: L.Flow,
   encapsulation?: Encapsulation,
+  knowsNetwork = true,
 ): void {
   commitEncapsulation(base, flow, builder, encapsulation);
   // What is inside will be parsed first.
@@ -139,7 +140,8 @@ export function commitActions(
   const type = flow[L.W_ETH_TYPE]! & 0xffff;
   // What lies below labels can be changed only once they are off, and only before new ones are on.
   if (!isMplsType(type)) commitMpls(base, flow, builder, wildcards);
-  if ((base[L.W_ETH_TYPE]! & 0xffff) === type) commitNetwork(base, flow, builder, wildcards, type);
+  if (knowsNetwork && (base[L.W_ETH_TYPE]! & 0xffff) === type)
+    commitNetwork(base, flow, builder, wildcards, type);
   if (isMplsType(type)) commitMpls(base, flow, builder, wildcards);
   commitVlan(base, flow, builder, wildcards);
   commitFields(base, flow, builder, wildcards, PRIORITY, []);

@@ -158,6 +158,7 @@ export class XlateContext {
   /** Why CONTROLLER sends: OFPR_*; packet-outs override. */
   inPacketOut = false;
   inActionSet = false;
+  inGroup = false;
 
   /** Ports that the packet has left by so far. */
   readonly outputs: Outputs = { count: 0, port: 0, netdev: undefined };
@@ -216,6 +217,7 @@ export class XlateContext {
     this.originalPriority = 0;
     this.inPacketOut = false;
     this.inActionSet = false;
+    this.inGroup = false;
     this.outputs.count = 0;
     this.flooded = false;
     this.sflowOperand = -1;
@@ -257,7 +259,7 @@ export class XlateContext {
   commit(): void {
     const { encapsulation } = this;
     this.encapsulation = undefined;
-    commitActions(this.base, this.flow, this.odp, this.wildcards, encapsulation);
+    commitActions(this.base, this.flow, this.odp, this.wildcards, encapsulation, !this.wasMpls);
   }
 
   // Reports. Callers build texts only after asking `tracing`.

@@ -71,14 +71,16 @@ function choose(ctx: XlateContext, group: Group, bucket: BucketState | undefined
 function runBucket(ctx: XlateContext, bucket: BucketState, last: boolean): void {
   bucket.ordered ??= orderActionSet(bucket.config.actions);
   ctx.credits.push(bucket);
-  const { rule, trace, exit, conntracked, wasMpls } = ctx;
+  const { rule, trace, exit, conntracked, wasMpls, inGroup } = ctx;
   const actionSet = ctx.actionSet.slice();
   const place = pushSavedFlow(ctx.flow);
   const subs = ctx.tracing ? ctx.node(OFT_BUCKET, `bucket ${bucket.config.bucketId}`) : undefined;
   if (subs !== undefined) ctx.trace = subs;
   ctx.depth++;
+  ctx.inGroup = true;
   xlateOnCopy(ctx, bucket.ordered, last, false);
   ctx.depth--;
+  ctx.inGroup = inGroup;
   ctx.trace = trace;
   popSavedFlow(place, ctx.flow);
   ctx.rule = rule;

@@ -34,6 +34,7 @@ import { xlateTable } from "./table.ts";
 
 export const OFPR_ACTION = 1;
 const OFPR_ACTION_SET = 3;
+const OFPR_GROUP = 4;
 export const OFPR_PACKET_OUT = 5;
 
 /** The action `output`. */
@@ -74,6 +75,7 @@ export function xlateOutput(
 
 function defaultReason(ctx: XlateContext): number {
   if (ctx.inPacketOut) return OFPR_PACKET_OUT;
+  if (ctx.inGroup) return OFPR_GROUP;
   if (ctx.inActionSet) return OFPR_ACTION_SET;
   return ctx.rule !== undefined && isTableMiss(ctx.rule) ? OFPR_EXPLICIT_MISS : OFPR_ACTION;
 }

@@ -1,6 +1,7 @@
 /** Going through a table: look a rule up, run its actions, miss or recurse. */
 import { FLOW_NW_FRAG_ANY, W_IN_PORT, W_NW, W_TP } from "../../flow/layout.ts";
 import { formatMatch } from "../../flow/match-text.ts";
+import { TBL_INTERNAL } from "../flow-table.ts";
 import type { Rule } from "../rule.ts";
 import { OFT_ACTION, OFT_DETAIL } from "../trace-nodes.ts";
 import type { OfPort } from "../types.ts";
@@ -31,6 +32,17 @@ export function lookupRule(ctx: XlateContext, tableId: number): Rule | undefined
     if (ctx.sideEffects) table.missed++;
   } else if (ctx.sideEffects) table.matched++;
   return rule;
+}
+
+/** The same, and what the table's configuration has for misses; sets `ctx.tableId` to the table that decides. */
+export function ruleOrMiss(ctx: XlateContext, tableId: number, mayPacketIn: boolean): Rule | undefined {
+  const { tables } = ctx.ofproto;
+  let id = tableId;
+  let rule = lookupRule(ctx, id);
+  while (rule === undefined && tables[id]!.miss === "continue" && id + 1 < TBL_INTERNAL)
+    rule = lookupRule(ctx, ++id);
+  ctx.tableId = id;
+  return rule ?? ctx.ofproto.missRule(id, mayPacketIn);
 }
 
 /**
@@ -71,12 +83,11 @@ export function xlateTable(
   const savedPort = flow[W_IN_PORT]!;
   ctx.tableId = tableId;
   flow[W_IN_PORT] = inPort;
-  let rule = lookupRule(ctx, tableId);
+  const rule = honorMiss ? ruleOrMiss(ctx, tableId, mayPacketIn) : lookupRule(ctx, tableId);
   flow[W_IN_PORT] = savedPort;
-  if (rule === undefined && honorMiss) rule = ctx.ofproto.missRule(tableId, mayPacketIn);
 
   const trace = ctx.trace;
-  reportRule(ctx, rule, tableId);
+  reportRule(ctx, rule, ctx.tableId);
   if (rule !== undefined) {
     ctx.credits.push(rule);
     // Going forward cannot go on for ever.

@@ -45,7 +45,7 @@ import { mirrorIngress } from "./mirror.ts";
 import { resetSavedFlows } from "./output.ts";
 import { endPipeline } from "./recirculate.ts";
 import { finishSamples, sampleInput } from "./sample.ts";
-import { lookupRule, reportRule } from "./table.ts";
+import { reportRule, ruleOrMiss } from "./table.ts";
 
 /**
  * Runs `ctx.flow` (in_port an OpenFlow port of `ofproto`) through the tables. Afterwards `ctx.odp` has the actions,
@@ -102,9 +102,8 @@ function thaw(ctx: XlateContext, state: FrozenState): void {
 
 function firstTable(ctx: XlateContext, tableId: number): void {
   const { ofproto } = ctx;
-  ctx.tableId = tableId;
-  const rule = lookupRule(ctx, tableId) ?? ofproto.missRule(tableId, true);
-  reportRule(ctx, rule, tableId);
+  const rule = ruleOrMiss(ctx, tableId, true);
+  reportRule(ctx, rule, ctx.tableId);
   if (rule !== undefined) {
     // What waits for its flows has not been received yet.
     if (!ofproto.restoring) ctx.credits.push(rule);

@@ -25,8 +25,12 @@ function checksumText(packet: Uint8Array, flow: Int32Array, l4: number): string 
   const type = flow[W_ETH_TYPE]! & 0xffff;
   if (l4 < 0 || (type !== 0x0800 && type !== 0x86dd)) return "";
   const found = CHECKSUMS[flow[W_NW]! & 0xff];
-  if (found === undefined || l4 + found[1] + 2 > packet.length) return "";
+  if (found === undefined) return "";
   const [name, at] = found;
-  const value = (packet[l4 + at]! << 8) | packet[l4 + at + 1]!;
+  // SCTP has a CRC-32c.
+  const bytes = name === "sctp_csum" ? 4 : 2;
+  if (l4 + at + bytes > packet.length) return "";
+  let value = 0;
+  for (let i = 0; i < bytes; i++) value = value * 256 + packet[l4 + at + i]!;
   return ` ${name}:${value.toString(16)}`;
 }
