@@ -115,6 +115,7 @@ const NSH_WHOLE: readonly Fields[] = [
     [L.W_NSH_BASE, 0xffff0000 | 0],
     [L.W_NSH_PATH, -1],
   ],
+  [0, 1, 2, 3].map((i) => [L.W_NSH_CONTEXT + i, -1] as const),
 ];
 
 const SCRATCH = new Int32Array(L.FLOW_DP_WORDS);
