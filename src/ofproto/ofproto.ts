@@ -82,7 +82,7 @@ const OFPPR_MODIFY = 2;
 export type FragMode = "normal" | "drop" | "nx-match";
 
 /** Priority of the hidden rule that takes over when the controllers are gone. */
-export const FAIL_OPEN_PRIORITY = 0xf0f0;
+export const FAIL_OPEN_PRIORITY = 0xf0f0f0;
 
 let lastId = 0;
 
@@ -650,14 +650,14 @@ export class Ofproto {
     return rule;
   }
 
-  /** The hidden rule that takes over from lost controllers. */
-  setFailOpenRule(active: boolean): void {
+  /** The hidden rule that takes over from lost controllers; true when that is a change. */
+  setFailOpenRule(active: boolean): boolean {
     const rule = this.tables[0]!.findExact(makeMatch(), FAIL_OPEN_PRIORITY);
-    if ((rule !== undefined) === active) return;
-    if (rule !== undefined) {
-      this.tables[0]!.remove(rule);
-    } else this.addRule(0, FAIL_OPEN_PRIORITY, [{ type: "output", port: OFPP_NORMAL, maxLen: 0 }], true);
+    if ((rule !== undefined) === active) return false;
+    if (rule !== undefined) this.tables[0]!.remove(rule);
+    else this.addRule(0, FAIL_OPEN_PRIORITY, [{ type: "output", port: OFPP_NORMAL, maxLen: 0 }], true);
     this.backer.changed();
+    return true;
   }
 
   private addHiddenRules(): Ofproto["missRules"] {

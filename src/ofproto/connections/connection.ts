@@ -20,6 +20,7 @@ import type { Vconn } from "../../openflow/vconn.ts";
 import type { Bundle } from "../handlers/bundles.ts";
 import { dispatch } from "../handlers/dispatch.ts";
 import type { Ofproto } from "../ofproto.ts";
+import { FlowModLog } from "./flow-mod-log.ts";
 import { FlowMonitors } from "./monitors.ts";
 import { PacketInQueue } from "./packet-in-queue.ts";
 import { RequestParts } from "./parts.ts";
@@ -61,6 +62,7 @@ export class Connection {
   /** Open and closed bundles of messages, by their numbers. */
   readonly bundles = new Map<number, Bundle>();
   readonly monitors = new FlowMonitors();
+  readonly flowMods: FlowModLog;
   /** Requests that come in several parts. */
   readonly parts: RequestParts;
   /** Rate limits for packets that matched nothing, and for all others. */
@@ -79,6 +81,9 @@ export class Connection {
     this.misses = new PacketInQueue(ofproto.clock, send);
     this.actions = new PacketInQueue(ofproto.clock, send);
     this.parts = new RequestParts(this);
+    this.flowMods = new FlowModLog(ofproto.clock, (text) =>
+      ofproto.log("connmgr", "info", `${ofproto.name}<->${vconn.name}: ${text}`),
+    );
   }
 
   get isOpen(): boolean {
@@ -173,6 +178,7 @@ export class Connection {
 
   /** After the last message: what waits for the connection is forgotten. */
   closed(): void {
+    this.flowMods.flush();
     this.misses.close();
     this.actions.close();
     this.parts.close();

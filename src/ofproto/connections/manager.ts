@@ -167,8 +167,10 @@ export class ConnectionManager implements FlowEvents {
 
   // Configuration.
 
+  /** Some controller is in charge of the bridge; those of kind "service" are not. */
   get hasControllers(): boolean {
-    return this.controllers.size > 0;
+    for (const controller of this.controllers.values()) if (controller.isPrimary) return true;
+    return false;
   }
 
   setProtocols(names: readonly string[]): void {
@@ -186,16 +188,26 @@ export class ConnectionManager implements FlowEvents {
     const wanted = new Map(configs.map((config) => [config.target, config]));
     for (const [target, controller] of this.controllers) {
       if (wanted.has(target)) continue;
+      this.logController("removed", controller);
       controller.close();
       this.controllers.delete(target);
     }
     for (const [target, config] of wanted) {
       const old = this.controllers.get(target);
       if (old !== undefined) old.configure(config);
-      else this.controllers.set(target, new Controller(this, config, this.enabled));
+      else {
+        const controller = new Controller(this, config, this.enabled);
+        this.controllers.set(target, controller);
+        this.logController("added", controller);
+      }
     }
     if (had !== this.hasControllers) this.ofproto.flushFlows();
     this.failModeChanged();
+  }
+
+  private logController(what: string, { target, isPrimary }: Controller): void {
+    const kind = isPrimary ? "primary" : "service";
+    this.ofproto.log("connmgr", "info", `${this.ofproto.name}: ${what} ${kind} controller "${target}"`);
   }
 
   setEnabled(enabled: boolean): void {
@@ -222,7 +234,8 @@ export class ConnectionManager implements FlowEvents {
   }
 
   private get anyConnected(): boolean {
-    for (const controller of this.controllers.values()) if (controller.isConnected) return true;
+    for (const controller of this.controllers.values())
+      if (controller.isPrimary && controller.isConnected) return true;
     return false;
   }
 
@@ -233,16 +246,21 @@ export class ConnectionManager implements FlowEvents {
     if (!lost) {
       this.failOpenTimer?.cancel();
       this.failOpenTimer = undefined;
-      this.ofproto.setFailOpenRule(false);
+      if (this.ofproto.setFailOpenRule(false))
+        this.ofproto.log("fail_open", "warn", "No longer in fail-open mode");
       return;
     }
     if (this.failOpenTimer !== undefined) return;
-    const probes = [...this.controllers.values()].map((controller) => controller.probeIntervalMs);
-    this.failOpenTimer = this.clock.background(Math.max(0, ...probes) * 3, () => {
+    const probes = [...this.controllers.values()]
+      .filter(({ isPrimary }) => isPrimary)
+      .map(({ probeIntervalMs }) => probeIntervalMs);
+    const wait = Math.max(0, ...probes) * 3;
+    this.failOpenTimer = this.clock.background(wait, () => {
       this.ofproto.log(
         "fail_open",
         "warn",
-        "Could not connect to controller (or switch failed controller's post-connection admission control policy) for long, failing open",
+        "Could not connect to controller (or switch failed controller's post-connection admission control policy) " +
+          `for ${Math.floor(wait / 1000)} seconds, failing open`,
       );
       this.ofproto.setFailOpenRule(true);
     });

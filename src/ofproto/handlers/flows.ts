@@ -78,6 +78,7 @@ export function checkFlowMod(connection: Connection, mod: FlowMod): void {
 /** Makes the change within the open transaction, or for good when there is none. */
 export function startFlowMod(connection: Connection, mod: FlowMod): void {
   executeBuffered(mod.bufferId);
+  connection.flowMods.count(mod.command);
   if (mod.command !== OFPFC_DELETE && mod.command !== OFPFC_DELETE_STRICT)
     checkReferences(connection.ofproto, mod.actions);
   connection.ofproto.flowMod(mod, connection.version < 3);
