@@ -16,8 +16,8 @@ import { schemaToJson } from "./schema.ts";
 import { Snapshot } from "./snapshot.ts";
 import type { Database } from "./table.ts";
 
-/** Characters or bytes that a step makes or writes: about a millisecond. */
-const STEP = 65536;
+/** Characters or bytes that a step makes or writes: less than a millisecond, mostly. */
+const STEP = 32768;
 /** Syncs of what has come during a sync; then it is done at once, being little. */
 const MAX_SYNCS = 4;
 
