@@ -39,6 +39,8 @@ export async function monitor(o: Ofctl, args: string[]): Promise<number> {
     } else if (arg !== "resume") throw new Fatal(`${arg}: unsupported "monitor" argument`);
   }
   const resume = args.includes("resume");
+  // Without it the switch sends no packets to begin with.
+  if (resume) missLen ??= 0xffff;
   const session = monitors.length > 0 ? await openForFlowMods(o, name, usable) : await Session.open(o, name);
   if (missLen !== undefined) {
     const config = await session.ask({ type: "get-config-request" }, "get-config-reply");
@@ -56,7 +58,7 @@ export async function monitor(o: Ofctl, args: string[]): Promise<number> {
     m.flowRemoved = [15, 0];
     await session.noReply(m);
   }
-  if (missLen !== undefined) await setPacketInFormat(o, session);
+  if (missLen !== undefined) await setPacketInFormat(o, session, resume);
   if (monitors.length > 0) {
     const xid = session.send({ type: "flow-monitor-request", monitors });
     const reply = await session.receiveOrDie();
@@ -67,12 +69,17 @@ export async function monitor(o: Ofctl, args: string[]): Promise<number> {
   return 0;
 }
 
-async function setPacketInFormat(o: Ofctl, session: Session): Promise<void> {
+async function setPacketInFormat(o: Ofctl, session: Session, resume: boolean): Promise<void> {
   const wanted = o.settings.packetInFormat;
   if (wanted !== undefined) {
     if (!(await session.accepts({ type: "nxt-set-packet-in-format", format: wanted }))) {
       throw new Fatal(`failed to set packet in format to nx_packet_in (switch replied with error)`);
     }
+    return;
+  }
+  if (resume) {
+    // Only NXT_PACKET_IN2 carries continuations.
+    await session.accepts({ type: "nxt-set-packet-in-format", format: 2 });
     return;
   }
   if (session.version > 1) return;
