@@ -133,6 +133,8 @@ export async function ctFlush(o: Ofctl, args: string[]): Promise<void> {
   for (const arg of args.slice(1)) {
     const text = arg.trim();
     if (text === "") {
+      // A tuple without conditions: the one after it is the reply's.
+      tuples++;
       continue;
     }
     const zone = /^zone=(.*)$/.exec(text);

@@ -5,6 +5,7 @@ import type { Decoded, Message, MessageType } from "../../openflow/messages.ts";
 import type { Connection } from "../connections/connection.ts";
 import { ROLE_SECONDARY } from "../connections/connection.ts";
 import { BUNDLE_HANDLERS } from "./bundles.ts";
+import { CONNTRACK_HANDLERS } from "./conntrack.ts";
 import { FLOW_HANDLERS } from "./flows.ts";
 import { GROUP_HANDLERS } from "./groups.ts";
 import { IPFIX_HANDLERS } from "./ipfix.ts";
@@ -33,6 +34,7 @@ export type Handlers = { [T in MessageType]?: Handler<T> };
 const HANDLERS: Handlers = {
   ...SESSION_HANDLERS,
   ...BUNDLE_HANDLERS,
+  ...CONNTRACK_HANDLERS,
   ...FLOW_HANDLERS,
   ...GROUP_HANDLERS,
   ...IPFIX_HANDLERS,

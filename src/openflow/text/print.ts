@@ -246,7 +246,7 @@ function printBody(d: Decoded, bytes: Uint8Array, o: PrintOptions): string {
     case "nxt-ct-flush-zone":
       return ` zone_id=${m.zone}`;
     case "nxt-ct-flush":
-      return ctFlush(m);
+      return ` ${formatCtFlush(m)}`;
     default:
       return "";
   }
@@ -502,8 +502,9 @@ function tupleText(t: CtTuple, proto: number, v4: boolean, withProto: boolean): 
   return `${out}${withProto ? `,ct_nw_proto=${proto}` : ""}'`;
 }
 
-function ctFlush(m: NxtCtFlush): string {
-  let out = ` zone=${m.zone ?? 0}`;
+/** What is to be flushed, without a leading space: zone, mark, labels, both tuples. */
+export function formatCtFlush(m: NxtCtFlush): string {
+  let out = `zone=${m.zone ?? 0}`;
   if (m.mark !== undefined || m.markMask !== undefined) {
     out += ` mark=${hexNumber(m.mark ?? 0)}`;
     if (m.markMask !== undefined && m.markMask !== 0xffffffff) out += `/${hexNumber(m.markMask)}`;
