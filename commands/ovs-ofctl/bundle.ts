@@ -16,6 +16,7 @@ import { inputNames, nextXid, openForFlowMods, type Session } from "./session.ts
 import type { Ofctl } from "./settings.ts";
 
 const ATOMIC_ORDERED = 3;
+const OFPT_ERROR = 1;
 const OPEN = 0;
 const COMMIT = 4;
 
@@ -44,11 +45,12 @@ export async function bundleMessages(
   session.close();
 }
 
-/** Opens a bundle, adds the messages, commits. An error is printed and ends the program with 1. */
+/** Opens a bundle, adds the messages, commits. Errors are printed, each with the message it is for, and end the program. */
 export async function sendBundle(session: Session, messages: readonly Message[]): Promise<void> {
   const bundleId = 0;
   await control(session, bundleId, OPEN);
   const w = new Writer(65536);
+  const numbers = new Map<number, Message>();
   for (const message of messages) {
     const xid = nextXid();
     const inner = session.encode(message, { xid }).bytes;
@@ -57,26 +59,56 @@ export async function sendBundle(session: Session, messages: readonly Message[])
       { type: "bundle-add-message", bundleId, flags: ATOMIC_ORDERED, message: inner },
       { xid },
     );
+    numbers.set(xid, message);
     if (w.pos > 262144) await session.flush(w);
   }
-  await session.barrier(w);
-  await control(session, bundleId, COMMIT);
+  const barrier = session.queue(w, { type: "barrier-request" });
+  await session.flush(w);
+  if (await printErrors(session, barrier, numbers)) throw refused(session);
+  await control(session, bundleId, COMMIT, numbers);
 }
 
-async function control(session: Session, bundleId: number, ctrl: number): Promise<void> {
-  const reply = await session.transact({ type: "bundle-control", bundleId, ctrl, flags: ATOMIC_ORDERED });
-  const decoded = decode(reply.bytes);
-  if (!(decoded instanceof OfpError) && decoded.message.type === "bundle-control") return;
-  const { platform } = session.ofctl;
-  platform.stderr(printMessage(reply.bytes, { verbosity: session.ofctl.settings.verbosity + 1 }));
-  const what = ctrl === OPEN ? "bundle open" : "bundle commit";
-  throw new Fatal(
-    `${what} failed (${decoded instanceof OfpError ? decoded.ofp : errorName(decoded.message)})`,
-  );
+/** Sends a request about the bundle and waits for its answer. */
+async function control(
+  session: Session,
+  bundleId: number,
+  ctrl: number,
+  numbers = new Map<number, Message>(),
+): Promise<void> {
+  const request: Message = { type: "bundle-control", bundleId, ctrl, flags: ATOMIC_ORDERED };
+  const xid = session.send(request);
+  numbers.set(xid, request);
+  if (await printErrors(session, xid, numbers)) throw refused(session);
 }
 
-function errorName(m: Message): string {
-  return m.type === "error" ? (m.error ?? "unknown error") : m.type;
+function refused(session: Session): Fatal {
+  return new Fatal(`talking to ${session.vconn.name} (Protocol error)`);
+}
+
+/** Reads until the answer to message `last`; prints the errors that come. True: there were some. */
+async function printErrors(
+  session: Session,
+  last: number,
+  numbers: ReadonlyMap<number, Message>,
+): Promise<boolean> {
+  const { platform, settings } = session.ofctl;
+  const verbosity = settings.verbosity + 1;
+  let failed = false;
+  for (;;) {
+    const reply = await session.receiveOrDie();
+    if (reply.bytes[1] === OFPT_ERROR) {
+      failed = true;
+      const decoded = decode(reply.bytes);
+      const sent = numbers.get(reply.xid);
+      if (sent === undefined || decoded instanceof OfpError || decoded.message.type !== "error") {
+        platform.stderr(printMessage(reply.bytes, { verbosity }));
+      } else {
+        const text = printMessage(session.encode(sent, { xid: reply.xid }).bytes, { verbosity });
+        platform.stderr(`Error ${decoded.message.error ?? "unknown error"} for: ${text}`);
+      }
+    }
+    if (reply.xid === last) return failed;
+  }
 }
 
 /** bundle SWITCH FILE: lines of "flow ...", "group ..." and "packet-out ...". */

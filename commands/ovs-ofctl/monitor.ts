@@ -111,6 +111,7 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
   const errors = o.settings.daemon!.detach ? fs.openSync("/proc/self/fd/2", "a") : undefined;
   const say = (text: string): void =>
     errors === undefined ? o.platform.stderr(text) : void fs.writeSync(errors, text);
+  let output = say;
   let stop: (() => void) | undefined;
   const stopped = new Promise<undefined>((resolve) => {
     stop = () => resolve(undefined);
@@ -129,11 +130,11 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
         out += `${i > 0 ? "\n" : ""}message too short (${bytes.length})\n`;
         continue;
       }
-      say(`send: ${printMessage(bytes, { verbosity: o.settings.verbosity })}`);
+      output(`send: ${printMessage(bytes, { verbosity: o.settings.verbosity })}`);
       session.vconn.send(bytes);
       out += `${i + 1 < args.length ? "sent\n" : "sent"}`;
     }
-    reply.ok(out.replace(/sent$/, "sent"));
+    reply.ok(out);
   });
   commands.register(
     "ofctl/packet-out",
@@ -144,7 +145,7 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
       const { parsePacketOut } = await import("./packet-out.ts");
       const { message } = parsePacketOut(args[0]!, {});
       const { bytes } = session.encode(message);
-      say(`send: ${printMessage(bytes, { verbosity: o.settings.verbosity })}`);
+      output(`send: ${printMessage(bytes, { verbosity: o.settings.verbosity })}`);
       session.vconn.send(bytes);
       reply.ok();
     },
@@ -178,7 +179,6 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
       reply.ok();
     }
   });
-  let output = say;
   const server = await UnixctlServer.listen(o.platform, o.program, commands, o.settings.unixctl);
   daemon.ready();
   void vlogSetFile;

@@ -21,9 +21,10 @@ const ACTIONS: Readonly<Record<string, readonly [bit: number, on: boolean]>> = {
 };
 
 export async function modPort(o: Ofctl, [name, port, action]: string[]): Promise<void> {
-  const negated = action!.toLowerCase().startsWith("no-");
-  const key = negated ? action!.slice(3).toLowerCase() : action!.toLowerCase();
-  const found = ACTIONS[key];
+  // The hyphen may be left out.
+  const [, no, key] = /^(no-?)?(.*)$/s.exec(action!.toLowerCase()) as unknown as [string, string?, string?];
+  const negated = no !== undefined;
+  const found = ACTIONS[key!];
   if (found === undefined || (negated && found[0] === 1))
     throw new Fatal(`unknown mod-port command '${action}'`);
   const session = await Session.open(o, name!);

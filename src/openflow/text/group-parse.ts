@@ -45,6 +45,9 @@ function maskProtocols(field: Field, mask: bigint): number {
   return (exact && field.of10 !== "no") || field.of10 === "full" || cidr ? P_ANY : USABLE_NXM_OXM;
 }
 
+/** Of a bucket whose text names no id. */
+const NO_BUCKET_ID = 0xffffffff;
+
 interface Names {
   ports?: PortNames | undefined;
   tables?: TableNames | undefined;
@@ -117,7 +120,7 @@ export function parseGroup(text: string, command: number, names: Names): { gm: G
   if (gm.props.selectionMethod === "" && hadParameter) {
     throw new TextError('selection_method_param is only allowed with "selection_method"');
   }
-  if ((command === OFPGC_INSERT_BUCKET || command === OFPGC_REMOVE_BUCKET) && !hadCommandBucket) {
+  if (command === OFPGC_INSERT_BUCKET && !hadCommandBucket) {
     throw new TextError("must specify a command bucket id");
   }
   if (hadCommandBucket && command !== OFPGC_INSERT_BUCKET && command !== OFPGC_REMOVE_BUCKET) {
@@ -136,6 +139,7 @@ export function parseGroup(text: string, command: number, names: Names): { gm: G
       );
     }
   }
+  numberBuckets(gm.buckets);
   if (gm.groupType === 2 && gm.buckets.length > 1) {
     throw new TextError("Indirect groups can have at most one bucket.");
   }
@@ -151,9 +155,20 @@ function bucketId(text: string): number {
   return id;
 }
 
+/** Buckets without an id get, in order, the lowest that none of the others names. */
+function numberBuckets(buckets: readonly Bucket[]): void {
+  const taken = new Set(buckets.map((b) => b.bucketId));
+  let next = 0;
+  for (const b of buckets) {
+    if (b.bucketId !== NO_BUCKET_ID) continue;
+    while (taken.has(next)) next++;
+    b.bucketId = next++;
+  }
+}
+
 function parseBucket(text: string, gm: GroupMod, names: Names, narrow: (set: number) => void): Bucket {
   const b: Bucket = {
-    bucketId: 0xffffff00,
+    bucketId: NO_BUCKET_ID,
     weight: gm.groupType === 1 ? 1 : 0,
     watchPort: 0xffff,
     watchGroup: 0xffffffff,
@@ -195,6 +210,5 @@ function parseBucket(text: string, gm: GroupMod, names: Names, narrow: (set: num
   }
   narrow(parsed.usable);
   b.actions = parsed.actions;
-  if (b.bucketId === 0xffffff00) b.bucketId = gm.buckets.reduce((max, x) => Math.max(max, x.bucketId + 1), 0);
   return b;
 }
