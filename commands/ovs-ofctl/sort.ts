@@ -1,5 +1,13 @@
 /** --sort and --rsort: orders flows by priority or by a field's value; flows without the field come last (or first). */
-import { fieldByName, fieldByOxmName, getFieldBig, isFieldZero } from "../../src/flow/fields/index.ts";
+import {
+  type Field,
+  fieldByName,
+  fieldByOxmName,
+  getFieldBig,
+  isFieldZero,
+} from "../../src/flow/fields/index.ts";
+import type { Match } from "../../src/flow/match.ts";
+import { readTunBytes } from "../../src/flow/tun-metadata.ts";
 import { Fatal } from "../../src/lib/errors.ts";
 import type { FlowStats } from "../../src/openflow/messages.ts";
 
@@ -14,17 +22,23 @@ export function compareFlows(
     else {
       const f = fieldByName(field) ?? fieldByOxmName(field)?.field;
       if (f === undefined) throw new Fatal(`${field}: unknown field name`);
-      const inA = !isFieldZero(f, a.match.mask);
-      const inB = !isFieldZero(f, b.match.mask);
-      if (!inA || !inB) {
-        if (inA !== inB) return inA ? -1 : 1;
+      const x = valueIn(f, a.match);
+      const y = valueIn(f, b.match);
+      if (x === undefined || y === undefined) {
+        if (x !== y) return x !== undefined ? -1 : 1;
         continue;
       }
-      const x = getFieldBig(f, a.match.flow);
-      const y = getFieldBig(f, b.match.flow);
       order = x < y ? -1 : x > y ? 1 : 0;
     }
     if (order !== 0) return descending ? -order : order;
   }
-  return 0;
+  // What the fields leave undecided goes by priority, the highest first.
+  return keys.some(({ field }) => field === "" || field === "priority") ? 0 : b.priority - a.priority;
+}
+
+/** undefined when the match leaves the field open. */
+function valueIn(field: Field, { flow, mask, tunMetadata }: Match): bigint | undefined {
+  const slot = tunMetadata?.find((candidate) => candidate.field === field);
+  if (slot !== undefined) return readTunBytes(flow, slot.offset, slot.bytes);
+  return isFieldZero(field, mask) ? undefined : getFieldBig(field, flow);
 }
