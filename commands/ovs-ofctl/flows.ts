@@ -17,6 +17,7 @@ import {
 import { matchInPort } from "../../src/openflow/msg/packet.ts";
 import { parsePort } from "../../src/openflow/ports.ts";
 import { P_ANY } from "../../src/openflow/protocols.ts";
+import { hexDump } from "../../src/openflow/text/common.ts";
 import {
   emptyFlowMod,
   type FlowParseOptions,
@@ -58,6 +59,8 @@ export async function readFlowFile(
 }
 
 const FLUSH_BYTES = 262144;
+/** So many -m show what is sent. */
+const DUMP_VERBOSITY = 5;
 
 async function sendFlowMods(
   o: Ofctl,
@@ -72,11 +75,19 @@ async function sendFlowMods(
   const session = await openForFlowMods(o, name, usable);
   const w = new Writer(FLUSH_BYTES + 65536);
   for (const fm of flows) {
+    const start = w.pos;
     session.queue(w, fm);
+    if (o.settings.verbosity >= DUMP_VERBOSITY) o.platform.stdout(rawText(o, w.bytes.subarray(start, w.pos)));
     if (w.pos > FLUSH_BYTES) await session.flush(w);
   }
   await session.barrier(w);
   session.close();
+}
+
+/** A message as a hex dump or, with one more -m, as one hexadecimal number. */
+function rawText(o: Ofctl, bytes: Uint8Array): string {
+  if (o.settings.verbosity === DUMP_VERBOSITY) return hexDump(bytes, true);
+  return `0x${Buffer.from(bytes).toString("hex").replace(/^0+/, "")}\n`;
 }
 
 async function flowCommand(o: Ofctl, args: string[], command: number): Promise<void> {

@@ -58,7 +58,7 @@ export async function monitor(o: Ofctl, args: string[]): Promise<number> {
     m.flowRemoved = [15, 0];
     await session.noReply(m);
   }
-  if (missLen !== undefined) await setPacketInFormat(o, session, resume);
+  await setPacketInFormat(o, session);
   if (monitors.length > 0) {
     const xid = session.send({ type: "flow-monitor-request", monitors });
     const reply = await session.receiveOrDie();
@@ -69,7 +69,7 @@ export async function monitor(o: Ofctl, args: string[]): Promise<number> {
   return 0;
 }
 
-async function setPacketInFormat(o: Ofctl, session: Session, resume: boolean): Promise<void> {
+async function setPacketInFormat(o: Ofctl, session: Session): Promise<void> {
   const wanted = o.settings.packetInFormat;
   if (wanted !== undefined) {
     if (!(await session.accepts({ type: "nxt-set-packet-in-format", format: wanted }))) {
@@ -77,13 +77,8 @@ async function setPacketInFormat(o: Ofctl, session: Session, resume: boolean): P
     }
     return;
   }
-  if (resume) {
-    // Only NXT_PACKET_IN2 carries continuations.
-    await session.accepts({ type: "nxt-set-packet-in-format", format: 2 });
-    return;
-  }
-  if (session.version > 1) return;
-  await session.accepts({ type: "nxt-set-packet-in-format", format: 1 });
+  // The richest format where the switch knows it: it alone carries continuations.
+  await session.accepts({ type: "nxt-set-packet-in-format", format: 2 });
 }
 
 export async function snoop(o: Ofctl, [name]: string[]): Promise<number> {

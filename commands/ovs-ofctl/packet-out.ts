@@ -26,7 +26,10 @@ export function parsePacketOut(
       packet = packetFromHex(value, "packet: ");
       continue;
     }
-    const problem = parseMatchItem(match, key, value === "" ? undefined : value, options.ports);
+    // packet_type(NS,TYPE) as well as packet_type=(NS,TYPE)
+    const bare = key === "packet_type" && !value.startsWith("(");
+    const given = bare ? `(${value})` : value;
+    const problem = parseMatchItem(match, key, given === "" ? undefined : given, options.ports);
     if (problem === null) throw new TextError(`unknown keyword ${key}`);
     if (problem !== undefined) throw new TextError(problem);
   }

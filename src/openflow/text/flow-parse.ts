@@ -296,7 +296,7 @@ export function parseMonitor(
   for (const { key, value } of keyValues(text)) {
     const off = MONITOR_WORDS[key];
     if (off !== undefined) flags &= ~-off;
-    else if (key === "table" || key === "out_port")
+    else if (key === "table" || key === "out_port" || key === "out_group")
       usable &= parseItem(key, value, fm, OUT_PORT, -1, options);
     else usable &= parseItem(key, value, fm, 0, -1, options);
   }

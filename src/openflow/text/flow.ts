@@ -134,6 +134,5 @@ export function formatUpdate(u: FlowUpdate, o: PrintOptions): string {
   const match = formatMatch(u.match, { ports: o.ports, priority: u.priority });
   if (match !== "") out += ` ${match}`;
   if (u.actions !== undefined && u.actions.length > 0) out += ` actions=${formatActions(u.actions, o)}`;
-  else if (u.actions !== undefined && u.event !== "removed") out += " actions=drop";
   return out;
 }

@@ -178,7 +178,14 @@ function featureBlock(f: TableFeatures, p: TableFeatures | undefined): string {
   if (f.eviction !== undefined) out += `    eviction: ${supported(f.eviction)}\n`;
   if (f.vacancy !== undefined) out += `    vacancy events: ${supported(f.vacancy)}\n`;
   out += `    max_entries=${f.maxEntries}\n`;
-  if (same(f.miss, f.nonmiss))
+  // Without fields to set, as in 1.1, the instructions are said again.
+  const again =
+    p !== undefined &&
+    f.nonmiss.writeSetFields.length > 0 &&
+    same(relative(f, f.nonmiss), relative(p, p.nonmiss)) &&
+    same(relative(f, f.miss), relative(p, p.miss));
+  if (again) out += "    (same instructions)\n";
+  else if (same(f.miss, f.nonmiss))
     out += instructionBlock("instructions (table miss and others)", f.nonmiss, p?.nonmiss);
   else {
     out += instructionBlock("instructions (other than table miss)", f.nonmiss, p?.nonmiss);
@@ -191,18 +198,22 @@ function featureBlock(f: TableFeatures, p: TableFeatures | undefined): string {
   return out;
 }
 
+/** The instructions with the next tables counted from the table's own number. */
+function relative(f: TableFeatures, t: TableInstructions): unknown {
+  return { ...t, next: nextKind(f.table, t.next) };
+}
+
 /** Whether all but number, name and statistics is alike; next tables count as "those above". */
 function featuresAlike(a: TableFeatures, b: TableFeatures): boolean {
   const norm = (f: TableFeatures): unknown => {
-    const strip = (t: TableInstructions): unknown => ({ ...t, next: nextKind(f.table, t.next) });
     const { table, name, stats, nonmiss, miss, ...rest } = f;
     void [table, name, stats];
     return {
       ...rest,
       metadataMatch: String(rest.metadataMatch),
       metadataWrite: String(rest.metadataWrite),
-      nonmiss: strip(nonmiss),
-      miss: strip(miss),
+      nonmiss: relative(f, nonmiss),
+      miss: relative(f, miss),
     };
   };
   return same(norm(a), norm(b));
