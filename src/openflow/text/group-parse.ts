@@ -111,25 +111,25 @@ export function parseGroup(text: string, command: number, names: Names): { gm: G
   }
   const wantsBuckets = command !== OFPGC_DELETE && command !== OFPGC_REMOVE_BUCKET;
   if (gm.groupId === 0xfffffffc && wantsBuckets) throw new TextError("must specify a group_id");
-  if (!hadType && (command === OFPGC_ADD || command === OFPGC_MODIFY || command === OFPGC_ADD_OR_MOD)) {
-    throw new TextError("must specify a type");
-  }
+  const needsType = command === OFPGC_ADD || command === OFPGC_MODIFY || command === OFPGC_ADD_OR_MOD;
+  if (needsType && !hadType) throw new TextError("must specify a type");
   if (gm.props.fields.length > 0 && gm.props.selectionMethod !== "hash") {
     throw new TextError('fields may only be specified with "selection_method=hash"');
   }
   if (gm.props.selectionMethod === "" && hadParameter) {
     throw new TextError('selection_method_param is only allowed with "selection_method"');
   }
-  if (command === OFPGC_INSERT_BUCKET && !hadCommandBucket) {
-    throw new TextError("must specify a command bucket id");
-  }
   if (hadCommandBucket && command !== OFPGC_INSERT_BUCKET && command !== OFPGC_REMOVE_BUCKET) {
     throw new TextError("command bucket id is not needed");
+  }
+  if (at >= 0 && !wantsBuckets) throw new TextError("bucket is not needed");
+  if (hadType && !needsType) throw new TextError("type is not needed");
+  if (command === OFPGC_INSERT_BUCKET && !hadCommandBucket) {
+    throw new TextError("must specify a command bucket id");
   }
   if (at >= 0) {
     // As in 3.7 only the buckets' actions count then: before 1.5 selection methods and bucket ids are left out.
     usable = P_ANY;
-    if (!wantsBuckets) throw new TextError("bucket is not needed");
     const body = text.slice(at).replace(/^[,\s]/, "");
     for (const part of body.split(/(?:^|[,\s])bucket[s]?=/).filter((s) => s.trim() !== "")) {
       gm.buckets.push(
