@@ -200,18 +200,25 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
       waiting.delete(message.xid);
       answered();
     }
-    if (resume) resumePacket(session, message.bytes);
+    if (resume) {
+      const sent = resumePacket(session, message.bytes);
+      if (sent !== undefined)
+        say(`send: ${printMessage(sent, { ...names, verbosity: o.settings.verbosity + 2 })}`);
+    }
   }
   server?.close();
   session.close();
   daemon.exit(0);
 }
 
-function resumePacket(session: Session, bytes: Uint8Array): void {
+/** Sends a packet that waits on its way; returns the message, if `bytes` is of such a packet. */
+function resumePacket(session: Session, bytes: Uint8Array): Uint8Array | undefined {
   const decoded = decode(bytes);
-  if (decoded instanceof OfpError || decoded.message.type !== "packet-in") return;
+  if (decoded instanceof OfpError || decoded.message.type !== "packet-in") return undefined;
   const m = decoded.message;
-  if (m.continuation === undefined) return;
-  session.send({ type: "nxt-resume", packetIn: m });
+  if (m.continuation === undefined) return undefined;
+  const resume = session.encode({ type: "nxt-resume", packetIn: m });
+  session.vconn.send(resume.bytes);
   void readHeaderAt;
+  return resume.bytes;
 }
