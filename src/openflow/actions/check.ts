@@ -109,7 +109,15 @@ function checkOne(a: Ofpact, s: State): string | undefined {
       return undefined;
     }
     case "reg_move":
-      return subfieldOk(a.src, s) ?? subfieldOk(a.dst, s);
+      for (const [role, { field }] of [
+        ["source", a.src],
+        ["destination", a.dst],
+      ] as const) {
+        if (fieldOk(field, s)) continue;
+        lacks(s, role, field);
+        return INCONSISTENT;
+      }
+      return undefined;
     case "stack_push":
     case "stack_pop":
       return subfieldOk(a.subfield, s);
@@ -206,8 +214,13 @@ function checkOne(a: Ofpact, s: State): string | undefined {
       return checkLearn(a, s);
     case "goto_table":
       return s.table !== 255 && a.table <= s.table ? "OFPBIC_BAD_TABLE_ID" : undefined;
-    case "write_actions":
-      return checkNested(a.actions, s);
+    case "write_actions": {
+      // What a set's actions will find is unknown: they do not narrow.
+      const { usable } = s;
+      const error = checkNested(a.actions, s);
+      s.usable = usable;
+      return error;
+    }
     case "meter":
       return a.meterId === 0 || a.meterId > 0xffff0000 ? "OFPMMFC_INVALID_METER" : undefined;
     default:
