@@ -33,7 +33,7 @@ export function xlateGroup(ctx: XlateContext, groupId: number, last: boolean): v
     ctx.warn("output to nonexistent group");
     return;
   }
-  if (ctx.depth > MAX_DEPTH) {
+  if (ctx.depth >= MAX_DEPTH) {
     ctx.fail("recursion", `over max translation depth ${MAX_DEPTH}`);
     return;
   }

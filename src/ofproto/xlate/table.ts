@@ -58,7 +58,7 @@ export function xlateTable(
   last: boolean,
   onCopy = false,
 ): void {
-  if (ctx.depth > MAX_DEPTH) {
+  if (ctx.depth >= MAX_DEPTH) {
     ctx.fail("recursion", `over max translation depth ${MAX_DEPTH}`);
     return;
   }
