@@ -13,6 +13,18 @@ import {
   writeLayout,
 } from "./layout.ts";
 
+/** The outer headers of a tunnelled packet. */
+const IPV4_TUNNEL = {
+  length: "u32",
+  protocol: "u32",
+  src_ip: "ipv4",
+  dst_ip: "ipv4",
+  src_port: "u32",
+  dst_port: "u32",
+  tcp_flags: "u32",
+  tos: "u32",
+} as const satisfies Layout;
+
 /** Flow data: structure name → number (enterprise 0) and fields. */
 export const FLOW_RECORDS = {
   raw_header: {
@@ -27,32 +39,8 @@ export const FLOW_RECORDS = {
     format: 1006,
     fields: { next_hop: "xdr-address", in_stack: "xdr-u32s", out_stack: "xdr-u32s" },
   },
-  ipv4_tunnel_egress: {
-    format: 1023,
-    fields: {
-      length: "u32",
-      protocol: "u32",
-      src_ip: "ipv4",
-      dst_ip: "ipv4",
-      src_port: "u32",
-      dst_port: "u32",
-      tcp_flags: "u32",
-      tos: "u32",
-    },
-  },
-  ipv4_tunnel_ingress: {
-    format: 1024,
-    fields: {
-      length: "u32",
-      protocol: "u32",
-      src_ip: "ipv4",
-      dst_ip: "ipv4",
-      src_port: "u32",
-      dst_port: "u32",
-      tcp_flags: "u32",
-      tos: "u32",
-    },
-  },
+  ipv4_tunnel_egress: { format: 1023, fields: IPV4_TUNNEL },
+  ipv4_tunnel_ingress: { format: 1024, fields: IPV4_TUNNEL },
   vni_egress: { format: 1029, fields: { vni: "u32" } },
   vni_ingress: { format: 1030, fields: { vni: "u32" } },
 } as const satisfies Record<string, { format: number; fields: Layout }>;
@@ -203,7 +191,7 @@ const COUNTER_SAMPLE = 2;
 const FLOW_SAMPLE_EXPANDED = 3;
 const COUNTER_SAMPLE_EXPANDED = 4;
 
-/** The header; a caller then appends `samples` samples. Offsets of what changes later are at the end of the header. */
+/** The header; a caller then appends `samples` samples. */
 export function writeSflowHeader(
   out: ByteWriter,
   header: Omit<SflowDatagram, "samples">,
