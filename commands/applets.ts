@@ -24,7 +24,8 @@ export const APPLETS: Readonly<Record<string, { about: string; load: () => Promi
   },
   ovsdbmonitor: { about: "web page on databases and flows (not implemented)", load: missing },
   "vtep-ctl": { about: "configure hardware VTEPs", load: () => import("./vtep-ctl.ts") },
-  "ovs-ctl": { about: "start and stop the daemons (not implemented)", load: missing },
+  "ovs-ctl": { about: "start and stop the daemons", load: () => import("./ovs-ctl.ts") },
+  "ovs-save": { about: "save flows and addresses over a restart", load: () => import("./ovs-save.ts") },
 };
 
 export function appletName(word: string): string | undefined {
