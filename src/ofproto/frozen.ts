@@ -72,7 +72,13 @@ export type UserspaceAction = ControllerAction | SamplingAction | SlowPath;
 class IdTable<T> {
   private readonly byId = new Map<number, Held<T>>();
   private readonly byMeaning = new Map<string, Held<T>>();
+  /** -1: ids count down. */
+  private readonly sign: 1 | -1;
   lastId = 0;
+
+  constructor(sign: 1 | -1 = 1) {
+    this.sign = sign;
+  }
 
   get size(): number {
     return this.byId.size;
@@ -100,15 +106,18 @@ class IdTable<T> {
 
   /** 31 bits: ids go around, past those in use and 0, which means "not recirculated". */
   private freeId(): number {
+    const { sign } = this;
     do {
-      this.lastId = this.lastId === 0x7fffffff ? 1 : this.lastId + 1;
+      this.lastId = this.lastId === sign * 0x7fffffff ? sign : this.lastId + sign;
     } while (this.byId.has(this.lastId));
     return this.lastId;
   }
 
   /** What was made after id `last` gets no further use, but is known for a while yet. */
   retireAfter(last: number): void {
-    for (const held of this.byId.values()) if (held.id > last) this.byMeaning.delete(held.meaning);
+    for (const held of this.byId.values()) {
+      if (Math.abs(held.id) > Math.abs(last)) this.byMeaning.delete(held.meaning);
+    }
   }
 
   forgetWhere(unwanted: (held: Held<T>) => boolean): void {
@@ -177,7 +186,9 @@ export function thawMetadata(state: FrozenState, flow: Flow): void {
 
 export class FrozenTable {
   private readonly states = new IdTable<FrozenState>();
-  private readonly userspace = new IdTable<UserspaceAction>();
+  private readonly userspace = new IdTable<ControllerAction | SlowPath>();
+  /** Their operands are negative: a sample can wait. */
+  private readonly samples = new IdTable<SamplingAction>(-1);
   private pass = 0;
 
   /** The recirc_id of `state`, whose lists and metadata are copied. */
@@ -212,7 +223,7 @@ export class FrozenTable {
   sample(ofproto: Ofproto, sample: SampleAction): number {
     const mpls = sample.kind === "sflow" ? sample.mpls.join() : "";
     const meaning = `s${ofproto.id}|${formatSample(sample)}|${mpls}`;
-    return this.userspace.allocate(meaning, this.pass, () => ({ ofproto, sample }));
+    return this.samples.allocate(meaning, this.pass, () => ({ ofproto, sample }));
   }
 
   /** The operand of the action that a megaflow has whose packets are dealt with here. */
@@ -225,18 +236,20 @@ export class FrozenTable {
   }
 
   action(operand: number): UserspaceAction | undefined {
-    return this.userspace.get(operand);
+    return operand < 0 ? this.samples.get(operand) : this.userspace.get(operand);
   }
 
   /** A megaflow has this program. */
   mark(program: Int32Array): void {
-    if (this.states.size + this.userspace.size > 0) this.markRange(program, 0, program.length);
+    if (this.states.size + this.userspace.size + this.samples.size > 0)
+      this.markRange(program, 0, program.length);
   }
 
   private markRange(program: Int32Array, start: number, end: number): void {
     for (let at = start; at < end; at += program[at + 1]!) {
       const operand = program[at + 2]!;
       if (program[at] === ODP_RECIRC) this.states.touch(operand, this.pass);
+      else if (program[at] === ODP_USERSPACE && operand < 0) this.samples.touch(operand, this.pass);
       else if (program[at] === ODP_USERSPACE) {
         this.userspace.touch(operand, this.pass);
         const action = this.userspace.get(operand);
@@ -253,6 +266,7 @@ export class FrozenTable {
   sweep(): void {
     const oldest = this.pass - 1;
     this.userspace.forgetWhere(({ pass }) => pass < oldest);
+    this.samples.forgetWhere(({ pass }) => pass < oldest);
     this.states.forgetWhere(({ pass }) => pass < oldest);
     this.pass++;
   }
@@ -261,31 +275,31 @@ export class FrozenTable {
   temporarily<T>(run: () => T): T {
     const lastState = this.states.lastId;
     const lastAction = this.userspace.lastId;
+    const lastSample = this.samples.lastId;
     try {
       return run();
     } finally {
       this.userspace.retireAfter(lastAction);
+      this.samples.retireAfter(lastSample);
       this.states.retireAfter(lastState);
     }
   }
 
   /** Bridges that are gone free what was theirs. */
   forgetBridge(ofproto: Ofproto): void {
-    this.userspace.forgetWhere(
-      ({ value }) => !("slow" in value) && ("state" in value ? value.state : value).ofproto === ofproto,
-    );
+    this.userspace.forgetWhere(({ value }) => "state" in value && value.state.ofproto === ofproto);
+    this.samples.forgetWhere(({ value }) => value.ofproto === ofproto);
     this.states.forgetWhere(({ value }) => value.ofproto === ofproto);
   }
 
   /** Whether a userspace action hands up a sample, not the packet itself. */
   isSample(operand: number): boolean {
-    const action = this.userspace.get(operand);
-    return action !== undefined && "sample" in action;
+    return operand < 0;
   }
 
   /** A userspace action as dumps and traces print it. */
   formatUserspace(operand: number): string {
-    const action = this.userspace.get(operand);
+    const action = this.action(operand);
     if (action === undefined) return "userspace(pid=0)";
     if ("slow" in action) return "userspace(pid=0,slow_path(action))";
     if ("sample" in action) return formatSample(action.sample);

@@ -85,8 +85,7 @@ function localBench(): Bench {
   };
 }
 
-function workerBench(): Bench {
-  const machine = new FakeMachine();
+function workerBench(machine = new FakeMachine()): Bench {
   const dpif = openWorkerDpif({ type: "netdev", name: "ovs-netdev", clock, spawn: machine.spawn });
   return {
     dpif,
@@ -140,7 +139,7 @@ const stats = (): DpFlowStats => ({ packets: -1, bytes: -1, usedMs: -1, tcpFlags
 
 for (const [name, make] of [
   ["local", localBench],
-  ["worker", workerBench],
+  ["worker", () => workerBench()],
 ] as const) {
   t.test(name, async (t) => {
     const setUp = async (t: Test, ports = ["p1", "p2", "p3"]) => {
@@ -417,3 +416,46 @@ t.test(
     t.equal(dpif.flowCount(), 0);
   },
 );
+
+t.test("worker: samples wait for company or for 20 ms, or come along with what cannot wait", async (t) => {
+  const machine = new FakeMachine();
+  const { dpif, device, arrive, sent } = workerBench(machine);
+  await dpif.portAdd(device("p1"), 1);
+  await dpif.portAdd(device("p2"), 2);
+  const operands: number[] = [];
+  dpif.setUpcallHandler((upcall) => {
+    operands.push(upcall.userdata);
+    return undefined;
+  });
+  dpif.flowPut(...fromPort(1), program(ODP_USERSPACE, 3, -5));
+  await sent("p1");
+  const rung = (arrivals: () => void): number => {
+    const before = machine.bells;
+    arrivals();
+    machine.turn();
+    return machine.bells - before;
+  };
+  const samples = (count: number) => () => {
+    for (let i = 0; i < count; i++) arrive("p1", frame(udp));
+  };
+  t.equal(rung(samples(63)), 0);
+  t.equal(rung(samples(1)), 1);
+  await sent("p1");
+  t.equal(operands.length, 64);
+  t.equal(rung(samples(1)), 0);
+  machine.nowMs += 21;
+  t.equal(
+    rung(() => {}),
+    1,
+    "time is up",
+  );
+  await sent("p1");
+  t.equal(rung(samples(1)), 0);
+  t.equal(
+    rung(() => arrive("p2", frame(udp))),
+    1,
+    "a miss",
+  );
+  await sent("p1");
+  t.strictSame(operands.slice(64), [-5, -5, 0]);
+});

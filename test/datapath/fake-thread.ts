@@ -29,6 +29,9 @@ export class FakeMachine {
   loop: WorkerLoop | undefined;
   private bell: () => void = () => {};
   private rung = false;
+  /** How often main was to be woken. */
+  bells = 0;
+  nowMs = 1000;
 
   /** Memory with an address of its own. */
   addressOf(bytes: Uint8Array): number {
@@ -81,13 +84,14 @@ export class FakeMachine {
         }) as never,
       drainEventFd: () => {},
       addressOf: (bytes) => this.addressOf(bytes),
-      nowMs: () => 1000,
+      nowMs: () => this.nowMs,
       random: () => this.random(),
       report: (text) => {
         if (this.reports === undefined) throw new Error(text);
         this.reports.push(text);
       },
       ringBell: () => {
+        this.bells++;
         if (!this.rung) setImmediate(() => this.ring());
         this.rung = true;
       },
@@ -120,7 +124,7 @@ export class FakeMachine {
           this.turn();
         });
       },
-      nowMs: () => 1000,
+      nowMs: () => this.nowMs,
       terminate: () => {},
     };
   };

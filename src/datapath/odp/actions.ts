@@ -15,7 +15,10 @@ export const ODP_POP_VLAN = 2;
  * Writing an address takes one of these for each word it touches.
  */
 export const ODP_SET = 3;
-/** [OP, 3, index]: hands a copy of the packet up with the userdata stored under `index` (controller, sample, slow path). */
+/**
+ * [OP, 3, index]: hands a copy of the packet up with the userdata stored under `index` (controller, slow path; below 0 a
+ * sample, for which nobody need be woken at once).
+ */
 export const ODP_USERSPACE = 4;
 /** [OP, 3, bytes]: the next output sends at most so many bytes. */
 export const ODP_TRUNC = 5;

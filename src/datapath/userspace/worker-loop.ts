@@ -8,6 +8,7 @@
  */
 import { setVlanLimit } from "../../flow/extract.ts";
 import { FLOW_DP_WORDS, type Flow } from "../../flow/layout.ts";
+import { UPCALL_MISS } from "../dpif.ts";
 import { makePacket, type Packet } from "../packet.ts";
 import { Datapath } from "./datapath.ts";
 import type { PacketIo } from "./execute.ts";
@@ -71,6 +72,9 @@ const PORT_BUDGET = 64;
 const SPIN_MS = 0.05;
 /** Most upcalls of one port that may wait, so that none starves the others. */
 const PORT_UPCALLS = 320;
+/** What can wait (a sample) waits for so many, or so long, before main is woken: that costs more than the rest of it. */
+const LAZY_UPCALLS = 64;
+const LAZY_MS = 20;
 const WAKE_TAG = -1;
 const REPORT_MS = 1000;
 
@@ -103,6 +107,9 @@ export class WorkerLoop implements PacketIo, PortHost {
   private readonly waiting: number[] = [];
   private applied = 0;
   private upcallsPending = false;
+  /** Upcalls that can wait and that main may not know of, and when the first of them came. */
+  private lazyUpcalls = 0;
+  private lazySinceMs = 0;
   private reportedMs = Number.NEGATIVE_INFINITY;
   private readonly mask = makeCompactMask();
   private readonly key: Flow = new Int32Array(FLOW_DP_WORDS);
@@ -158,7 +165,7 @@ export class WorkerLoop implements PacketIo, PortHost {
     Atomics.store(this.control, C_WORKER_SLEEPS, 1);
     // Whoever wrote before this word was set did not wake us.
     if (this.requests.peek() < 0) {
-      const count = this.epoll.wait(-1);
+      const count = this.epoll.wait(this.lazyUpcalls > 0 ? LAZY_MS : -1);
       for (let i = 0; i < count; i++) {
         const tag = this.epoll.ready[i]!;
         if (tag === WAKE_TAG) this.system.drainEventFd(this.wakeFd);
@@ -203,8 +210,10 @@ export class WorkerLoop implements PacketIo, PortHost {
       if (port.receive(this.datapath, PORT_BUDGET) > 0) work = true;
       this.flushAll();
     }
-    if (this.upcallsPending) {
+    const waited = this.datapath.nowMs - this.lazySinceMs > LAZY_MS;
+    if (this.upcallsPending || this.lazyUpcalls >= LAZY_UPCALLS || (this.lazyUpcalls > 0 && waited)) {
       this.upcallsPending = false;
+      this.lazyUpcalls = 0;
       this.wakeMain();
     }
     return work;
@@ -276,7 +285,8 @@ export class WorkerLoop implements PacketIo, PortHost {
     this.upcalls.words[index] = UP_PACKET;
     this.upcalls.words[index + 1] = slot;
     this.upcalls.commit();
-    this.upcallsPending = true;
+    if (kind === UPCALL_MISS || userdata >= 0) this.upcallsPending = true;
+    else if (this.lazyUpcalls++ === 0) this.lazySinceMs = this.datapath.nowMs;
   }
 
   private takeSlot(length: number): number {
