@@ -25,7 +25,7 @@ import type { CounterRecord, FlowRecord } from "./codec/sflow.ts";
 import { Collectors, type Warn } from "./collectors.ts";
 import { IpfixExporter, type IpfixOptions, type IpfixPort } from "./ipfix.ts";
 import { Netflow, type NetflowOptions } from "./netflow.ts";
-import { OUTPUT_DROPPED, outputMany, SflowAgent, type SflowPort } from "./sflow.ts";
+import { OUTPUT_DROPPED, outputMany, type SampledWay, SflowAgent, type SflowPort } from "./sflow.ts";
 
 export interface SflowConfig {
   targets: readonly string[];
@@ -86,6 +86,8 @@ export interface ExportsContext {
   usage: () => ProcessUsage;
 }
 
+type SflowAction = Extract<SampleAction, { kind: "sflow" }>;
+
 const SFLOW_PORT = 6343;
 const IPFIX_PORT = 4739;
 const IF_TYPE_ETHERNET = 6;
@@ -119,7 +121,8 @@ export class BridgeExports implements BridgeSampling {
   readonly #context: ExportsContext;
   readonly #subAgent = takeSubAgent();
   #sflow: SflowAgent | undefined = undefined;
-  #sflowCollectors: Collectors | undefined = undefined;
+  /** What the last packet of each action had. */
+  readonly #ways = new WeakMap<SflowAction, { tci: number; way: SampledWay }>();
   #netflow: Netflow | undefined = undefined;
   #netflowVersion = 5;
   #bridgeIpfix: IpfixExporter | undefined = undefined;
@@ -189,10 +192,8 @@ export class BridgeExports implements BridgeSampling {
       subAgent: this.#subAgent,
     };
     if (this.#sflow === undefined) {
-      this.#sflowCollectors = this.#collectors(SFLOW_PORT);
-      this.#sflow = new SflowAgent(this.#context.clock, this.#sflowCollectors, options, () =>
-        this.#counters(),
-      );
+      const { clock } = this.#context;
+      this.#sflow = new SflowAgent(clock, this.#collectors(SFLOW_PORT), options, () => this.#counters());
     } else this.#sflow.configure(options);
     this.sflowProbability = probabilityOf(config.sampling);
     this.#sflow.setPorts(this.#sflowPorts());
@@ -343,31 +344,16 @@ export class BridgeExports implements BridgeSampling {
     else this.#sampledIpfix(action, packet, key, input);
   }
 
-  #sampledSflow(
-    { vlanTci, output, mpls }: Extract<SampleAction, { kind: "sflow" }>,
-    packet: Packet,
-    key: Flow,
-    input: OfportState | undefined,
-  ): void {
+  #sampledSflow(action: SflowAction, packet: Packet, key: Flow, input: OfportState | undefined): void {
     const tci = key[W_VLAN0]! & 0xffff;
-    this.#sflow?.sample({
-      input: input?.netdev.ifindex() ?? 0,
-      output,
-      frame: packet.data.subarray(packet.offset, packet.offset + packet.length),
-      length: packet.length,
-      records: [
-        ...(mpls.length === 0 ? [] : [mplsRecord(mpls)]),
-        {
-          name: "extended_switch",
-          values: {
-            src_vlan: tci & 0xfff,
-            src_priority: tci >>> 13,
-            dst_vlan: vlanTci & 0xfff,
-            dst_priority: vlanTci >>> 13,
-          },
-        },
-      ],
-    });
+    const ifIndex = input?.netdev.ifindex() ?? 0;
+    let known = this.#ways.get(action);
+    if (known === undefined || known.tci !== tci || known.way.input !== ifIndex) {
+      known = { tci, way: sampledWay(action, tci, ifIndex) };
+      this.#ways.set(action, known);
+    }
+    const frame = packet.data.subarray(packet.offset, packet.offset + packet.length);
+    this.#sflow?.sample(known.way, frame, packet.length);
   }
 
   #sampledIpfix(
@@ -405,6 +391,25 @@ export class BridgeExports implements BridgeSampling {
     });
     subAgents.delete(this.#subAgent);
   }
+}
+
+function sampledWay({ vlanTci, output, mpls }: SflowAction, tci: number, input: number): SampledWay {
+  return {
+    input,
+    output,
+    records: [
+      ...(mpls.length === 0 ? [] : [mplsRecord(mpls)]),
+      {
+        name: "extended_switch",
+        values: {
+          src_vlan: tci & 0xfff,
+          src_priority: tci >>> 13,
+          dst_vlan: vlanTci & 0xfff,
+          dst_priority: vlanTci >>> 13,
+        },
+      },
+    ],
+  };
 }
 
 function mplsRecord(outStack: readonly number[]): FlowRecord {

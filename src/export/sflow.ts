@@ -6,13 +6,7 @@
 import type { Clock, Timer } from "../lib/clock.ts";
 import { addressBytes } from "../lib/ip.ts";
 import { ByteWriter } from "./codec/layout.ts";
-import {
-  type CounterRecord,
-  type FlowRecord,
-  type SflowDatagram,
-  writeSample,
-  writeSflowHeader,
-} from "./codec/sflow.ts";
+import { type CounterRecord, type FlowRecord, writeSample, writeSflowHeader } from "./codec/sflow.ts";
 import type { Collectors } from "./collectors.ts";
 
 export interface SflowOptions {
@@ -35,16 +29,12 @@ export interface SflowPort {
   records(): CounterRecord[];
 }
 
-/** What a flow sample needs beside the frame. */
-export interface SampledPacket {
+/** What sampled packets that took the same way have in common; best one object for all of them. */
+export interface SampledWay {
   /** ifIndex of the input port, 0 when unknown. */
   input: number;
   /** As sFlow writes it: an ifIndex, {@link outputMany} or {@link OUTPUT_DROPPED}. */
   output: number;
-  /** The frame from its first byte; only `headerBytes` of it are read. */
-  frame: Uint8Array;
-  /** Bytes of the frame on the wire, without its checksum. */
-  length: number;
   /** Beside the header. */
   records: readonly FlowRecord[];
 }
@@ -65,6 +55,14 @@ const PROTOCOL_ETHERNET = 1;
 const SOURCE_ENTITY = 2;
 const FIRST_ENTITY = 1000;
 const SOURCE_IF_INDEX = 0;
+
+/** Offsets of what differs from packet to packet: from the sample's first byte, and back from the header's. */
+const SAMPLE_LENGTH = 4;
+const SAMPLE_SEQUENCE = 8;
+const SAMPLE_POOL = 20;
+const RECORD_LENGTH = -20;
+const FRAME_LENGTH = -12;
+const HEADER_LENGTH = -4;
 
 const UNKNOWN_AGENT = new Uint8Array(4);
 
@@ -88,6 +86,8 @@ export class SflowAgent {
   #sequence = 0;
   #flowSequence = 0;
   #pool = 0;
+  /** A sample of each way up to the frame's header: the rest is written for each packet. */
+  #beginnings = new WeakMap<SampledWay, Uint8Array>();
   readonly #pollers = new Map<string, Poller>();
   readonly #bridge: Poller;
 
@@ -108,6 +108,7 @@ export class SflowAgent {
 
   configure(options: SflowOptions): void {
     this.#options = options;
+    this.#beginnings = new WeakMap();
     this.#collectors.set(options.targets);
   }
 
@@ -147,20 +148,52 @@ export class SflowAgent {
     if (--poller.wait > 0) return;
     poller.wait = this.#options.pollingSec;
     const records = poller.port.records();
-    this.#add({ kind: "counters", sequence: ++poller.sequence, source: { type, index }, records });
+    const at = this.#samples.length;
+    writeSample(this.#samples, {
+      kind: "counters",
+      sequence: ++poller.sequence,
+      source: { type, index },
+      records,
+    });
+    this.#added(at);
   }
 
-  /** A packet that the datapath sampled. */
-  sample({ input, output, frame, length, records }: SampledPacket): void {
+  /**
+   * A packet that the datapath sampled: its frame from the first byte, of which `headerBytes` are read, and the bytes that it
+   * had on the wire, without its checksum.
+   */
+  sample(way: SampledWay, frame: Uint8Array, length: number): void {
     const header = frame.subarray(0, Math.min(this.#options.headerBytes, length, frame.length));
-    const rate = this.#options.sampling;
-    this.#pool = (this.#pool + rate) >>> 0;
-    this.#add({
+    this.#pool = (this.#pool + this.#options.sampling) >>> 0;
+    let beginning = this.#beginnings.get(way);
+    if (beginning === undefined) {
+      beginning = this.#beginning(way);
+      this.#beginnings.set(way, beginning);
+    }
+    const out = this.#samples;
+    const at = out.length;
+    out.put(beginning);
+    const end = out.length;
+    out.put(header);
+    out.zeros(-header.length & 3);
+    const { view } = out;
+    view.setUint32(at + SAMPLE_LENGTH, out.length - at - SAMPLE_LENGTH - 4);
+    view.setUint32(at + SAMPLE_SEQUENCE, ++this.#flowSequence);
+    view.setUint32(at + SAMPLE_POOL, this.#pool);
+    view.setUint32(end + RECORD_LENGTH, out.length - end - RECORD_LENGTH - 4);
+    view.setUint32(end + FRAME_LENGTH, length + FCS_BYTES);
+    view.setUint32(end + HEADER_LENGTH, header.length);
+    this.#added(at);
+  }
+
+  #beginning({ input, output, records }: SampledWay): Uint8Array {
+    const out = new ByteWriter();
+    writeSample(out, {
       kind: "flow",
-      sequence: ++this.#flowSequence,
+      sequence: 0,
       source: { type: SOURCE_ENTITY, index: FIRST_ENTITY + this.#options.subAgent },
-      rate,
-      pool: this.#pool,
+      rate: this.#options.sampling,
+      pool: 0,
       drops: 0,
       input,
       output,
@@ -170,18 +203,18 @@ export class SflowAgent {
           name: "raw_header",
           values: {
             protocol: PROTOCOL_ETHERNET,
-            frame_length: length + FCS_BYTES,
+            frame_length: 0,
             stripped: FCS_BYTES,
-            header,
+            header: new Uint8Array(),
           },
         },
       ],
     });
+    return out.written();
   }
 
-  #add(sample: SflowDatagram["samples"][number]): void {
-    const before = this.#samples.length;
-    writeSample(this.#samples, sample);
+  /** A sample has been written at `before`: what was there leaves when there is no room for both. */
+  #added(before: number): void {
     // 28 bytes of header, 12 more with an IPv6 agent.
     if (before > 0 && this.#samples.length + 40 > MAX_DATAGRAM_BYTES) {
       const size = this.#samples.length - before;

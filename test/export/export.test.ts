@@ -242,8 +242,9 @@ t.test("sFlow: samples fill datagrams, counters come on time", async (t) => {
     new Map([["p1", { ifIndex: 7, records: () => [{ name: "port_name", values: { name: "p1" } }] }]]),
   );
   const frame = new Uint8Array(1500).fill(0xab);
+  const ways = [outputMany(2), 8].map((output) => ({ input: 7, output, records: [] }));
   for (let i = 0; i < 20; i++) {
-    agent.sample({ input: 7, output: i === 0 ? outputMany(2) : 8, frame, length: 1500, records: [] });
+    agent.sample(ways[i === 0 ? 0 : 1]!, frame, 1500);
   }
   await clock.warp(11_000, 1000);
   const largest = Math.max(...net.sent.map(({ bytes }) => bytes.length));
