@@ -84,8 +84,14 @@ export function linuxBridge(hosts: Hosts): Subject {
   return { name: "Linux bridge", cpuSeconds: () => Number.NaN, stop: () => sh("ip", "link", "del", name) };
 }
 
+/** A switch with one bridge. */
+export interface SwitchSubject extends Subject {
+  readonly side: Side;
+  readonly bridge: string;
+}
+
 /** A bridge with `datapath_type=netdev` in a switch of its own. */
-export function ovsSwitch(maker: Maker, hosts: Hosts): Subject {
+export function ovsSwitch(maker: Maker, hosts: Hosts): SwitchSubject {
   const side: Side = startSide(maker);
   const name = `ob${maker[0]}${process.pid % 100000}`;
   try {
@@ -97,6 +103,8 @@ export function ovsSwitch(maker: Maker, hosts: Hosts): Subject {
   }
   return {
     name: maker === "ours" ? "ovsbox" : "Open vSwitch (userspace)",
+    side,
+    bridge: name,
     cpuSeconds: () => side.cpuSeconds("ovs-vswitchd"),
     stop() {
       spawnSync(side.program("ovs-vsctl"), ["-t", "5", "del-br", name], { env: side.env });
@@ -136,6 +144,33 @@ export async function reach(hosts: Hosts): Promise<void> {
     await sleep(100);
   }
   throw new Error("the hosts do not reach each other");
+}
+
+export interface Throughput {
+  /** Arrived at the other host. */
+  packets: number;
+  kpps: number;
+  /** CPU microseconds of the switch a packet. */
+  cpu: number;
+}
+
+const traffic = fileURLToPath(new URL("./traffic.ts", import.meta.url));
+
+/** 64-byte UDP packets of `flows` flows from the first host to the second for `seconds`, as fast as they go. */
+export async function forward(
+  hosts: Hosts,
+  subject: Subject,
+  flows: number,
+  seconds: number,
+): Promise<Throughput> {
+  const [from, to] = hosts.namespaces;
+  const before = received(to);
+  const cpuBefore = subject.cpuSeconds();
+  inside(from, process.execPath, traffic, "eth0", macOf(to), `${flows}`, `${seconds}`);
+  await sleep(200);
+  const packets = received(to) - before;
+  const cpu = ((subject.cpuSeconds() - cpuBefore) * 1e6) / packets;
+  return { packets, kpps: packets / seconds / 1000, cpu };
 }
 
 /** A subject between two hosts of its own. */

@@ -3,53 +3,19 @@
  * through ours, the peer's userspace datapath and the Linux bridge. Rounds take turns; medians of three; prints ratios.
  * `pps.ts --bare` measures our datapath without the switch.
  */
-import { spawnSync } from "node:child_process";
-import { fileURLToPath } from "node:url";
-import { type Hosts, macOf, received, type Subject, sleep, withLanes } from "./net.ts";
+import { forward, type Throughput, withLanes } from "./net.ts";
 import { median } from "./side.ts";
 
 const SECONDS = 3;
 const ROUNDS = 3;
 const bare = process.argv.includes("--bare");
-const traffic = fileURLToPath(new URL("./traffic.ts", import.meta.url));
-
-interface Result {
-  kpps: number;
-  /** CPU microseconds of the switch a packet. */
-  cpu: number;
-}
-
-async function once(hosts: Hosts, subject: Subject, flows: number): Promise<Result> {
-  const before = received(hosts.namespaces[1]);
-  const cpuBefore = subject.cpuSeconds();
-  const r = spawnSync(
-    "ip",
-    [
-      "netns",
-      "exec",
-      hosts.namespaces[0],
-      process.execPath,
-      traffic,
-      "eth0",
-      macOf(hosts.namespaces[1]),
-      `${flows}`,
-      `${SECONDS}`,
-    ],
-    { encoding: "utf8" },
-  );
-  if (r.status !== 0) throw new Error(r.stderr);
-  await sleep(200);
-  const packets = received(hosts.namespaces[1]) - before;
-  return { kpps: packets / SECONDS / 1000, cpu: ((subject.cpuSeconds() - cpuBefore) * 1e6) / packets };
-}
-
-const results = new Map<string, Result>();
+const results = new Map<string, Pick<Throughput, "kpps" | "cpu">>();
 await withLanes(bare, async (lanes) => {
   for (const flows of [1, 1000]) {
-    const rounds = new Map<string, Result[]>(lanes.map(({ who }) => [who, []]));
+    const rounds = new Map<string, Throughput[]>(lanes.map(({ who }) => [who, []]));
     for (let round = 0; round <= ROUNDS; round++) {
       for (const { who, hosts, subject } of lanes) {
-        const result = await once(hosts, subject, flows);
+        const result = await forward(hosts, subject, flows, SECONDS);
         // The first is for warming up.
         if (round > 0) rounds.get(who)!.push(result);
       }
