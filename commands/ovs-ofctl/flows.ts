@@ -1,6 +1,7 @@
 /** Commands that change flows: add-flow(s), mod-flows, del-flows, replace-flows, diff-flows, packet-out. */
 import { hashMatch, matchesEqual } from "../../src/flow/match.ts";
 import { formatMatch } from "../../src/flow/match-text.ts";
+import { compactTunMetadata } from "../../src/flow/tun-metadata.ts";
 import { Fatal } from "../../src/lib/errors.ts";
 import { formatActions, parseActions } from "../../src/openflow/actions/registry.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
@@ -159,7 +160,7 @@ async function flowsOfFile(
   const set = new FlowSet();
   for (const fm of flows) {
     if (fm.table === 0xff) fm.table = 0;
-    set.put(fm);
+    set.put({ ...fm, match: compactTunMetadata(fm.match) });
   }
   return { set, usable };
 }
@@ -188,7 +189,7 @@ async function flowsOfSwitch(session: Session): Promise<FlowSet> {
 function flowOfStats(s: FlowStats): FlowMod {
   return {
     ...emptyFlowMod(OFPFC_ADD),
-    match: s.match,
+    match: compactTunMetadata(s.match),
     priority: s.priority,
     newCookie: s.cookie,
     table: s.table,

@@ -58,7 +58,7 @@ function parseField(
   if (field.isTunMetadata) {
     const exact = parsed.mask === fieldOnes(field);
     const bytes = bytesNeeded(exact ? parsed.value : parsed.mask);
-    const mask = exact ? (1n << BigInt(bytes * 8)) - 1n : parsed.mask;
+    const mask = exact ? undefined : parsed.mask;
     if (!setTunMetadata(match, field, bytes, parsed.value, mask)) return `${text}: no room for ${field.name}`;
     return undefined;
   }

@@ -11,6 +11,8 @@ export interface TunMetadataSlot {
   readonly field: Field;
   readonly offset: number;
   readonly bytes: number;
+  /** Given with a mask, if only of ones: such a value stands for no wider option. */
+  readonly masked: boolean;
 }
 
 export interface Match {
@@ -63,8 +65,14 @@ export function setMatchWord(match: Match, word: number, value: number, mask: nu
   match.flow[word] = (match.flow[word]! & ~mask) | (value & mask);
 }
 
+/** tun_metadata counts as it lies: see compactTunMetadata. */
 export function matchesEqual(a: Match, b: Match): boolean {
-  return rowsEqual(a.mask, b.mask, FLOW_WORDS) && rowsEqual(a.flow, b.flow, FLOW_WORDS);
+  const masks = (m: Match): boolean[] => (m.tunMetadata ?? []).map(({ masked }) => masked);
+  return (
+    rowsEqual(a.mask, b.mask, FLOW_WORDS) &&
+    rowsEqual(a.flow, b.flow, FLOW_WORDS) &&
+    masks(a).every((masked, i) => masked === b.tunMetadata?.[i]?.masked)
+  );
 }
 
 export function rowsEqual(a: Flow, b: Flow, words: number): boolean {

@@ -4,7 +4,7 @@
  */
 import type { Field } from "./fields/index.ts";
 import { type Flow, W_TUN_METADATA, W_TUN_METADATA_PRESENT } from "./layout.ts";
-import type { Match, TunMetadataSlot } from "./match.ts";
+import { copyMatch, type Match, type TunMetadataSlot } from "./match.ts";
 
 const AREA = 256;
 
@@ -40,16 +40,17 @@ export function markTunPresent(match: Match, field: Field): void {
 }
 
 /**
- * Matches a tun_metadata field of `bytes` bytes (1 … 124); a zero mask matches only its presence. False when the area
- * is full.
+ * Matches a tun_metadata field of `bytes` bytes (1 … 124), whole without a mask; a zero mask matches only its presence.
+ * False when the area is full.
  */
 export function setTunMetadata(
   match: Match,
   field: Field,
   bytes: number,
   value: bigint,
-  mask: bigint,
+  mask: bigint | undefined,
 ): boolean {
+  const bits = mask ?? onesOf(bytes);
   const others = (match.tunMetadata ?? []).filter((slot) => slot.field !== field);
   const old = (match.tunMetadata ?? []).find((slot) => slot.field === field);
   const size = (bytes + 3) & ~3;
@@ -66,13 +67,32 @@ export function setTunMetadata(
       writeTunBytes(match.mask, old.offset, old.bytes, 0n);
     }
   }
-  writeTunBytes(match.flow, offset, bytes, value & mask);
-  writeTunBytes(match.mask, offset, bytes, mask);
+  writeTunBytes(match.flow, offset, bytes, value & bits);
+  writeTunBytes(match.mask, offset, bytes, bits);
   markTunPresent(match, field);
-  const slot: TunMetadataSlot = { field, offset, bytes };
+  const slot: TunMetadataSlot = { field, offset, bytes, masked: mask !== undefined };
   match.tunMetadata = [...others, slot].sort((a, b) => a.field.id - b.field.id);
   return true;
 }
+
+/**
+ * `match` with its tun_metadata in field order, none wider than it must be: matches that mean the same, such as one of a
+ * text and one that a switch tells as wide as its options are, become equal.
+ */
+export function compactTunMetadata(match: Match): Match {
+  if (match.tunMetadata === undefined) return match;
+  const compact = copyMatch(match);
+  for (const row of [compact.flow, compact.mask]) row.fill(0, W_TUN_METADATA, W_TUN_METADATA + AREA / 4);
+  compact.tunMetadata = undefined;
+  for (const { field, offset, bytes, masked } of match.tunMetadata) {
+    const value = readTunBytes(match.flow, offset, bytes);
+    const mask = masked ? readTunBytes(match.mask, offset, bytes) : undefined;
+    setTunMetadata(compact, field, bytesNeeded(mask ?? value), value, mask);
+  }
+  return compact;
+}
+
+const onesOf = (bytes: number): bigint => (1n << BigInt(bytes * 8)) - 1n;
 
 /** Bytes that hold the value: what a number without a TLV table is taken to be as wide as. */
 export function bytesNeeded(value: bigint): number {

@@ -93,18 +93,17 @@ export class TlvTable {
       row.fill(0, W_TUN_METADATA_PRESENT, W_TUN_METADATA_PRESENT + 2);
     }
     const slots: TunMetadataSlot[] = [];
-    for (const { field, offset, bytes } of tunMetadata) {
+    for (const { field, offset, bytes, masked } of tunMetadata) {
       const entry = this.entry(field.index);
       const value = readTunBytes(match.flow, offset, bytes);
-      let mask = readTunBytes(match.mask, offset, bytes);
       const full = allOnes(entry.optionLen);
       // What was given whole is meant whole, however wide the option is.
-      if (mask === allOnes(bytes)) mask = full;
+      const mask = masked ? readTunBytes(match.mask, offset, bytes) : full;
       if (value > full) throw new OfpError("OFPBMC_BAD_VALUE");
       writeTunBytes(placed.flow, entry.offset, entry.optionLen, value & mask);
       writeTunBytes(placed.mask, entry.offset, entry.optionLen, mask & full);
       markTunPresent(placed, field);
-      slots.push({ field, offset: entry.offset, bytes: entry.optionLen });
+      slots.push({ field, offset: entry.offset, bytes: entry.optionLen, masked });
     }
     placed.tunMetadata = slots;
     return placed;

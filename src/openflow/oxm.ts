@@ -37,7 +37,7 @@ import {
   W_TUN_ID_HI,
   W_VLAN0,
 } from "../flow/layout.ts";
-import { type Match, makeMatch } from "../flow/match.ts";
+import { type Match, makeMatch, type TunMetadataSlot } from "../flow/match.ts";
 import { setDefaultPacketType } from "../flow/match-text.ts";
 import { prerequisitesMet } from "../flow/normalize.ts";
 import { isMplsType } from "../flow/packet/ethernet.ts";
@@ -146,10 +146,10 @@ export function writeField(
   value: bigint,
   mask: bigint,
   bytes = field.bytes,
+  exact = mask === ones(Math.min(field.bits, bytes * 8)) || mask === ones(bytes * 8),
 ): void {
   const header = cachedHeader(field, version);
   if (header === undefined) return;
-  const exact = mask === ones(Math.min(field.bits, bytes * 8)) || mask === ones(bytes * 8);
   writeHeader(w, header, bytes, !exact);
   w.big(valueToWire(field, value), bytes);
   if (!exact) w.big(mask, bytes);
@@ -368,15 +368,10 @@ function putIp(w: Writer, match: Match, version: number, icmp: number, icmpField
   if (transport !== undefined) putAll(w, match, transport, version);
 }
 
-function putTunMetadata(
-  w: Writer,
-  match: Match,
-  slot: { field: Field; offset: number; bytes: number },
-  version: number,
-): void {
+function putTunMetadata(w: Writer, match: Match, slot: TunMetadataSlot, version: number): void {
   const value = readTunBytes(match.flow, slot.offset, slot.bytes);
   const mask = readTunBytes(match.mask, slot.offset, slot.bytes);
-  writeField(w, slot.field, version, value, mask, slot.bytes);
+  writeField(w, slot.field, version, value, mask, slot.bytes, !slot.masked);
 }
 
 export interface MatchOptions {
@@ -542,7 +537,8 @@ function takeField(
   }
   if (field.isTunMetadata) {
     if (match.tunMetadata?.some((slot) => slot.field === field)) throw new OfpError("OFPBMC_DUP_FIELD");
-    if (!setTunMetadata(match, field, bytes, value, mask)) throw new OfpError("OFPBMC_BAD_FIELD");
+    if (!setTunMetadata(match, field, bytes, value, masked ? mask : undefined))
+      throw new OfpError("OFPBMC_BAD_FIELD");
     return;
   }
   if (field === VLAN_PCP) {

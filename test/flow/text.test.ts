@@ -4,7 +4,7 @@ import fc from "fast-check";
 import t from "tap";
 import { composePacket } from "../../src/flow/compose.ts";
 import { extractFlow } from "../../src/flow/extract.ts";
-import { FIELDS } from "../../src/flow/fields/index.ts";
+import { FIELDS, fieldByName } from "../../src/flow/fields/index.ts";
 import { FLOW_WORDS, W_ACTSET_OUTPUT, W_IN_PORT } from "../../src/flow/layout.ts";
 import { type Match, makeMatch, matchesEqual } from "../../src/flow/match.ts";
 import {
@@ -17,6 +17,7 @@ import {
   setParsed,
 } from "../../src/flow/match-text.ts";
 import { normalizeMatch, prerequisitesMet } from "../../src/flow/normalize.ts";
+import { compactTunMetadata, setTunMetadata } from "../../src/flow/tun-metadata.ts";
 
 function cases(file: string): [string, string][] {
   const text = readFileSync(new URL(`data/${file}`, import.meta.url), "utf8");
@@ -116,3 +117,23 @@ t.test("exact flows", async (t) => {
   );
   t.ok(matchesEqual(makeMatch(), makeMatch()));
 });
+
+t.test(
+  "tun_metadata means the same however wide it lies, and a mask of ones is a mask all the same",
+  async (t) => {
+    const match = (text: string): Match => (parseMatch(text) as { match: Match }).match;
+    const wide = makeMatch();
+    setTunMetadata(wide, fieldByName("tun_metadata1")!, 8, 0xefn, 0xffn);
+    setTunMetadata(wide, fieldByName("tun_metadata0")!, 4, 0xabcdn, undefined);
+    const cases: [string, Match, Match, boolean][] = [
+      ["order and width", wide, match("tun_metadata0=0xabcd,tun_metadata1=0xef/0xff"), true],
+      ["value", wide, match("tun_metadata0=0xabce,tun_metadata1=0xef/0xff"), false],
+      ["zero", match("tun_metadata0=0"), match("tun_metadata0=0x0"), true],
+      ["presence", match("tun_metadata0"), match("tun_metadata0=0"), false],
+      ["mask of ones", match("tun_metadata0=0xef/0xff"), match("tun_metadata0=0xef"), false],
+    ];
+    for (const [name, a, b, want] of cases) {
+      t.equal(matchesEqual(compactTunMetadata(a), compactTunMetadata(b)), want, name);
+    }
+  },
+);

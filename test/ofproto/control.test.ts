@@ -225,6 +225,9 @@ t.test("tunnel options must be mapped, and stay while flows use them", async (t)
   t.same(await put("in_port=1 actions=clone(move:tun_metadata1[32..63]->reg0)"), []);
   t.same(await put("actions=move:tun_metadata2[32..95]->xreg0"), ["OFPBAC_BAD_SET_LEN"]);
   t.match(await sim.appctl("bridge/dump-flows", "br0"), /tun_metadata1=0x5,tun_metadata2=0x22\/0xf0ff/);
+  // A value without a mask means the whole option, one with a mask of ones only those bits.
+  t.same(await put("tun_metadata2=0x7/0xff actions=drop"), []);
+  t.match(await sim.appctl("bridge/dump-flows", "br0"), /tun_metadata2=0x7\/0xff/);
   t.same(await peer.ask(mod(1, 1)), ["NXTTMFC_INVALID_TLV_DEL"]);
   t.same(await peer.ask(mod(2)), ["NXTTMFC_INVALID_TLV_DEL"]);
   sim.flowMod("br0", "", 3);
