@@ -26,7 +26,7 @@ import { parseFlow } from "../../src/openflow/text/flow-parse.ts";
 import { parseTlvs, tlvText } from "../../src/openflow/text/raw-match.ts";
 import { versionsText } from "../../src/openflow/vconn.ts";
 import { Reader, Writer } from "../../src/openflow/wire.ts";
-import { ACTION_TEXTS, INSTRUCTION_TEXTS, MATCH_TEXTS, MATCHED_ACTION_TEXTS } from "./examples.ts";
+import { ACTION_TEXTS, MATCH_TEXTS, MATCHED_ACTION_TEXTS, VERSIONED_ACTION_TEXTS } from "./examples.ts";
 
 const VERSIONS: readonly Version[] = [1, 2, 3, 4, 5, 6];
 
@@ -93,6 +93,56 @@ t.test("TLVs are taken, refused and written as the original does", async (t) => 
   }
 });
 
+t.test("actions are for some versions, and properties of encap have their lengths", async (t) => {
+  /** What becomes of a packet_out with the action of these bytes. */
+  const taken = (version: Version, action: string): string => {
+    const w = new Writer();
+    const length = bytes(action).length;
+    if (version === 6)
+      w.put(bytes(`ffffffff 00${length.toString(16)} 0000 0001 000c 80000004 00000001 00000000`));
+    else if (version === 1) w.put(bytes(`ffffffff 0001 00${length.toString(16)}`));
+    else w.put(bytes(`ffffffff 00000001 00${length.toString(16)} 000000000000`));
+    w.put(bytes(action));
+    const body = w.bytes.subarray(0, w.pos);
+    const head = bytes(`0${version}0d00${(8 + body.length).toString(16)}00000007`);
+    const decoded = decode(Uint8Array.of(...head, ...body));
+    if (decoded instanceof OfpError) return decoded.ofp;
+    return decoded.message.type === "packet-out" ? formatActions(decoded.message.actions, {}) : "";
+  };
+  const only10 = {
+    set_queue: ["0004 0000 00000003", "set_queue:3"],
+    set_mpls_label: ["001e 0000 00000003", "set_mpls_label(3)"],
+    group: ["0028 0000 00000003", "group:3"],
+  };
+  for (const [name, [body, text]] of Object.entries(only10)) {
+    t.equal(taken(1, `ffff 0010 00002320 ${body}`), text, name);
+    for (const v of [2, 3, 4, 5, 6] as const)
+      t.equal(taken(v, `ffff 0010 00002320 ${body}`), "OFPBAC_BAD_VENDOR_TYPE", `${name} in ${v}`);
+  }
+  const move = "ffff 0018 00002320 0006 0020 0000 0000 00010004 00010204";
+  t.equal(taken(5, move), "move:NXM_NX_REG0[]->NXM_NX_REG1[]");
+  t.equal(taken(6, move), "OFPBAC_BAD_VENDOR_TYPE");
+  const encap = (properties: string): string => {
+    const length = (16 + bytes(properties).length).toString(16);
+    return `ffff 00${length} 00002320 002e 0000 0001894f ${properties}`;
+  };
+  const cases: [string, string, Version?][] = [
+    ["0004 01 05 02 000000", "encap(nsh(md_type=2))"],
+    ["0004 01 05 02 000000", "OFPBAC_BAD_VENDOR_TYPE", 3],
+    ["0004 01 04 02 000000", "encap(nsh(md_type=2))"],
+    ["0004 01 09 02 000000 0000000000000000", "NXBAC_BAD_ED_PROP"],
+    ["0004 01 09 02 000000", "OFPBAC_BAD_LEN"],
+    ["0004 02 10 1000 0a 02 1234 000000000000", "encap(nsh(tlv(0x1000,10,0x1234)))"],
+    ["0004 02 0a 1000 0a 02 1234 000000000000", "NXBAC_BAD_ED_PROP"],
+    ["0004 03 05 02 000000", "NXBAC_UNKNOWN_ED_PROP"],
+    ["0005 01 05 02 000000", "NXBAC_UNKNOWN_ED_PROP"],
+  ];
+  for (const [properties, want, version] of cases)
+    t.equal(taken(version ?? 4, encap(properties)), want, properties);
+  const written = hex(encode(flow("actions=encap(nsh(tlv(0x1000,10,0x1234)))"), 4, { xid: 7 }));
+  t.match(written, "0004021010000a021234000000000000", "a TLV's property counts its padding");
+});
+
 t.test("text: what is printed is read back as the same", async (t) => {
   for (const text of ACTION_TEXTS) {
     const { actions } = parseActions(text);
@@ -102,7 +152,7 @@ t.test("text: what is printed is read back as the same", async (t) => {
   }
   const flows = [
     ...MATCH_TEXTS.map((text) => `${text},actions=drop`),
-    ...INSTRUCTION_TEXTS.map(([text]) => `actions=${text}`),
+    ...VERSIONED_ACTION_TEXTS.map(([text]) => `actions=${text}`),
     ...MATCHED_ACTION_TEXTS,
   ];
   for (const text of flows) {

@@ -21,7 +21,6 @@ export const ACTION_TEXTS: readonly string[] = [
   "mod_dl_src:00:11:22:33:44:55,mod_dl_dst:00:11:22:33:44:66",
   "dec_ttl(1,2),push_mpls:0x8847,dec_mpls_ttl,set_mpls_label:5,set_mpls_tc:3,set_mpls_ttl:7,pop_mpls:0x0800",
   "delete_field:tun_metadata1,set_tunnel:5,set_tunnel64:0x1234567890",
-  "encap(ethernet),encap(nsh(md_type=2,tlv(0x1000,10,0x12345678))),decap,decap(packet_type(ns=0,type=0))",
   "fin_timeout(idle_timeout=5,hard_timeout=15),exit,ct_clear",
   "resubmit(,3),resubmit:7,resubmit(5,6,ct)",
   "learn(table=2,idle_timeout=10,fin_idle_timeout=3,cookie=0x5,send_flow_rem,NXM_OF_VLAN_TCI[0..11],NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0x7->NXM_NX_REG3[0..4],output:NXM_OF_IN_PORT[])",
@@ -31,11 +30,15 @@ export const ACTION_TEXTS: readonly string[] = [
   "note:11.e9.9a.ad.67.f3,sample(probability=12345,collector_set_id=1,obs_domain_id=2,obs_point_id=3,sampling_port=4,egress)",
   "ct(commit,force,zone=5,table=3,exec(load:0x1->NXM_NX_CT_MARK[]),alg=ftp),ct(zone=NXM_NX_REG0[0..15])",
   "ct(commit,nat(src=10.0.0.1-10.0.0.9:5-100,random,persistent)),ct(commit,nat(dst=fe80::1-fe80::9)),ct(nat)",
-  "clone(output:1,clone(output:2),resubmit(,4)),check_pkt_larger(1500)->NXM_NX_REG0[0],dec_nsh_ttl",
+  "clone(output:1,clone(output:2),resubmit(,4)),check_pkt_larger(1500)->NXM_NX_REG0[0]",
 ];
 
-/** With the versions that have them. */
-export const INSTRUCTION_TEXTS: readonly (readonly [text: string, first: Version])[] = [
+/** Actions and instructions with the versions that have them. */
+export const VERSIONED_ACTION_TEXTS: readonly (readonly [text: string, first: Version])[] = [
+  [
+    "encap(ethernet),encap(nsh(md_type=2,tlv(0x1000,10,0x12345678))),dec_nsh_ttl,decap,decap(packet_type(ns=0,type=0))",
+    4,
+  ],
   ["meter:3,output:1", 4],
   ["clear_actions,write_actions(output:1,group:3),write_metadata:0x12/0xff,goto_table:7", 2],
 ];
@@ -388,7 +391,7 @@ export function examples(version: Version): readonly Message[] {
     { type: "nxt-tlv-table-reply", maxSpace: 256, maxFields: 64, maps: [TLV] },
     { type: "nxt-ct-flush-zone", zone: 5 },
     {
-      ...{ type: "nxt-ct-flush", ipProto: 6, l3Type: 0, zone: 5, mark: 1, markMask: 3, label: undefined },
+      ...{ type: "nxt-ct-flush", ipProto: 6, zone: 5, mark: 1, markMask: 3, label: undefined },
       ...{ labelMask: undefined, orig: TUPLE, reply: NO_TUPLE },
     },
   ];
@@ -397,7 +400,7 @@ export function examples(version: Version): readonly Message[] {
 /** Flow_mods with every match, action and instruction that `version` can carry. */
 export function flowExamples(version: Version): readonly Message[] {
   const actions = ACTION_TEXTS.map((text) => ({ ...SIMPLE, actions: parseActions(text).actions }));
-  const led = INSTRUCTION_TEXTS.filter(([, first]) => version >= first).map(([text]) =>
+  const led = VERSIONED_ACTION_TEXTS.filter(([, first]) => version >= first).map(([text]) =>
     flow(`actions=${text}`),
   );
   const matched = MATCHED_ACTION_TEXTS.map((text) => flow(text));

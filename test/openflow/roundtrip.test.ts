@@ -112,7 +112,7 @@ function trouble(bytes: Uint8Array): string | undefined {
 
 /**
  * Evens out what has several forms with one meaning: where tunnel metadata lies, how wide "no VLAN tag" is matched,
- * Ethernet said or implied, set_tunnel and its successor; and names that are no UTF-8.
+ * Ethernet said or implied, set_tunnel and its successor, write_actions of none; and names that are no UTF-8.
  */
 function canonical(value: unknown): unknown {
   if (typeof value === "string") return value.includes("\ufffd") ? "" : value;
@@ -120,7 +120,7 @@ function canonical(value: unknown): unknown {
     return value;
   if (isMatch(value)) return canonicalMatch(value);
   if (isTunnel(value)) return { type: "set_tunnel" };
-  if (Array.isArray(value)) return value.map(canonical);
+  if (Array.isArray(value)) return value.filter((item) => !isEmptyWrite(item)).map(canonical);
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, canonical(member)]));
 }
 
@@ -139,6 +139,11 @@ function canonicalMatch(match: Match): unknown {
 function isTunnel(value: unknown): boolean {
   const action = value as { type?: string; field?: { name: string } } | null;
   return action?.type === "set_tunnel" || (action?.type === "set_field" && action.field?.name === "tun_id");
+}
+
+function isEmptyWrite(value: unknown): boolean {
+  const action = value as { type?: string; actions?: unknown[] } | null;
+  return action?.type === "write_actions" && action.actions?.length === 0;
 }
 
 /** Members that are taken from anyone but written only with values that mean something. */

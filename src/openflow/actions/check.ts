@@ -2,7 +2,7 @@
  * Whether actions make sense for a match (upstream: ofpacts_check): some inconsistencies are errors, others only
  * 1.1 and later forbid, which narrows the usable protocols.
  */
-import { type Field, mustField } from "../../flow/fields/index.ts";
+import type { Field } from "../../flow/fields/index.ts";
 import { VLAN_CFI, W_ETH_TYPE, W_NW, W_PACKET_TYPE, W_VLAN0 } from "../../flow/layout.ts";
 import { copyMatch, type Match, setMatchWord } from "../../flow/match.ts";
 import { prerequisitesMet } from "../../flow/normalize.ts";
@@ -295,5 +295,3 @@ export function checkOrder(actions: readonly Ofpact[]): void {
     last = at;
   }
 }
-
-void mustField;

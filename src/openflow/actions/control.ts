@@ -18,7 +18,6 @@ import {
   type WriteMetadata,
 } from "../actions.ts";
 import { OfpError } from "../errors.ts";
-import { fieldHeader, headerBytes } from "../oxm.ts";
 import { parsePort } from "../ports.ts";
 import { USABLE_11_UP, USABLE_13_UP } from "../protocols.ts";
 import type { Reader, Writer } from "../wire.ts";
@@ -508,9 +507,6 @@ const gotoTable: ActionRow<GotoTable> = {
     },
   },
 };
-
-void headerBytes;
-void fieldHeader;
 
 export const CONTROL_ROWS: readonly ActionRow[] = [
   row(resubmit),

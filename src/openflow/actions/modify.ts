@@ -30,8 +30,8 @@ import type {
 } from "../actions.ts";
 import { OfpError, ONF_VENDOR } from "../errors.ts";
 import { ones, writeField } from "../oxm.ts";
-import { portFromWire, portToWire } from "../ports.ts";
-import { USABLE_11_UP, USABLE_NXM_OXM } from "../protocols.ts";
+import { portFromWire } from "../ports.ts";
+import { USABLE_11_UP, USABLE_13_UP } from "../protocols.ts";
 import type { Reader, Writer } from "../wire.ts";
 import {
   type ActionRow,
@@ -63,6 +63,7 @@ import {
   u16,
   u32,
   u64,
+  within,
   writeFieldHeader,
   writeNxFieldHeader,
 } from "./row.ts";
@@ -149,28 +150,36 @@ const setField: ActionRow<SetField> = {
   types: ["set_field"],
   wire: [
     { ...long(of("SET_FIELD", 25, 3, 6, 8, (r, c) => readSetField(r, c.version))) },
-    nx("REG_LOAD", 7, 24, (r) => {
-      const packed = r.u16();
-      const field = readFieldHeader(r);
-      const s = checkSubfield(subfieldOf(field, packed), true);
-      const value = r.u64();
-      if (s.bits < 64 && value >> BigInt(s.bits) !== 0n) throw new OfpError("OFPBAC_BAD_ARGUMENT");
-      const shift = BigInt(s.offset);
-      return {
-        type: "set_field",
-        field,
-        value: value << shift,
-        mask: ones(s.bits) << shift,
-        bytes: field.bytes,
-        load: true,
-      };
-    }),
-    long(
-      nx("REG_LOAD2", 33, 16, (r) => {
-        const h = readActionHeader(r);
-        if (h.field === undefined) throw new OfpError("OFPBAC_BAD_SET_TYPE");
-        return readSetBody(r, h.field, h.masked ? h.payload / 2 : h.payload, h.masked, false);
+    within(
+      1,
+      5,
+      nx("REG_LOAD", 7, 24, (r) => {
+        const packed = r.u16();
+        const field = readFieldHeader(r);
+        const s = checkSubfield(subfieldOf(field, packed), true);
+        const value = r.u64();
+        if (s.bits < 64 && value >> BigInt(s.bits) !== 0n) throw new OfpError("OFPBAC_BAD_ARGUMENT");
+        const shift = BigInt(s.offset);
+        return {
+          type: "set_field",
+          field,
+          value: value << shift,
+          mask: ones(s.bits) << shift,
+          bytes: field.bytes,
+          load: true,
+        };
       }),
+    ),
+    within(
+      1,
+      5,
+      long(
+        nx("REG_LOAD2", 33, 16, (r) => {
+          const h = readActionHeader(r);
+          if (h.field === undefined) throw new OfpError("OFPBAC_BAD_SET_TYPE");
+          return readSetBody(r, h.field, h.masked ? h.payload / 2 : h.payload, h.masked, false);
+        }),
+      ),
     ),
   ],
   encode: encodeSetField,
@@ -337,7 +346,7 @@ function parseSetField(arg: string, c: ParseContext): void {
 const regMove: ActionRow<RegMove> = {
   types: ["reg_move"],
   wire: [
-    long(nx("REG_MOVE", 6, 24, (r) => readMove(r))),
+    within(1, 5, long(nx("REG_MOVE", 6, 24, (r) => readMove(r)))),
     { ...long(of("COPY_FIELD", 28, 6, 6, 24, (r) => readCopyField(r, 2))), name: "OFPAT_COPY_FIELD" },
     {
       name: "ONFACT_RAW13_COPY_FIELD",
@@ -448,7 +457,7 @@ const stack: ActionRow<StackAction> = {
     },
     pop(arg, c) {
       const subfield = stackSubfield(arg);
-      needWritable(subfield, arg);
+      needWritable(subfield);
       c.out.push({ type: "stack_pop", subfield });
     },
   },
@@ -692,8 +701,8 @@ const setByte: ActionRow<SetByte> = {
     of("SET_NW_TTL", 23, 2, 6, 8, byteForm("set_ip_ttl")),
     of("SET_MPLS_TC", 14, 2, 2, 8, byteForm("set_mpls_tc")),
     of("SET_MPLS_TTL", 15, 2, 6, 8, byteForm("set_mpls_ttl")),
-    nx("SET_MPLS_TTL", 25, 16, byteForm("set_mpls_ttl")),
-    nx("SET_MPLS_TC", 31, 16, byteForm("set_mpls_tc")),
+    within(1, 1, nx("SET_MPLS_TTL", 25, 16, byteForm("set_mpls_ttl"))),
+    within(1, 1, nx("SET_MPLS_TC", 31, 16, byteForm("set_mpls_tc"))),
   ],
   encode(a, w, version) {
     const d = BYTES[a.type];
@@ -795,7 +804,11 @@ const decTtl: ActionRow<DecTtl> = {
   types: ["dec_ttl"],
   wire: [
     of("DEC_NW_TTL", 24, 2, 6, 8, () => ({ type: "dec_ttl", ids: [0], withIds: false })),
-    nx("DEC_TTL", 18, 16, () => ({ type: "dec_ttl", ids: [0], withIds: false })),
+    within(
+      1,
+      1,
+      nx("DEC_TTL", 18, 16, () => ({ type: "dec_ttl", ids: [0], withIds: false })),
+    ),
     long(
       nx("DEC_TTL_CNT_IDS", 21, 16, (r) => {
         const count = r.u16();
@@ -840,10 +853,14 @@ const setMplsLabel: ActionRow<SetMplsLabel> = {
   types: ["set_mpls_label"],
   wire: [
     of("SET_MPLS_LABEL", 13, 2, 2, 8, (r) => ({ type: "set_mpls_label", label: r.u32() & 0xfffff })),
-    nx("SET_MPLS_LABEL", 30, 16, (r) => {
-      r.skip(2);
-      return { type: "set_mpls_label", label: r.u32() & 0xfffff };
-    }),
+    within(
+      1,
+      1,
+      nx("SET_MPLS_LABEL", 30, 16, (r) => {
+        r.skip(2);
+        return { type: "set_mpls_label", label: r.u32() & 0xfffff };
+      }),
+    ),
   ],
   encode(a, w, version) {
     if (version >= 3) {
@@ -870,9 +887,17 @@ const mpls: ActionRow<MplsEthertype> = {
   types: ["push_mpls", "pop_mpls"],
   wire: [
     of("PUSH_MPLS", 19, 2, 6, 8, (r) => readPushMpls(r)),
-    nx("PUSH_MPLS", 23, 16, (r) => readPushMpls(r)),
+    within(
+      1,
+      1,
+      nx("PUSH_MPLS", 23, 16, (r) => readPushMpls(r)),
+    ),
     of("POP_MPLS", 20, 2, 6, 8, (r) => ({ type: "pop_mpls", ethertype: r.u16() })),
-    nx("POP_MPLS", 24, 16, (r) => ({ type: "pop_mpls", ethertype: r.u16() })),
+    within(
+      1,
+      1,
+      nx("POP_MPLS", 24, 16, (r) => ({ type: "pop_mpls", ethertype: r.u16() })),
+    ),
   ],
   encode(a, w, version) {
     const push = a.type === "push_mpls";
@@ -937,29 +962,45 @@ const ENCAPS: Readonly<Record<string, number>> = {
 const ENCAP_NAMES = new Map(Object.entries(ENCAPS).map(([name, type]) => [type, name]));
 const NSH_PROP_CLASS = 4;
 
+/**
+ * Padded to 8 bytes. An MD type is one byte, however long the property says it is; a TLV's property says a length that
+ * counts the padding, as the original writes it.
+ */
+function readProperty(r: Reader): EncapProperty {
+  const propClass = r.u16();
+  const propType = r.u8();
+  const length = r.u8();
+  const padded = (length + 7) & ~7;
+  if (length < 4 || r.left + 4 < padded) throw new OfpError("OFPBAC_BAD_LEN");
+  if (propClass !== NSH_PROP_CLASS || propType < 1 || propType > 2) {
+    throw new OfpError("NXBAC_UNKNOWN_ED_PROP");
+  }
+  const data = r.take(padded - 4);
+  if (propType === 1) {
+    if (padded !== 8) throw new OfpError("NXBAC_BAD_ED_PROP");
+    return { propClass, propType, data: data.slice(0, 1) };
+  }
+  const tlv = 4 + data[3]!;
+  if (length !== ((4 + tlv + 7) & ~7)) throw new OfpError("NXBAC_BAD_ED_PROP");
+  return { propClass, propType, data: data.slice(0, tlv) };
+}
+
 const encap: ActionRow<Encap> = {
   types: ["encap"],
   wire: [
-    long(
-      nx("ENCAP", 46, 16, (r) => {
-        const hdrSize = r.u16();
-        const packetType = r.u32();
-        if (!ENCAP_NAMES.has(packetType)) throw new OfpError("NXBAC_BAD_HEADER_TYPE");
-        const properties: EncapProperty[] = [];
-        while (r.left >= 4) {
-          const propClass = r.u16();
-          const propType = r.u8();
-          const length = r.u8();
-          if (length < 4 || r.left + 4 < length) throw new OfpError("OFPBAC_BAD_LEN");
-          const data = r.take(length - 4);
-          r.skip(Math.min(r.left, ((length + 7) & ~7) - length));
-          if (propClass !== NSH_PROP_CLASS || propType < 1 || propType > 2)
-            throw new OfpError("NXBAC_UNKNOWN_ED_PROP");
-          const clean = propType === 1 ? data.slice(0, 1) : data;
-          properties.push({ propClass, propType, data: clean });
-        }
-        return { type: "encap", packetType, hdrSize, properties };
-      }),
+    within(
+      4,
+      6,
+      long(
+        nx("ENCAP", 46, 16, (r) => {
+          const hdrSize = r.u16();
+          const packetType = r.u32();
+          if (!ENCAP_NAMES.has(packetType)) throw new OfpError("NXBAC_BAD_HEADER_TYPE");
+          const properties: EncapProperty[] = [];
+          while (r.left >= 4) properties.push(readProperty(r));
+          return { type: "encap", packetType, hdrSize, properties };
+        }),
+      ),
     ),
   ],
   encode(a, w) {
@@ -970,7 +1011,7 @@ const encap: ActionRow<Encap> = {
       const at = w.pos;
       w.u16(p.propClass);
       w.u8(p.propType);
-      w.u8(p.propType === 1 ? 5 : 4 + p.data.length);
+      w.u8(p.propType === 1 ? 5 : (4 + p.data.length + 7) & ~7);
       w.put(p.data);
       w.pad(at);
     }
@@ -978,18 +1019,18 @@ const encap: ActionRow<Encap> = {
   },
   format(a) {
     const name = ENCAP_NAMES.get(a.packetType) ?? String(a.packetType);
-    if (a.packetType !== PT_NSH) return `encap(${name})`;
     const parts = a.properties.map((p) => {
       if (p.propType === 1) return `md_type=${p.data[0]}`;
+      // The original drops leading zeros, so that its text reads back as another length.
       const value = Array.from(p.data.slice(4), (b) => b.toString(16).padStart(2, "0")).join("");
       const klass = ((p.data[0]! << 8) | p.data[1]!).toString(16).padStart(4, "0");
-      return `tlv(0x${klass},${p.data[2]},0x${value})`;
+      return `tlv(0x${klass},${p.data[2]},${value === "" ? "0" : `0x${value}`})`;
     });
-    return parts.length === 0 ? "encap(nsh)" : `encap(nsh(${parts.join(",")}))`;
+    return `encap(${name}${parts.length === 0 ? "" : `(${parts.join(",")})`})`;
   },
   words: {
     encap(arg, c) {
-      c.usable &= USABLE_NXM_OXM;
+      c.usable &= USABLE_13_UP;
       const [item] = keyValues(arg);
       if (item === undefined) throw new TextError(`Missing encap hdr: ${arg}`);
       const packetType = ENCAPS[item.key];
@@ -1010,7 +1051,7 @@ function parseProperty(key: string, value: string): EncapProperty {
     if (type !== 1 && type !== 2) throw new TextError("invalid md_type");
     return { propClass: NSH_PROP_CLASS, propType: 1, data: Uint8Array.of(type) };
   }
-  const parts = /^(0x[0-9a-fA-F]{1,4}|\d+),(0x[0-9a-fA-F]{1,2}|\d+),0x((?:[0-9a-fA-F]{2})*)$/.exec(value);
+  const parts = /^(0x[0-9a-fA-F]{1,4}|\d+),(0x[0-9a-fA-F]{1,2}|\d+),0x((?:[0-9a-fA-F]{2})+)$/.exec(value);
   if (parts === null) throw new TextError(`Invalid NSH TLV header: ${value}`);
   const bytes = (parts[3]!.match(/../g) ?? []).map((pair) => Number.parseInt(pair, 16));
   const klass = Number(parts[1]);
@@ -1021,10 +1062,14 @@ function parseProperty(key: string, value: string): EncapProperty {
 const decap: ActionRow<Decap> = {
   types: ["decap"],
   wire: [
-    nx("DECAP", 47, 16, (r) => {
-      r.skip(2);
-      return { type: "decap", packetType: r.u32() };
-    }),
+    within(
+      4,
+      6,
+      nx("DECAP", 47, 16, (r) => {
+        r.skip(2);
+        return { type: "decap", packetType: r.u32() };
+      }),
+    ),
   ],
   encode(a, w) {
     const start = beginNx(w, 47);
@@ -1038,7 +1083,7 @@ const decap: ActionRow<Decap> = {
   },
   words: {
     decap(arg, c) {
-      c.usable &= USABLE_NXM_OXM;
+      c.usable &= USABLE_13_UP;
       let packetType = PT_USE_NEXT_PROTO;
       for (const { key, value } of keyValues(arg)) {
         if (key !== "packet_type") throw new TextError(`Invalid decap argument: ${key}`);
@@ -1142,10 +1187,14 @@ const setQueue: ActionRow<SetQueue> = {
   types: ["set_queue"],
   wire: [
     of("SET_QUEUE", 21, 2, 6, 8, (r) => ({ type: "set_queue", queue: r.u32() })),
-    nx("SET_QUEUE", 4, 16, (r) => {
-      r.skip(2);
-      return { type: "set_queue", queue: r.u32() };
-    }),
+    within(
+      1,
+      1,
+      nx("SET_QUEUE", 4, 16, (r) => {
+        r.skip(2);
+        return { type: "set_queue", queue: r.u32() };
+      }),
+    ),
   ],
   encode(a, w, version) {
     const start = version === 1 ? beginNx(w, 4) : begin(w, 21);
@@ -1162,26 +1211,36 @@ const setQueue: ActionRow<SetQueue> = {
 };
 
 /** Actions without arguments: [Nicira number, OpenFlow 1.1+ number or 0]. */
-const BARE: Readonly<Record<Exclude<Bare["type"], "clear_actions">, readonly [nx: number, of: number]>> = {
-  pop_queue: [5, 0],
-  exit: [17, 0],
-  dec_mpls_ttl: [26, 16],
-  dec_nsh_ttl: [48, 0],
-  ct_clear: [43, 0],
-  debug_recirc: [255, 0],
-  debug_slow: [254, 0],
+/** Nicira's number, the versions that have it, OpenFlow's number. */
+const BARE: Readonly<
+  Record<
+    Exclude<Bare["type"], "clear_actions">,
+    readonly [nx: number, first: number, last: number, of: number]
+  >
+> = {
+  pop_queue: [5, 1, 6, 0],
+  exit: [17, 1, 6, 0],
+  dec_mpls_ttl: [26, 1, 1, 16],
+  dec_nsh_ttl: [48, 4, 6, 0],
+  ct_clear: [43, 1, 6, 0],
+  debug_recirc: [255, 1, 6, 0],
+  debug_slow: [254, 1, 6, 0],
 };
 
 const bare: ActionRow<Bare> = {
   types: ["pop_queue", "exit", "dec_mpls_ttl", "dec_nsh_ttl", "ct_clear", "debug_recirc", "debug_slow"],
   wire: [
     of("DEC_MPLS_TTL", 16, 2, 6, 8, () => ({ type: "dec_mpls_ttl" })),
-    ...Object.entries(BARE).map(([type, [number]]) =>
-      nx(type.toUpperCase(), number, 16, () => ({ type: type as Bare["type"] })),
+    ...Object.entries(BARE).map(([type, [number, first, last]]) =>
+      within(
+        first,
+        last,
+        nx(type.toUpperCase(), number, 16, () => ({ type: type as Bare["type"] })),
+      ),
     ),
   ],
   encode(a, w, version) {
-    const [number, standard] = BARE[a.type as keyof typeof BARE];
+    const [number, , , standard] = BARE[a.type as keyof typeof BARE];
     if (standard !== 0 && version >= 2) end(w, begin(w, standard));
     else end(w, beginNx(w, number));
   },
@@ -1190,13 +1249,12 @@ const bare: ActionRow<Bare> = {
     Object.keys(BARE).map((type) => [
       type,
       (_arg: string, c: ParseContext): void => {
+        if (type === "dec_nsh_ttl") c.usable &= USABLE_13_UP;
         c.out.push({ type: type as Bare["type"] });
       },
     ]),
   ),
 };
-
-void portToWire;
 
 export const MODIFY_ROWS: readonly ActionRow[] = [
   row(setField),

@@ -14,7 +14,7 @@ import {
   type OutputTrunc,
 } from "../actions.ts";
 import { OfpError } from "../errors.ts";
-import { formatPort, parsePort, parseUint, portFromWire, portName, readPort, writePort } from "../ports.ts";
+import { formatPort, parsePort, parseUint, portFromWire, writePort } from "../ports.ts";
 import {
   type ActionRow,
   begin,
@@ -32,7 +32,6 @@ import {
   of,
   offsetBits,
   parseSubfield,
-  port,
   readFieldHeader,
   restZero,
   row,
@@ -41,6 +40,7 @@ import {
   TextError,
   u16,
   u32,
+  within,
   writeNxFieldHeader,
 } from "./row.ts";
 
@@ -185,10 +185,14 @@ const group: ActionRow<GroupAction> = {
   types: ["group"],
   wire: [
     of("GROUP", 22, 2, 6, 8, (r) => ({ type: "group", groupId: r.u32() })),
-    nx("GROUP", 40, 16, (r) => {
-      mustBeZero(r, 2);
-      return { type: "group", groupId: r.u32() };
-    }),
+    within(
+      1,
+      1,
+      nx("GROUP", 40, 16, (r) => {
+        mustBeZero(r, 2);
+        return { type: "group", groupId: r.u32() };
+      }),
+    ),
   ],
   encode(a, w, version) {
     if (version >= 2) {
@@ -269,8 +273,7 @@ const controller: ActionRow<ControllerAction> = {
     if (a.meterId !== 0) prop(w, 5, () => w.u32(a.meterId));
     end(w, start);
   },
-  format(a, c) {
-    void c;
+  format(a) {
     if (a.reason === 1 && a.controllerId === 0 && a.userdata.length === 0 && !a.pause && a.meterId === 0) {
       return `CONTROLLER:${a.maxLen}`;
     }
@@ -488,10 +491,6 @@ function parseBundle(arg: string, c: Parameters<ActionRow["words"][string]>[1], 
     throw new TextError(`${arg}: experimenter OXM field '${head[4]}' not supported`);
   c.out.push({ type: "bundle", fields, basis: Number(head[1]), algorithm, dst, members });
 }
-
-void port;
-void portName;
-void readPort;
 
 export const OUTPUT_ROWS: readonly ActionRow[] = [
   row(output),

@@ -81,6 +81,7 @@ export function of(
   return { name: `OFPAT_${name}`, vendor: 0, number, first, last, min: size, exact: true, decode };
 }
 
+/** One of Nicira's, in every version. */
 export function nx(name: string, number: number, size: number, decode: Decode): WireForm {
   return {
     name: `NXAST_${name}`,
@@ -92,6 +93,11 @@ export function nx(name: string, number: number, size: number, decode: Decode): 
     exact: true,
     decode,
   };
+}
+
+/** The same in versions first to last. */
+export function within(first: number, last: number, form: WireForm): WireForm {
+  return { ...form, first, last };
 }
 
 /** The same, longer than `size` allowed. */
@@ -249,8 +255,7 @@ export function needPlainHeader(field: Field, text: string): void {
   }
 }
 
-export function needWritable(s: Subfield, text: string): void {
-  void text;
+export function needWritable(s: Subfield): void {
   if (!s.field.writable) throw new TextError(`${s.field.name} is read-only`);
 }
 
