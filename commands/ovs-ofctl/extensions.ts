@@ -5,6 +5,7 @@ import { parseIpv4, parseIpv6 } from "../../src/lib/ip.ts";
 import { TextError } from "../../src/openflow/actions/registry.ts";
 import { keyValues, parseBig } from "../../src/openflow/actions/row.ts";
 import type { CtTuple, NxtCtFlush, TlvMap } from "../../src/openflow/messages.ts";
+import { emptyTuple, isMapped } from "../../src/openflow/msg/nicira.ts";
 import { parseUint } from "../../src/openflow/ports.ts";
 import { Session } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
@@ -52,59 +53,66 @@ export async function ctFlushZone(o: Ofctl, [name, text]: string[]): Promise<voi
   session.close();
 }
 
-/** One side of a connection: "ct_nw_src=10.1.1.1,ct_nw_dst=...,ct_tp_src=1" (upstream: ofp-ct). */
+/** One side of a connection: "ct_nw_src=10.1.1.1,ct_nw_dst=...,ct_nw_proto=6,ct_tp_src=1" (upstream: ofp-ct). */
 function parseTuple(text: string, m: NxtCtFlush): CtTuple {
-  const t: CtTuple = {
-    src: undefined,
-    dst: undefined,
-    srcPort: undefined,
-    dstPort: undefined,
-    icmpId: undefined,
-    icmpType: undefined,
-    icmpCode: undefined,
-  };
+  const t = emptyTuple();
   for (const { key, value } of keyValues(text)) {
-    if (key === "ct_nw_src" || key === "ct_nw_dst") {
-      const ip = parseIpv4(value);
-      if (ip === undefined) throw new TextError(`failed to parse field ${key}`);
-      const mapped = Uint8Array.from([
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        255,
-        255,
-        ip >>> 24,
-        ip >>> 16,
-        ip >>> 8,
-        ip,
-      ]);
-      if (key === "ct_nw_src") t.src = mapped;
-      else t.dst = mapped;
-    } else if (key === "ct_ipv6_src" || key === "ct_ipv6_dst") {
-      const ip = parseIpv6(value);
-      if (ip === undefined) throw new TextError(`failed to parse field ${key}`);
-      if (key === "ct_ipv6_src") t.src = ip;
-      else t.dst = ip;
-    } else {
-      const number = parseUint(value);
-      if (number === undefined) throw new TextError(`failed to parse field ${key}`);
-      if (key === "ct_nw_proto") m.ipProto = number;
-      else if (key === "ct_tp_src") t.srcPort = number;
-      else if (key === "ct_tp_dst") t.dstPort = number;
-      else if (key === "icmp_id") t.icmpId = number;
-      else if (key === "icmp_type") t.icmpType = number;
-      else if (key === "icmp_code") t.icmpCode = number;
-      else throw new TextError(`invalid conntrack tuple field: ${key}`);
-    }
+    if (value === "") throw matchError(`field ${key} missing value`);
+    const number = (max: number): number => {
+      const n = parseUint(value);
+      if (n === undefined || n > max) throw matchError(`failed to parse field ${key}`);
+      return n;
+    };
+    const icmp = (max: number): number => {
+      if (m.ipProto !== IPPROTO_ICMP && m.ipProto !== IPPROTO_ICMPV6) throw matchError("invalid L4 fields");
+      return number(max);
+    };
+    const address = (ip: Uint8Array | undefined): Uint8Array => {
+      if (ip === undefined) throw matchError(`failed to parse field ${key}`);
+      const others = [t.src, t.dst, m.orig.src, m.orig.dst].filter((other) => other !== undefined);
+      if (others.some((other) => isMapped(other) !== isMapped(ip))) {
+        throw matchError(`the L3 protocol does not match ${value}`);
+      }
+      return ip;
+    };
+    if (key === "ct_nw_src") t.src = address(mappedIpv4(value));
+    else if (key === "ct_nw_dst") t.dst = address(mappedIpv4(value));
+    else if (key === "ct_ipv6_src") t.src = address(parseIpv6(value));
+    else if (key === "ct_ipv6_dst") t.dst = address(parseIpv6(value));
+    else if (key === "ct_nw_proto") m.ipProto = number(0xff);
+    else if (key === "ct_tp_src") t.srcPort = number(0xffff);
+    else if (key === "ct_tp_dst") t.dstPort = number(0xffff);
+    else if (key === "icmp_id") t.icmpId = icmp(0xffff);
+    else if (key === "icmp_type") t.icmpType = icmp(0xff);
+    else if (key === "icmp_code") t.icmpCode = icmp(0xff);
+    else throw matchError(`invalid conntrack tuple field: ${key}`);
+  }
+  if (m.ipProto === 0 && ((t.srcPort ?? 0) !== 0 || (t.dstPort ?? 0) !== 0)) {
+    throw matchError("port is set without protocol");
   }
   return t;
+}
+
+const IPPROTO_ICMP = 1;
+const IPPROTO_ICMPV6 = 58;
+
+function mappedIpv4(text: string): Uint8Array | undefined {
+  const ip = parseIpv4(text);
+  if (ip === undefined) return undefined;
+  const out = new Uint8Array(16).fill(0xff, 10, 12);
+  new DataView(out.buffer).setUint32(12, ip);
+  return out;
+}
+
+const matchError = (why: string): Fatal => new Fatal(`Failed to parse CT match: ${why}`);
+
+/** "VALUE[/MASK]" of `name` with values up to `max`. */
+function maskedNumber(name: string, text: string, max: bigint): { value: bigint; mask: bigint | undefined } {
+  const [value, mask] = text.split("/").map((part) => parseBig(part));
+  if (value === undefined || value > max || (text.includes("/") && (mask === undefined || mask > max))) {
+    throw matchError(`failed to parse ${name}`);
+  }
+  return { value, mask };
 }
 
 function labelBytes(value: bigint): Uint8Array {
@@ -116,49 +124,46 @@ function labelBytes(value: bigint): Uint8Array {
   return out;
 }
 
-export async function ctFlush(o: Ofctl, args: string[]): Promise<void> {
+/** [zone=N] [mark=N[/M]] [labels=N[/M]] [TUPLE [TUPLE]]: the second tuple is the reply's. */
+function parseCtFlush(args: readonly string[]): NxtCtFlush {
   const m: NxtCtFlush = {
     type: "nxt-ct-flush",
     ipProto: 0,
-    l3Type: 0,
     zone: undefined,
     mark: undefined,
     markMask: undefined,
     label: undefined,
     labelMask: undefined,
-    orig: parseTuple("", {} as NxtCtFlush),
-    reply: parseTuple("", {} as NxtCtFlush),
+    orig: emptyTuple(),
+    reply: emptyTuple(),
   };
-  let tuples = 0;
-  for (const arg of args.slice(1)) {
-    const text = arg.trim();
-    if (text === "") {
-      // A tuple without conditions: the one after it is the reply's.
-      tuples++;
-      continue;
-    }
-    const zone = /^zone=(.*)$/.exec(text);
-    const mark = /^mark=([^/]*)(?:\/(.*))?$/.exec(text);
-    const labels = /^labels=([^/]*)(?:\/(.*))?$/.exec(text);
-    if (zone !== null) {
-      m.zone = parseUint(zone[1]!);
-      if (m.zone === undefined || m.zone > 0xffff) throw new Fatal(`failed to parse zone ${zone[1]}`);
-    } else if (mark !== null) {
-      m.mark = parseUint(mark[1]!);
-      m.markMask = mark[2] === undefined ? undefined : parseUint(mark[2]);
-      if (m.mark === undefined) throw new Fatal(`failed to parse mark ${mark[1]}`);
-    } else if (labels !== null) {
-      const value = parseBig(labels[1]!);
-      if (value === undefined) throw new Fatal(`failed to parse labels ${labels[1]}`);
-      m.label = labelBytes(value);
-      if (labels[2] !== undefined) m.labelMask = labelBytes(parseBig(labels[2]) ?? 0n);
+  const tuples: string[] = [];
+  for (const arg of args) {
+    const [, name, text] = /^(zone|mark|labels)=(.*)$/s.exec(arg) ?? [];
+    if (name === undefined || text === undefined) tuples.push(arg);
+    else if (tuples.length > 0) throw matchError(`invalid conntrack tuple field: ${name}`);
+    else if (name === "zone") {
+      m.zone = parseUint(text);
+      if (m.zone === undefined || m.zone > 0xffff) throw matchError("failed to parse zone");
+    } else if (name === "mark") {
+      const { value, mask } = maskedNumber(name, text, 0xffff_ffffn);
+      m.mark = Number(value);
+      m.markMask = mask === undefined ? undefined : Number(mask);
     } else {
-      const tuple = parseTuple(text, m);
-      if (tuples++ === 0) m.orig = tuple;
-      else m.reply = tuple;
+      const { value, mask } = maskedNumber(name, text, (1n << 128n) - 1n);
+      m.label = labelBytes(value);
+      m.labelMask = mask === undefined ? undefined : labelBytes(mask);
     }
   }
-  const session = await Session.open(o, args[0]!);
+  if (tuples.length > 2) throw matchError("invalid arguments");
+  m.orig = parseTuple(tuples[0] ?? "", m);
+  m.reply = parseTuple(tuples[1] ?? "", m);
+  return m;
+}
+
+export async function ctFlush(o: Ofctl, [name, ...args]: string[]): Promise<void> {
+  const m = parseCtFlush(args);
+  const session = await Session.open(o, name!);
   await session.noReply(m);
   session.close();
 }

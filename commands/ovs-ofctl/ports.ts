@@ -2,12 +2,8 @@
 import { Fatal } from "../../src/lib/errors.ts";
 import type { TableMod } from "../../src/openflow/messages.ts";
 import { parseUint } from "../../src/openflow/ports.ts";
-import { P_OF10_STD, protocolsText } from "../../src/openflow/protocols.ts";
 import { fetchPorts, inputNames, Session } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
-
-void P_OF10_STD;
-void protocolsText;
 
 const ACTIONS: Readonly<Record<string, readonly [bit: number, on: boolean]>> = {
   up: [1, false],
@@ -50,6 +46,25 @@ export async function modPort(o: Ofctl, [name, port, action]: string[]): Promise
 
 const MISS: Readonly<Record<string, number>> = { controller: 0, continue: 1, drop: 2 };
 
+/** "vacancy:DOWN,UP", each a percentage. */
+function setVacancy(m: TableMod, setting: string): void {
+  const [down, up] = setting.slice("vacancy:".length).split(",");
+  const percent = (text: string | undefined, which: string): number => {
+    if (text === undefined || text === "") throw new Fatal(`Vacancy ${which} value missing`);
+    const value = parseUint(text);
+    if (value === undefined || value > 100) throw new Fatal(`Invalid vacancy ${which} value "${text}"`);
+    return value;
+  };
+  m.vacancy = true;
+  m.vacancyDown = percent(down, "down");
+  m.vacancyUp = percent(up, "up");
+  if (m.vacancyUp < m.vacancyDown) {
+    throw new Fatal(
+      "Invalid vacancy range, vacancy up should be greater than vacancy down (OFPBPC_BAD_VALUE)",
+    );
+  }
+}
+
 export async function modTable(o: Ofctl, [name, tableText, setting]: string[]): Promise<void> {
   const names = await inputNames(o, name!);
   const table =
@@ -65,8 +80,7 @@ export async function modTable(o: Ofctl, [name, tableText, setting]: string[]): 
     vacancyDown: 0,
     vacancyUp: 0,
   };
-  const miss = MISS[setting!.toLowerCase()];
-  const vacancy = /^vacancy:(\d+),(\d+)$/.exec(setting!);
+  const miss = MISS[setting!];
   let wanted: number;
   if (miss !== undefined) {
     m.miss = miss;
@@ -76,21 +90,8 @@ export async function modTable(o: Ofctl, [name, tableText, setting]: string[]): 
     if (setting === "evict") m.eviction = true;
     else if (setting === "noevict") m.eviction = false;
     else if (setting === "novacancy") m.vacancy = false;
-    else if (vacancy !== null) {
-      m.vacancy = true;
-      m.vacancyDown = Number(vacancy[1]);
-      m.vacancyUp = Number(vacancy[2]);
-      if (m.vacancyUp < m.vacancyDown)
-        throw new Fatal(
-          `Invalid vacancy value "${setting}"`.replace(
-            /^.*$/,
-            `Invalid vacancy_down and vacancy_up: vacancy_up must be greater than vacancy_down`,
-          ),
-        );
-    } else
-      throw new Fatal(
-        `invalid table_mod "${setting}"`.replace(/^.*$/, `invalid table_mod setting ${setting}`),
-      );
+    else if (setting!.startsWith("vacancy")) setVacancy(m, setting!);
+    else throw new Fatal(`invalid table_mod setting ${setting}`);
   }
   if ((o.settings.versions & wanted) === 0) {
     const list = wanted & 4 ? "OpenFlow11, OpenFlow12" : "OpenFlow14, OpenFlow15";

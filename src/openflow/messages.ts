@@ -695,7 +695,6 @@ export interface CtTuple {
 export interface NxtCtFlush {
   type: "nxt-ct-flush";
   ipProto: number;
-  l3Type: number;
   zone: number | undefined;
   mark: number | undefined;
   markMask: number | undefined;

@@ -1,5 +1,5 @@
 /** Nicira's small messages: formats, ids, TLV table, connection flush; asynchronous configuration. Rows of the message registry. */
-import { NX_VENDOR, OfpError, ONF_VENDOR } from "../errors.ts";
+import { OfpError } from "../errors.ts";
 import type {
   AsyncConfig,
   CtTuple,
@@ -210,7 +210,7 @@ const flushZone = one<NxtCtFlushZone>(
   },
 );
 
-function emptyTuple(): CtTuple {
+export function emptyTuple(): CtTuple {
   return {
     src: undefined,
     dst: undefined,
@@ -261,7 +261,7 @@ function writeTuple(t: CtTuple, w: Writer): void {
 }
 
 /** An IPv4 address is written as an IPv4-mapped IPv6 one. */
-function isMapped(address: Uint8Array): boolean {
+export function isMapped(address: Uint8Array): boolean {
   return address.subarray(0, 10).every((b) => b === 0) && address[10] === 0xff && address[11] === 0xff;
 }
 
@@ -279,7 +279,6 @@ const ctFlush = one<NxtCtFlush>(
     const m: NxtCtFlush = {
       type: "nxt-ct-flush",
       ipProto: r.u8(),
-      l3Type: 0,
       zone: undefined,
       mark: undefined,
       markMask: undefined,
@@ -495,9 +494,6 @@ function ipfix(name: string, type: IpfixReply["type"], number: number, flow: boo
     },
   });
 }
-
-void NX_VENDOR;
-void ONF_VENDOR;
 
 export const NICIRA_ROWS: readonly MessageRow[] = [
   tableId,
