@@ -3,8 +3,7 @@ import fs from "node:fs";
 import { Daemon } from "../../src/lib/daemon.ts";
 import { Fatal } from "../../src/lib/errors.ts";
 import { UnixctlCommands, UnixctlServer } from "../../src/lib/unixctl.ts";
-import { vlogSetFile } from "../../src/lib/vlog.ts";
-import { decode, readHeaderAt } from "../../src/openflow/codec.ts";
+import { decode } from "../../src/openflow/codec.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
 import type { FlowMonitorRequest } from "../../src/openflow/messages.ts";
 import { emptyAsync } from "../../src/openflow/msg/nicira.ts";
@@ -60,9 +59,8 @@ export async function monitor(o: Ofctl, args: string[]): Promise<number> {
   }
   await setPacketInFormat(o, session);
   if (monitors.length > 0) {
-    const xid = session.send({ type: "flow-monitor-request", monitors });
+    session.send({ type: "flow-monitor-request", monitors });
     const reply = await session.receiveOrDie();
-    void xid;
     printReceived(o, reply.bytes);
   }
   await follow(o, session, daemon, resume);
@@ -176,7 +174,6 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
   });
   const server = await UnixctlServer.listen(o.platform, o.program, commands, o.settings.unixctl);
   daemon.ready();
-  void vlogSetFile;
   const names = await outputNames(o, session.name);
   for (;;) {
     if (blocked) {
@@ -219,6 +216,5 @@ function resumePacket(session: Session, bytes: Uint8Array): Uint8Array | undefin
   if (m.continuation === undefined) return undefined;
   const resume = session.encode({ type: "nxt-resume", packetIn: m });
   session.vconn.send(resume.bytes);
-  void readHeaderAt;
   return resume.bytes;
 }

@@ -149,11 +149,10 @@ function unknown(version: number, kind: Kind, number: number, type: number): Ofp
   if (kind === "msg")
     return bad("OFPBRC_BAD_TYPE", `unknown OpenFlow message (version ${version}, type ${type})`);
   if (kind === "nx" || kind === "onf") {
-    const vendor = kind === "nx" ? "Nicira" : "ONF";
-    void vendor;
+    const vendor = (kind === "nx" ? NX_VENDOR : ONF_VENDOR).toString(16);
     return bad(
       "OFPBRC_BAD_SUBTYPE",
-      `unknown OpenFlow message (version ${version}, type 4, vendor 0x${(kind === "nx" ? NX_VENDOR : ONF_VENDOR).toString(16)}, subtype ${number})`,
+      `unknown OpenFlow message (version ${version}, type 4, vendor 0x${vendor}, subtype ${number})`,
     );
   }
   const stat = number;

@@ -1,7 +1,7 @@
 /** Messages of every session: hello, error, echo, features, config, barrier, role. Rows of the message registry. */
 
 import { vlog } from "../../lib/vlog.ts";
-import { errorByNumbers, errorNumbers, NX_VENDOR, OfpError, ONF_VENDOR } from "../errors.ts";
+import { errorByNumbers, errorNumbers, NX_VENDOR, OfpError } from "../errors.ts";
 import { logDecode } from "../log.ts";
 import {
   type Echo,
@@ -309,8 +309,6 @@ const roleStatus = (
       w.u64(m.generationId);
     },
   });
-
-void ONF_VENDOR;
 
 export const CORE_ROWS: readonly MessageRow[] = [
   message(helloShape),

@@ -25,7 +25,7 @@ import {
 } from "../messages.ts";
 import { readMatch, writeMatch } from "../oxm.ts";
 import { portFromWire, portToWire } from "../ports.ts";
-import { Reader, type Writer } from "../wire.ts";
+import type { Reader, Writer } from "../wire.ts";
 import { type DecodeOptions, type MessageRow, message, rows } from "./row.ts";
 
 function protocolOf(match: Match): number {
@@ -780,8 +780,6 @@ function writeAggregate(m: AggregateReply, w: Writer): void {
   w.u32(m.flows);
   w.u32(0);
 }
-
-void Reader;
 
 export const FLOW_ROWS: readonly MessageRow[] = [
   ...flowMod,

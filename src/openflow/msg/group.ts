@@ -1,5 +1,3 @@
-/** Groups: group_mod, statistics, description, features, with Nicira's forms for 1.0. Rows of the message registry. */
-import { mustField } from "../../flow/fields/index.ts";
 import { decodeActions, encodeActions } from "../actions/registry.ts";
 import { OFPG_ANY } from "../actions.ts";
 import { OfpError } from "../errors.ts";
@@ -21,7 +19,6 @@ import type { Reader, Writer } from "../wire.ts";
 import { properties, property } from "./port.ts";
 import { empty, type Kind, type MessageRow, message } from "./row.ts";
 
-void mustField;
 const NTR_VENDOR = 0x0000154d;
 /** Netronome's number as Open vSwitch 2.4 had it; still taken. */
 const NTR_VENDOR_OLD = 0x00001540;

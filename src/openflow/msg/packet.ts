@@ -2,7 +2,7 @@
 import { W_IN_PORT } from "../../flow/layout.ts";
 import { type Match, makeMatch, setMatchWord } from "../../flow/match.ts";
 import { decodeActions, encodeActions } from "../actions/registry.ts";
-import { OFPP_CONTROLLER, OFPP_IN_PORT, OFPP_LOCAL, OFPP_MAX, OFPP_NONE } from "../actions.ts";
+import { OFPP_CONTROLLER, OFPP_LOCAL, OFPP_MAX, OFPP_NONE } from "../actions.ts";
 import { OfpError } from "../errors.ts";
 import { readOfp11Match } from "../fixed-match.ts";
 import { type NxtResume, OFP_NO_BUFFER, type PacketIn, type PacketOut, UNKNOWN64 } from "../messages.ts";
@@ -244,7 +244,6 @@ const nxResume = message<NxtResume>({
 /** packet_out's in_port: a port, LOCAL, CONTROLLER or none. */
 function checkInPort(port: number): void {
   if (port < OFPP_MAX || port === OFPP_LOCAL || port === OFPP_NONE || port === OFPP_CONTROLLER) return;
-  void OFPP_IN_PORT;
   throw new OfpError("OFPBRC_BAD_PORT", `packet-out has bad input port 0x${port.toString(16)}`, "ofp_packet");
 }
 

@@ -1,5 +1,5 @@
 /** Switch description, tables: statistics, features, table_mod, description. Rows of the message registry. */
-import { FIELDS, fieldByHeader } from "../../flow/fields/index.ts";
+import { FIELDS } from "../../flow/fields/index.ts";
 import { OfpError } from "../errors.ts";
 import {
   type DescReply,
@@ -672,8 +672,6 @@ const tableStatus = message<TableStatus>({
     writeTableDesc(w, m.table);
   },
 });
-
-void fieldByHeader;
 
 export const TABLE_ROWS: readonly MessageRow[] = [
   ...empty("OFPST_DESC request", "desc-request", "request", [0, 1, 6]),
