@@ -13,6 +13,7 @@ import { absolute, dirs } from "./dirs.ts";
 import { codeOf, describeError, Fatal } from "./errors.ts";
 import type { OptionGroup } from "./getopt.ts";
 import type { FileLock, Platform, SpawnedChild } from "./platform.ts";
+import { feedWatchdog, notifyServiceReady } from "./sd-notify.ts";
 import {
   VLF_CONSOLE,
   VLL_OFF,
@@ -178,6 +179,8 @@ export class Daemon {
 
   /** Start-up has succeeded: lets the parent end, moves to "/", closes the standard descriptors. */
   ready(): void {
+    feedWatchdog(this.#platform);
+    if (!this.#options.monitor) notifyServiceReady(this.#platform, this.#platform.pid);
     if (!this.#spawned) return;
     if (this.#options.detach) {
       if (this.#options.chdir) this.#platform.process.chdir("/");
@@ -338,6 +341,7 @@ export class Daemon {
   #monitorReady(): void {
     const { process } = this.#platform;
     process.setComm("monitor");
+    notifyServiceReady(this.#platform, this.#platform.pid);
     if (!this.#spawned) return;
     if (this.#options.chdir) process.chdir("/");
     process.notifyReady(false);

@@ -312,7 +312,10 @@ function unixAddress(name: string): Uint8Array | undefined {
   const address = new Uint8Array(110);
   address[0] = 1;
   address.set(bytes, 2);
-  return address;
+  // An abstract name (unix(7)) has a zero byte in front, which "@" stands for, and none behind.
+  if (bytes[0] !== 0x40) return address;
+  address[2] = 0;
+  return address.subarray(0, 2 + bytes.length);
 }
 
 /** sockaddr_in for a dotted quad, sockaddr_in6 otherwise. */

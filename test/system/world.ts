@@ -115,7 +115,7 @@ export class World {
     return this.vsctl("get", table, record, column).trim();
   }
 
-  startDatabase(): void {
+  startDatabase(...options: string[]): void {
     const file = join(this.dir, "conf.db");
     if (!existsSync(file)) {
       const schema = join(this.dir, "vswitch.ovsschema");
@@ -127,6 +127,7 @@ export class World {
       "ovsdb-server",
       file,
       `--remote=punix:${this.dir}/db.sock`,
+      ...options,
       "--detach",
       "--no-chdir",
       "--pidfile",
