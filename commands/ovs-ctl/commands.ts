@@ -49,6 +49,11 @@ export const COMMANDS: Readonly<Record<string, CtlCommand>> = {
     help: "(not implemented)",
     run: (control) => notImplemented(control, "stop-ovs-ipsec"),
   },
+  "prepare-database": {
+    help: "make or convert the database file (before a unit starts ovsdb-server)",
+    run: prepareDatabase,
+  },
+  identify: { help: "say in the database which system this is, let managers in (after it)", run: identify },
   "record-hostname-if-not-set": { help: "put the host's name into the database", run: recordHostname },
 };
 
@@ -71,11 +76,23 @@ function startDatabase(control: Control): boolean {
     "--certificate=db:Open_vSwitch,SSL,certificate",
     "--bootstrap-ca-cert=db:Open_vSwitch,SSL,ca_cert",
   ]);
-  if (!good || !setSystemIds(control)) return false;
+  return good && describeSystem(control);
+}
+
+function describeSystem(control: Control): boolean {
+  const { settings, say } = control;
+  if (!setSystemIds(control)) return false;
   if (settings.recordHostname && !recordHostname(control))
     say(warning("The host name could not be recorded"));
   if (settings.deleteBridges) deleteBridges(control);
   if (settings.deleteTransientPorts) deleteTransientPorts(control);
+  return true;
+}
+
+/** What `start` does between the daemons, for units that start each themselves. */
+function identify(control: Control): boolean {
+  if (!describeSystem(control)) return false;
+  enableManagers(control);
   return true;
 }
 
