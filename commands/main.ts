@@ -19,6 +19,7 @@ async function run(): Promise<number> {
   // Not through ovsbox.ts: clipanion opens the standard streams, and a daemon would hold its caller's for ever.
   if (word === "up") return (await import("./up.ts")).main(process.argv.slice(3));
   if (word === "collect") return (await import("./collect.ts")).main(process.argv.slice(3));
+  if (word === "top") return (await import("./top.ts")).main(process.argv.slice(3));
   const name = appletName(word);
   if (name !== undefined) return (await APPLETS[name]!.load()).main(process.argv.slice(3), name);
   return (await import("./ovsbox.ts")).main(process.argv.slice(2));

@@ -31,6 +31,20 @@ class Collect extends Command {
   }
 }
 
+class Top extends Command {
+  static override paths = [["top"]];
+  static override usage = Command.Usage({
+    category: "See",
+    description: "rates of bridges and ports, busiest flows, drops, live (its options: ovsbox top --help)",
+    examples: [["One report as text", "ovsbox top --once"]],
+  });
+  args = Option.Proxy();
+
+  async execute(): Promise<number> {
+    return (await import("./top.ts")).main(this.args);
+  }
+}
+
 class Schema extends Command {
   static override paths = [["--schema"]];
   static override usage = Command.Usage({
@@ -73,12 +87,13 @@ export function main(args: string[]): Promise<number> {
   cli.register(Builtins.VersionCommand);
   cli.register(Up);
   cli.register(Collect);
+  cli.register(Top);
   cli.register(Schema);
   for (const [name, applet] of Object.entries(APPLETS)) cli.register(listed(name, applet.about) as never);
   const [word] = args;
   if (
     word !== undefined &&
-    !["up", "collect", "--schema", "--help", "-h", "--version", "-v"].includes(word)
+    !["up", "collect", "top", "--schema", "--help", "-h", "--version", "-v"].includes(word)
   ) {
     console.error(`ovsbox: unknown applet "${word}" (try "ovsbox --help")`);
     return Promise.resolve(1);
