@@ -75,8 +75,9 @@ export function reportActionSet(ctx: XlateContext): void {
 
 /** At the end of a pipeline. */
 export function xlateActionSet(ctx: XlateContext): void {
-  const actions = orderActionSet(ctx.actionSet);
   ctx.flow[W_ACTSET_OUTPUT] = OFPP_UNSET;
+  if (ctx.actionSet.length === 0) return;
+  const actions = orderActionSet(ctx.actionSet);
   ctx.actionSet.length = 0;
   if (actions.length === 0) return;
   const trace = ctx.trace;

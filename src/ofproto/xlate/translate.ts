@@ -5,6 +5,10 @@ import {
   type Flow,
   VLAN_CFI,
   W_ACTSET_OUTPUT,
+  W_CT_LABEL,
+  W_CT_MARK,
+  W_CT_NW_SRC,
+  W_CT_STATE_ZONE,
   W_ETH_DST_HI,
   W_ETH_SRC_LO,
   W_ETH_TYPE,
@@ -15,11 +19,14 @@ import {
   W_IPV6_LABEL,
   W_IPV6_SRC,
   W_MPLS,
+  W_ND_TARGET,
   W_NSH_BASE,
   W_NSH_CONTEXT,
   W_NW,
   W_PACKET_TYPE,
+  W_TCP_FLAGS,
   W_TP,
+  W_TUN_ID_HI,
   W_VLAN0,
   W_VLAN1,
 } from "../../flow/layout.ts";
@@ -179,6 +186,29 @@ export function megaflowMask(ctx: XlateContext, out: Flow): void {
   out[W_VLAN0] = out[W_VLAN0]! | (0xffff0000 | 0) | VLAN_CFI;
   const type = original[W_ETH_TYPE]!;
   if (type === 0x0800 || type === 0x86dd) out[W_NW] = out[W_NW]! | (0xff000000 | 0);
+}
+
+/** The mask of a flow that serves packets like this one alone: all words that packets of its kind can have. */
+export function exactMask(key: Flow, out: Flow): void {
+  out.fill(-1, 0, FLOW_DP_WORDS);
+  // Of ct_state only the bits that have a meaning; an untracked packet has no more of that kind.
+  out[W_CT_STATE_ZONE] = 0xffff00ff | 0;
+  if ((key[W_CT_STATE_ZONE]! & 0xffff) === 0) {
+    out.fill(0, W_CT_MARK, W_CT_LABEL + 4);
+    out.fill(0, W_CT_NW_SRC, W_NSH_BASE);
+  }
+  let tunnelled = 0;
+  for (let word = W_TUN_ID_HI; word < FLOW_DP_WORDS; word++) tunnelled |= key[word]!;
+  // Those of a tunnel come in by another port.
+  if (tunnelled === 0) out.fill(0, W_TUN_ID_HI, FLOW_DP_WORDS);
+  forgetAbsent(key, out);
+  const type = key[W_ETH_TYPE]!;
+  const protocol = key[W_NW]! & 0xff;
+  if ((type === ETH_TYPE_IP || type === ETH_TYPE_IPV6) && protocol !== 58) {
+    out.fill(0, W_ND_TARGET, W_TP);
+    if (protocol !== 6) out[W_TCP_FLAGS] = 0;
+    if (protocol !== 2) out[W_IGMP_ND_RESERVED] = 0;
+  }
 }
 
 /**
