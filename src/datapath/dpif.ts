@@ -13,8 +13,16 @@ export { wireBytes } from "./wire.ts";
 
 export type OdpPort = number;
 
-/** Names a flow while it is installed: an index with a generation; never reused while anybody may hold it. */
+/** Names a flow while it is installed: `generation * FLOW_INDICES + index`; never reused while anybody may hold it. */
 export type FlowHandle = number;
+
+/** Most flows at a time. */
+export const FLOW_INDICES = 1 << 18;
+
+/** Of the installed flows no two have the same; that of a deleted flow is free once its final statistics are told. */
+export function flowIndex(flow: FlowHandle): number {
+  return flow & (FLOW_INDICES - 1);
+}
 
 export interface DpFlowStats {
   packets: number;
@@ -125,6 +133,8 @@ export interface Dpif {
   flowSetActions(flow: FlowHandle, actions: Int32Array): void;
   /** Final statistics arrive after the flow is gone from the tables. */
   flowDel(flow: FlowHandle): Promise<DpFlowStats>;
+  /** The same for many, each told of by `gone` (`last` is valid during the call); resolves when all are. */
+  flowsDel(flows: readonly FlowHandle[], gone: (flow: FlowHandle, last: DpFlowStats) => void): Promise<void>;
   flowFlush(): void;
   flowCount(): number;
   /** Different masks of the installed flows. */

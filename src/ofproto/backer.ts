@@ -22,7 +22,6 @@ import {
   FLOW_DP_WORDS,
   FLOW_WORDS,
   type Flow,
-  W_CT_STATE_ZONE,
   W_ETH_DST_HI,
   W_IN_PORT,
   W_IPV6_LABEL,
@@ -41,8 +40,8 @@ import type { OfportState } from "./ports.ts";
 import type { Rule } from "./rule.ts";
 import { type Log, OFPP_NONE, type OfPort } from "./types.ts";
 import { Ukeys } from "./ukeys.ts";
-import { type Credit, XlateContext } from "./xlate/context.ts";
-import { megaflowMask, translate } from "./xlate/translate.ts";
+import { XlateContext } from "./xlate/context.ts";
+import { exactMask, megaflowMask, translate } from "./xlate/translate.ts";
 
 /** How long revalidation may hold the thread. */
 const SLICE_MS = 4;
@@ -113,6 +112,22 @@ export class Backer {
   private readonly realNow: () => number;
   private readonly byOdp = new Map<OdpPort, { ofproto: Ofproto; port: OfportState }>();
   private readonly slow = new OdpActionBuilder();
+  /** What {@link enter} and {@link miss} return, good until the next call. */
+  private readonly entry: { ofproto: Ofproto; state: FrozenState | undefined } = {
+    ofproto: undefined as unknown as Ofproto,
+    state: undefined,
+  };
+  private readonly reply: UpcallReply = {
+    actions: new Int32Array(0),
+    mask: undefined,
+    flowActions: undefined,
+    installed: undefined,
+  };
+  /** Of the latest miss. */
+  private missMs = 0;
+  private missGeneration = 0;
+  /** Deleted in this turn, and not yet in the datapath. */
+  private doomed: FlowHandle[] = [];
   private readonly upcallContext = new XlateContext();
   private readonly revalContext = new XlateContext();
   private readonly upcallMask: Flow = new Int32Array(FLOW_WORDS);
@@ -185,19 +200,24 @@ export class Backer {
 
   /**
    * Where translation of a packet with this key begins: in its port's bridge, or in the state that its recirc_id stands
-   * for. Fills in `flow`; undefined when there is no such place (any more).
+   * for. Fills in `flow`; undefined when there is no such place (any more). The object is good until the next call.
    */
   enter(key: Flow, flow: Flow): { ofproto: Ofproto; state: FrozenState | undefined } | undefined {
+    const { entry } = this;
     if (key[W_RECIRC_ID] === 0) {
       const from = this.byOdp.get(key[W_IN_PORT]!);
       if (from === undefined) return undefined;
       fillFlow(flow, key, from.port.ofPort);
-      return { ofproto: from.ofproto, state: undefined };
+      entry.ofproto = from.ofproto;
+      entry.state = undefined;
+      return entry;
     }
     const state = this.frozen.state(key[W_RECIRC_ID]!);
     if (state === undefined) return undefined;
     fillFlow(flow, key, frozenInPort(state));
-    return { ofproto: state.ofproto, state };
+    entry.ofproto = state.ofproto;
+    entry.state = state;
+    return entry;
   }
 
   /** The other end of a patch port; both must name each other. */
@@ -230,40 +250,45 @@ export class Backer {
     if (from === undefined) return undefined;
     const now = this.clock.now();
     const { length } = upcall.packet;
-    const { generation } = this;
+    this.missMs = now;
+    this.missGeneration = this.generation;
     ctx.trace = undefined;
     translate(ctx, from.ofproto, now, true, length, from.state);
     // The packet itself: a megaflow's statistics begin with the next one.
     const tcpFlags = ctx.original[W_TCP_FLAGS]! & 0xfff;
-    for (const credit of ctx.credits) credit.credit(1, length, now, tcpFlags);
+    const { credits } = ctx;
+    for (let i = 0; i < credits.length; i++) credits[i]!.credit(1, length, now, tcpFlags);
 
-    const actions = ctx.odp.words.subarray(0, ctx.odp.length);
-    if (this.ukeys.size >= this.flowLimit) {
-      return { actions, mask: undefined, flowActions: undefined, installed: undefined };
-    }
+    const { reply } = this;
+    reply.actions = ctx.odp.words.subarray(0, ctx.odp.length);
+    reply.mask = undefined;
+    reply.flowActions = undefined;
+    reply.installed = undefined;
+    if (this.ukeys.size >= this.flowLimit) return reply;
     const mask = this.upcallMask;
     if (this.megaflowsEnabled) megaflowMask(ctx, mask);
-    else exactMask(mask);
+    else exactMask(upcall.key, mask);
     if (!this.dpif.hasRoomFor(upcall.key, mask)) {
       narrowMask(mask);
       this.masksPressed = true;
       this.maskLimitHits++;
       maskLimit.count++;
     }
-    const { credits, learns, footprint } = ctx;
-    return {
-      actions,
-      mask,
-      flowActions: ctx.slow ? this.slowProgram(ctx) : undefined,
-      installed: (handle) => {
-        // The translation itself may have changed what it should have seen: a learned flow or address.
-        const current = generation === this.generation;
-        this.ukeys.add(handle, now, current ? generation : STALE, credits, learns, footprint);
-        if (this.ukeys.size > this.maxFlows) this.maxFlows = this.ukeys.size;
-        if (!current) this.handleChanges(true);
-      },
-    };
+    reply.mask = mask;
+    if (ctx.slow) reply.flowActions = this.slowProgram(ctx);
+    reply.installed = this.installed;
+    return reply;
   }
+
+  /** The megaflow of the latest miss is in the datapath. */
+  private readonly installed = (handle: FlowHandle): void => {
+    const { credits, learns, footprint } = this.upcallContext;
+    // The translation itself may have changed what it should have seen: a learned flow or address.
+    const current = this.missGeneration === this.generation;
+    this.ukeys.add(handle, this.missMs, current ? this.generation : STALE, credits, learns, footprint);
+    if (this.ukeys.size > this.maxFlows) this.maxFlows = this.ukeys.size;
+    if (!current) this.handleChanges(true);
+  };
 
   private userspaceAction(upcall: Upcall): UpcallReply | undefined {
     const action = this.frozen.action(upcall.userdata);
@@ -375,10 +400,12 @@ export class Backer {
       if (cost < CLOCK_COST) continue;
       cost = 0;
       if (this.realNow() >= end) {
+        this.deleteDoomed();
         this.schedulePass();
         return;
       }
     }
+    this.deleteDoomed();
     this.finishPass(pass);
   }
 
@@ -497,7 +524,7 @@ export class Backer {
     translate(ctx, from.ofproto, this.clock.now(), false, 0, from.state);
     const fresh = this.revalMask;
     if (this.megaflowsEnabled) megaflowMask(ctx, fresh);
-    else exactMask(fresh);
+    else exactMask(key, fresh);
     for (let i = 0; i < FLOW_DP_WORDS; i++) {
       // A bit decides now that the megaflow does not match on: it is too wide.
       if ((fresh[i]! & ~mask[i]!) !== 0) {
@@ -511,22 +538,22 @@ export class Backer {
     this.ukeys.replace(slot, generation, ctx.credits, ctx.learns, ctx.footprint);
   }
 
-  /** Packets that took the flow until it was gone are credited when the datapath tells their number. */
   private deleteFlow(handle: FlowHandle, slot: number): void {
-    const { ukeys } = this;
-    const packets = ukeys.pushedPackets[slot]!;
-    const bytes = ukeys.pushedBytes[slot]!;
-    const credits: Credit[] = [...ukeys.creditsOf(slot)];
-    ukeys.remove(handle);
+    this.ukeys.retire(slot);
+    this.doomed.push(handle);
+  }
+
+  /** Packets that took a flow until it was gone are credited when the datapath tells their number. */
+  private deleteDoomed(): void {
+    const { doomed } = this;
+    if (doomed.length === 0) return;
+    this.doomed = [];
     const deletion = this.dpif
-      .flowDel(handle)
-      .then((last) => {
-        if (last.packets <= packets) return;
-        for (const credit of credits)
-          credit.credit(last.packets - packets, last.bytes - bytes, last.usedMs, last.tcpFlags);
-      })
+      .flowsDel(doomed, (flow, last) =>
+        this.ukeys.gone(flow, last.packets, last.bytes, last.usedMs, last.tcpFlags),
+      )
       .catch((error: Error) =>
-        this.log("ofproto_dpif_upcall", "warn", `deleting a flow failed: ${error.message}`),
+        this.log("ofproto_dpif_upcall", "warn", `deleting flows failed: ${error.message}`),
       )
       .finally(() => this.deletions.delete(deletion));
     this.deletions.add(deletion);
@@ -581,7 +608,8 @@ export class Backer {
   }
 
   private dropAll(): void {
-    for (const handle of [...this.ukeys.handles()]) this.deleteFlow(handle, this.ukeys.slotOf(handle)!);
+    for (const handle of this.ukeys.handles()) this.deleteFlow(handle, this.ukeys.slotOf(handle)!);
+    this.deleteDoomed();
   }
 
   pause(): void {
@@ -610,7 +638,7 @@ export class Backer {
     this.timer?.cancel();
     this.lazyTimer?.cancel();
     this.dpif.setUpcallHandler(undefined);
-    for (const handle of [...this.ukeys.handles()]) this.deleteFlow(handle, this.ukeys.slotOf(handle)!);
+    this.dropAll();
     this.wake();
     await Promise.all(this.deletions);
   }
@@ -663,12 +691,6 @@ function narrowMask(mask: Flow): void {
     if (word === W_NW) mask[word] = mask[word]! | 0xff0000ff;
     else if (word !== W_IPV6_LABEL) mask[word] = -1;
   }
-}
-
-function exactMask(mask: Flow): void {
-  mask.fill(-1, 0, FLOW_DP_WORDS);
-  // Of ct_state only the bits that have a meaning.
-  mask[W_CT_STATE_ZONE] = 0xffff00ff | 0;
 }
 
 function sameProgram(words: Int32Array, length: number, actions: Int32Array): boolean {

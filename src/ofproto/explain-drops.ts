@@ -143,7 +143,7 @@ function detrace(scope: CommandScope, args: readonly string[]): string {
       continue;
     }
     backer.pushStats();
-    for (const credit of [...backer.ukeys.creditsOf(slot)].reverse()) {
+    for (const credit of backer.ukeys.creditsOf(slot)) {
       if (credit instanceof Rule) text += ruleLine(credit, backer.clock.now());
       else if (credit instanceof Group) text += `${groupText(credit)}\n`;
     }

@@ -1,13 +1,15 @@
 /**
  * What is known of each installed megaflow beyond what the datapath keeps (upstream: `struct udpif_key`): whom its
- * packets are credited to, how much has been credited, when it was translated. A megaflow is a slot of typed arrays.
+ * packets are credited to, how much has been credited, when it was translated. A megaflow is a slot of typed arrays, the one
+ * that its handle's index names.
  */
-import type { FlowHandle } from "../datapath/dpif.ts";
+import { type FlowHandle, flowIndex } from "../datapath/dpif.ts";
 import type { Footprint } from "./changes.ts";
 import { CreditLists } from "./credits.ts";
 import type { Credit, LearnCredit } from "./xlate/context.ts";
 
 const FIRST_CAPACITY = 1024;
+const FREE = -1;
 
 function grown<T extends Float64Array | Int32Array>(old: T, make: (length: number) => T, length: number): T {
   const fresh = make(length);
@@ -18,14 +20,19 @@ function grown<T extends Float64Array | Int32Array>(old: T, make: (length: numbe
 const float64 = (length: number) => new Float64Array(length);
 const int32 = (length: number) => new Int32Array(length);
 
+/** In place of the handle, below FREE. */
+function retired(handle: FlowHandle): number {
+  return FREE - 1 - handle;
+}
+
 export class Ukeys {
   readonly lists = new CreditLists();
-  private readonly slots = new Map<FlowHandle, number>();
-  private readonly free: number[] = [];
+  private count = 0;
   private next = 0;
   private capacity = FIRST_CAPACITY;
 
-  handle = float64(FIRST_CAPACITY);
+  /** Below 0 of a slot in which no megaflow is installed; of one that is on its way out, see {@link retired}. */
+  handle = float64(FIRST_CAPACITY).fill(FREE);
   createdMs = float64(FIRST_CAPACITY);
   pushedPackets = float64(FIRST_CAPACITY);
   pushedBytes = float64(FIRST_CAPACITY);
@@ -46,21 +53,22 @@ export class Ukeys {
   private readonly bundles = new Map<number, LearnCredit>();
 
   get size(): number {
-    return this.slots.size;
+    return this.count;
   }
 
   slotOf(handle: FlowHandle): number | undefined {
-    return this.slots.get(handle);
+    const slot = flowIndex(handle);
+    return slot < this.next && this.handle[slot] === handle ? slot : undefined;
   }
 
-  /** Slots are numbers below this; of free ones `handle` is -1. */
+  /** Slots are numbers below this. */
   get slotEnd(): number {
     return this.next;
   }
 
   /** Safe against removal of what was returned. */
-  handles(): IterableIterator<FlowHandle> {
-    return this.slots.keys();
+  *handles(): IterableIterator<FlowHandle> {
+    for (let slot = 0; slot < this.next; slot++) if (this.handle[slot]! >= 0) yield this.handle[slot]!;
   }
 
   add(
@@ -71,11 +79,12 @@ export class Ukeys {
     learns: readonly LearnCredit[],
     footprint: Footprint,
   ): number {
-    const old = this.slots.get(handle);
-    if (old !== undefined) this.remove(handle);
-    const slot = this.free.pop() ?? this.next++;
-    if (slot >= this.capacity) this.grow();
-    this.slots.set(handle, slot);
+    const slot = flowIndex(handle);
+    while (slot >= this.capacity) this.grow();
+    if (slot >= this.next) this.next = slot + 1;
+    // Of a flow that somebody else took out of the datapath.
+    if (this.handle[slot] !== FREE) this.free(slot);
+    this.count++;
     this.handle[slot] = handle;
     this.createdMs[slot] = nowMs;
     this.pushedPackets[slot] = 0;
@@ -111,13 +120,31 @@ export class Ukeys {
   }
 
   remove(handle: FlowHandle): void {
-    const slot = this.slots.get(handle);
-    if (slot === undefined) return;
-    this.slots.delete(handle);
+    const slot = this.slotOf(handle);
+    if (slot !== undefined) this.free(slot);
+  }
+
+  private free(slot: number): void {
+    if (this.handle[slot]! >= 0) this.count--;
     this.lists.release(this.credits[slot]!);
-    this.moreLearns.delete(slot);
-    this.handle[slot] = -1;
-    this.free.push(slot);
+    if (this.moreLearns.size > 0) this.moreLearns.delete(slot);
+    this.handle[slot] = FREE;
+  }
+
+  /** The megaflow is being deleted: it counts no more, but what its last packets are credited to is kept until {@link gone}. */
+  retire(slot: number): void {
+    this.count--;
+    this.handle[slot] = retired(this.handle[slot]!);
+  }
+
+  /** With the final statistics of a megaflow that was {@link retire}d. */
+  gone(handle: FlowHandle, packets: number, bytes: number, usedMs: number, tcpFlags: number): void {
+    const slot = flowIndex(handle);
+    if (this.handle[slot] !== retired(handle)) return;
+    const morePackets = packets - this.pushedPackets[slot]!;
+    const moreBytes = bytes - this.pushedBytes[slot]!;
+    if (morePackets > 0) this.lists.push(this.credits[slot]!, morePackets, moreBytes, usedMs, tcpFlags);
+    this.free(slot);
   }
 
   /** Credits what is new in the totals; true when anything was. */
@@ -132,7 +159,7 @@ export class Ukeys {
     return true;
   }
 
-  creditsOf(slot: number): IterableIterator<Credit> {
+  creditsOf(slot: number): Credit[] {
     return this.lists.of(this.credits[slot]!);
   }
 
@@ -146,7 +173,7 @@ export class Ukeys {
   }
 
   private setLearns(slot: number, learns: readonly LearnCredit[]): void {
-    this.moreLearns.delete(slot);
+    if (this.moreLearns.size > 0) this.moreLearns.delete(slot);
     const first = learns[0];
     if (first === undefined) {
       this.learnBundle[slot] = 0;
@@ -161,7 +188,7 @@ export class Ukeys {
 
   private grow(): void {
     const length = this.capacity * 2;
-    this.handle = grown(this.handle, float64, length);
+    this.handle = grown(this.handle, float64, length).fill(FREE, this.capacity);
     this.createdMs = grown(this.createdMs, float64, length);
     this.pushedPackets = grown(this.pushedPackets, float64, length);
     this.pushedBytes = grown(this.pushedBytes, float64, length);

@@ -22,6 +22,7 @@ import { ExactMatchCache, keyHash } from "./emc.ts";
 import { Executor, type PacketIo } from "./execute.ts";
 import { type CompactMask, FlowTable } from "./flow-table.ts";
 import { MeterBank } from "./meters.ts";
+import { ProgramTable } from "./program-table.ts";
 import type { Scratch } from "./scratch.ts";
 import {
   DROP_TOO_SHORT,
@@ -56,8 +57,7 @@ export class Datapath {
   private readonly programs: Int32Array[] = [];
   /** 1 + the port of a flow that does nothing but send to one, else 0. */
   private readonly onlyPort = new Int32Array(MAX_FLOWS);
-  /** Equal programs are kept once: a million flows of few kinds are then no million objects. */
-  private readonly interned = new Map<string, { program: Int32Array; users: number }>();
+  private readonly programTable = new ProgramTable();
   private readonly key: Flow = new Int32Array(FLOW_DP_WORDS);
   private readonly io: PacketIo;
   private readonly counters: Float64Array;
@@ -164,9 +164,9 @@ export class Datapath {
     if (tcpFlags !== 0) this.statsWords[flow * 8 + STATS_TCP_FLAGS]! |= tcpFlags & 0xfff;
   }
 
-  /** Runs a program on a packet whose key is known (an upcall's answer, a packet-out). */
-  execute(packet: Packet, key: Flow, program: Int32Array): void {
-    this.executor.run(packet, key, program, 0, program.length, 0);
+  /** Runs a program, words `from` to `end`, on a packet whose key is known (an upcall's answer, a packet-out). */
+  execute(packet: Packet, key: Flow, words: Int32Array, from: number, end: number): void {
+    this.executor.run(packet, key, words, from, end, 0);
     this.executor.finish();
   }
 
@@ -181,41 +181,32 @@ export class Datapath {
     this.executor.finish();
   }
 
-  /** Installs flow number `flow`, which is free; its owner has cleared its statistics. */
-  flowPut(flow: number, key: Flow, mask: CompactMask, program: Int32Array): void {
-    this.table.insertCompact(flow, key, mask);
-    this.setProgram(flow, program);
+  /**
+   * Installs flow number `flow`, which is free; its owner has cleared its statistics. Its program is in words `from` to
+   * `end`, which are copied.
+   */
+  flowPut(flow: number, key: Flow, mask: CompactMask, words: Int32Array, from: number, end: number): void {
+    this.table.insert(flow, key, mask);
+    this.setProgram(flow, words, from, end);
   }
 
-  flowSetActions(flow: number, program: Int32Array): void {
+  flowSetActions(flow: number, words: Int32Array, from: number, end: number): void {
     if (!this.table.has(flow)) return;
-    this.dropProgram(flow);
-    this.setProgram(flow, program);
+    this.programTable.release(this.programs[flow]!);
+    this.setProgram(flow, words, from, end);
   }
 
   flowDel(flow: number): void {
     if (!this.table.has(flow)) return;
     this.table.remove(flow);
     this.generations[flow] = (this.generations[flow]! + 1) | 0;
-    this.dropProgram(flow);
-  }
-
-  private setProgram(flow: number, program: Int32Array): void {
-    const text = program.join();
-    let held = this.interned.get(text);
-    if (held === undefined) {
-      held = { program: program.slice(), users: 0 };
-      this.interned.set(text, held);
-    }
-    held.users++;
-    this.programs[flow] = held.program;
-    this.onlyPort[flow] = program.length === 3 && program[0] === ODP_OUTPUT ? program[2]! + 1 : 0;
-  }
-
-  private dropProgram(flow: number): void {
-    const text = this.programs[flow]!.join();
-    const held = this.interned.get(text);
-    if (held !== undefined && --held.users === 0) this.interned.delete(text);
+    this.programTable.release(this.programs[flow]!);
     this.programs[flow] = DROP;
+  }
+
+  private setProgram(flow: number, words: Int32Array, from: number, end: number): void {
+    const program = this.programTable.hold(words, from, end);
+    this.programs[flow] = program;
+    this.onlyPort[flow] = program.length === 3 && program[0] === ODP_OUTPUT ? program[2]! + 1 : 0;
   }
 }

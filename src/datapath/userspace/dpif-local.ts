@@ -218,25 +218,24 @@ class LocalDpif implements Dpif, PacketIo {
   // ---- Flows ----
 
   flowPut(key: Flow, mask: Flow, actions: Int32Array): FlowHandle {
-    const held = this.mirror.table.findExact(key, mask);
+    compactMask(mask, this.mask);
+    const held = this.mirror.table.findExact(key, this.mask);
     if (held >= 0) {
       const handle = this.mirror.handle(held);
       this.flowSetActions(handle, actions);
       return handle;
     }
-    const program = actions.slice();
-    const flow = this.mirror.add(key, mask, program);
+    const flow = this.mirror.add(key, this.mask, actions);
     if (flow < 0) throw osError("ENOSPC", "flowPut");
-    compactMask(mask, this.mask);
-    this.datapath.flowPut(flow, key, this.mask, program);
-    logFlowAdd(key, mask, program, this.userspaceText);
+    this.datapath.flowPut(flow, key, this.mask, actions, 0, actions.length);
+    logFlowAdd(key, mask, actions, this.userspaceText);
     return this.mirror.handle(flow);
   }
 
   flowSetActions(handle: FlowHandle, actions: Int32Array): void {
     const flow = this.mirror.resolve(handle);
     if (flow < 0) return;
-    this.mirror.programs[flow] = actions.slice();
+    this.mirror.setProgram(flow, actions);
     const mask = new Int32Array(FLOW_DP_WORDS);
     this.mirror.table.maskOf(flow, mask);
     logFlowModify(
@@ -244,7 +243,7 @@ class LocalDpif implements Dpif, PacketIo {
       { key: this.mirror.keyOf(flow), mask, actions },
       this.userspaceText,
     );
-    this.datapath.flowSetActions(flow, actions);
+    this.datapath.flowSetActions(flow, actions, 0, actions.length);
   }
 
   async flowDel(handle: FlowHandle): Promise<DpFlowStats> {
@@ -252,6 +251,13 @@ class LocalDpif implements Dpif, PacketIo {
     const flow = this.mirror.resolve(handle);
     if (flow >= 0) this.remove(flow, out);
     return out;
+  }
+
+  async flowsDel(
+    flows: readonly FlowHandle[],
+    gone: (flow: FlowHandle, last: DpFlowStats) => void,
+  ): Promise<void> {
+    for (const handle of flows) gone(handle, await this.flowDel(handle));
   }
 
   private remove(flow: number, out: DpFlowStats): void {

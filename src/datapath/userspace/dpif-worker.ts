@@ -69,6 +69,8 @@ import type { DatapathThread, SpawnDatapathThread } from "./thread.ts";
 /** Upcalls handled, and time taken, before other work of main gets its turn. */
 const UPCALL_BUDGET = 256;
 const UPCALL_BUDGET_MS = 2;
+/** The clock is looked at once for so many. */
+const CLOCK_EVERY = 8;
 const NOTHING: Int32Array = new Int32Array(0);
 
 export interface WorkerDpifOptions {
@@ -124,9 +126,10 @@ class WorkerDpif implements Dpif {
   private readonly waiters: Waiter[] = [];
   private handler: UpcallHandler | undefined;
   private readonly mask = makeCompactMask();
+  private readonly key: Flow = new Int32Array(FLOW_DP_WORDS);
   private readonly upcall: Upcall = {
     kind: UPCALL_MISS,
-    key: NOTHING,
+    key: this.key,
     packet: makePacket(this.slotBytes),
     userdata: 0,
   };
@@ -219,7 +222,10 @@ class WorkerDpif implements Dpif {
     if (this.closed) return;
     const began = this.thread.nowMs();
     for (let count = 0; ; count++) {
-      if (count === UPCALL_BUDGET || this.thread.nowMs() - began > UPCALL_BUDGET_MS) {
+      if (
+        count === UPCALL_BUDGET ||
+        (count % CLOCK_EVERY === 0 && this.thread.nowMs() - began > UPCALL_BUDGET_MS)
+      ) {
         this.planDrain();
         break;
       }
@@ -258,7 +264,8 @@ class WorkerDpif implements Dpif {
     const upcall = this.upcall;
     upcall.kind = this.slotWords[at + S_KIND] === UPCALL_MISS ? UPCALL_MISS : 1;
     upcall.userdata = this.slotWords[at + S_USERDATA]!;
-    upcall.key = this.slotWords.subarray(at + SLOT_KEY, at + SLOT_KEY + FLOW_DP_WORDS);
+    const { key } = this;
+    for (let word = 0; word < FLOW_DP_WORDS; word++) key[word] = this.slotWords[at + SLOT_KEY + word]!;
     if (upcall.kind === UPCALL_MISS && this.mirror.table.lookup(upcall.key) >= 0) {
       // Another packet of the flow has come up before: its flow is there by the time the worker reads this.
       const { words, at: to } = this.request(2);
@@ -278,14 +285,17 @@ class WorkerDpif implements Dpif {
       if (reply !== undefined) {
         actions = reply.actions;
         installed = reply.installed;
-        if (reply.mask !== undefined)
-          handle = this.flowPut(upcall.key, reply.mask, reply.flowActions ?? actions);
+        if (reply.mask !== undefined) {
+          // No flow has the key, so none has it under this mask.
+          compactMask(reply.mask, this.mask);
+          handle = this.addFlow(upcall.key, reply.flowActions ?? actions);
+        }
       }
     } finally {
       const { words, at: to } = this.request(2 + actions.length);
       words[to] = REQ_ANSWER;
       words[to + 1] = slot;
-      words.set(actions, to + 2);
+      writeProgram(actions, words, to + 2);
       this.post();
     }
     if (handle >= 0) installed?.(handle);
@@ -333,18 +343,20 @@ class WorkerDpif implements Dpif {
   // ---- Flows ----
 
   flowPut(key: Flow, mask: Flow, actions: Int32Array): FlowHandle {
-    const held = this.mirror.table.findExact(key, mask);
-    if (held >= 0) {
-      const handle = this.mirror.handle(held);
-      this.flowSetActions(handle, actions);
-      return handle;
-    }
-    const program = actions.slice();
-    const flow = this.mirror.add(key, mask, program);
-    if (flow < 0) throw osError("ENOSPC", "flowPut");
     compactMask(mask, this.mask);
+    const held = this.mirror.table.findExact(key, this.mask);
+    if (held < 0) return this.addFlow(key, actions);
+    const handle = this.mirror.handle(held);
+    this.flowSetActions(handle, actions);
+    return handle;
+  }
+
+  /** Under `this.mask`, where the key is not yet. */
+  private addFlow(key: Flow, actions: Int32Array): FlowHandle {
+    const flow = this.mirror.add(key, this.mask, actions);
+    if (flow < 0) throw osError("ENOSPC", "flowPut");
     const { count, words: maskWords, bits } = this.mask;
-    const { words, at } = this.request(3 + count * 3 + program.length);
+    const { words, at } = this.request(3 + count * 3 + actions.length);
     words[at] = REQ_FLOW_PUT;
     words[at + 1] = flow;
     words[at + 2] = count;
@@ -354,7 +366,7 @@ class WorkerDpif implements Dpif {
       words[to++] = bits[i]!;
       words[to++] = key[maskWords[i]!]!;
     }
-    words.set(program, to);
+    writeProgram(actions, words, to);
     this.post();
     return this.mirror.handle(flow);
   }
@@ -362,11 +374,11 @@ class WorkerDpif implements Dpif {
   flowSetActions(handle: FlowHandle, actions: Int32Array): void {
     const flow = this.mirror.resolve(handle);
     if (flow < 0) return;
-    this.mirror.programs[flow] = actions.slice();
+    this.mirror.setProgram(flow, actions);
     const { words, at } = this.request(2 + actions.length);
     words[at] = REQ_FLOW_ACTIONS;
     words[at + 1] = flow;
-    words.set(actions, at + 2);
+    writeProgram(actions, words, at + 2);
     this.post();
   }
 
@@ -379,6 +391,23 @@ class WorkerDpif implements Dpif {
     this.mirror.readStats(flow, out, this.clockOffset());
     this.mirror.recycle(flow);
     return out;
+  }
+
+  async flowsDel(
+    flows: readonly FlowHandle[],
+    gone: (flow: FlowHandle, last: DpFlowStats) => void,
+  ): Promise<void> {
+    const indices = flows.map((handle) => this.mirror.resolve(handle));
+    for (const flow of indices) if (flow >= 0) this.removeFlow(flow);
+    await this.settled();
+    const last: DpFlowStats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+    const offset = this.clockOffset();
+    for (let i = 0; i < flows.length; i++) {
+      if (indices[i]! >= 0) this.mirror.readStats(indices[i]!, last, offset);
+      else last.packets = 0;
+      gone(flows[i]!, last);
+      if (indices[i]! >= 0) this.mirror.recycle(indices[i]!);
+    }
   }
 
   private removeFlow(flow: number): void {
@@ -505,6 +534,10 @@ class WorkerDpif implements Dpif {
     this.abandon();
     this.thread.terminate();
   }
+}
+
+function writeProgram(program: Int32Array, words: Int32Array, at: number): void {
+  for (let i = 0; i < program.length; i++) words[at + i] = program[i]!;
 }
 
 export function openWorkerDpif(options: WorkerDpifOptions): Dpif {

@@ -3,16 +3,19 @@
  * The same tables as the worker's find out whether a key is already served. Typed arrays: there may be 200 000.
  */
 import { FLOW_DP_WORDS, FLOW_PACKET_WORDS, type Flow } from "../../flow/layout.ts";
-import type { DpFlow, DpFlowStats, FlowHandle } from "../dpif.ts";
-import { FlowTable } from "./flow-table.ts";
+import { type DpFlow, type DpFlowStats, type FlowHandle, flowIndex } from "../dpif.ts";
+import { type CompactMask, FlowTable } from "./flow-table.ts";
+import { ProgramTable } from "./program-table.ts";
 import { MAX_FLOWS, STATS_OCTETS, STATS_PACKETS, STATS_TCP_FLAGS, STATS_USED } from "./shared.ts";
 
-const CHUNK_ROWS = 256;
+const CHUNK_SHIFT = 8;
+const CHUNK_ROWS = 1 << CHUNK_SHIFT;
 
 export class FlowMirror {
   readonly table = new FlowTable(MAX_FLOWS);
   /** Of each flow in use. */
-  readonly programs: (Int32Array | undefined)[] = [];
+  private readonly programs: (Int32Array | undefined)[] = [];
+  private readonly programTable = new ProgramTable();
   private readonly generations = new Int32Array(MAX_FLOWS);
   private readonly free = new Int32Array(MAX_FLOWS);
   /** A ring. */
@@ -40,25 +43,32 @@ export class FlowMirror {
 
   /** The flow's number, or -1 when it is gone. */
   resolve(handle: FlowHandle): number {
-    const flow = handle % MAX_FLOWS;
-    return this.table.has(flow) && this.generations[flow] === Math.floor(handle / MAX_FLOWS) ? flow : -1;
+    const flow = flowIndex(handle);
+    return this.table.has(flow) && this.handle(flow) === handle ? flow : -1;
   }
 
   /** Number of a new flow, or -1 when there are MAX_FLOWS. The key must not be there under the mask. */
-  add(key: Flow, mask: Flow, program: Int32Array): number {
+  add(key: Flow, mask: CompactMask, program: Int32Array): number {
     const flow = this.takeNumber();
     if (flow < 0) return -1;
     this.generations[flow]!++;
-    this.stats.fill(0, flow * 4, flow * 4 + 4);
+    for (let at = flow * 4; at < flow * 4 + 4; at++) this.stats[at] = 0;
     this.storeKey(flow, key);
     this.table.insert(flow, key, mask);
-    this.programs[flow] = program;
+    this.programs[flow] = this.programTable.hold(program, 0, program.length);
     return flow;
+  }
+
+  /** Of a flow in use. */
+  setProgram(flow: number, program: Int32Array): void {
+    this.programTable.release(this.programs[flow]!);
+    this.programs[flow] = this.programTable.hold(program, 0, program.length);
   }
 
   /** Takes the flow out; its number stays taken until {@link recycle}, while its statistics may still grow. */
   remove(flow: number): void {
     this.table.remove(flow);
+    this.programTable.release(this.programs[flow]!);
     this.programs[flow] = undefined;
     this.wideKeys.delete(flow);
   }
@@ -77,22 +87,22 @@ export class FlowMirror {
   }
 
   private storeKey(flow: number, key: Flow): void {
-    const chunk = Math.floor(flow / CHUNK_ROWS);
-    while (this.keys.length <= chunk) this.keys.push(new Int32Array(CHUNK_ROWS * FLOW_PACKET_WORDS));
-    this.keys[chunk]!.set(key.subarray(0, FLOW_PACKET_WORDS), (flow % CHUNK_ROWS) * FLOW_PACKET_WORDS);
-    for (let word = FLOW_PACKET_WORDS; word < FLOW_DP_WORDS; word++) {
-      if (key[word] === 0) continue;
-      this.wideKeys.set(flow, key.slice(0, FLOW_DP_WORDS));
-      return;
-    }
+    const number = flow >> CHUNK_SHIFT;
+    while (this.keys.length <= number) this.keys.push(new Int32Array(CHUNK_ROWS * FLOW_PACKET_WORDS));
+    const chunk = this.keys[number]!;
+    const at = (flow & (CHUNK_ROWS - 1)) * FLOW_PACKET_WORDS;
+    for (let word = 0; word < FLOW_PACKET_WORDS; word++) chunk[at + word] = key[word]!;
+    let wide = 0;
+    for (let word = FLOW_PACKET_WORDS; word < FLOW_DP_WORDS; word++) wide |= key[word]!;
+    if (wide !== 0) this.wideKeys.set(flow, key.slice(0, FLOW_DP_WORDS));
   }
 
   keyOf(flow: number): Flow {
     const wide = this.wideKeys.get(flow);
     if (wide !== undefined) return wide.slice();
     const key = new Int32Array(FLOW_DP_WORDS);
-    const at = (flow % CHUNK_ROWS) * FLOW_PACKET_WORDS;
-    key.set(this.keys[Math.floor(flow / CHUNK_ROWS)]!.subarray(at, at + FLOW_PACKET_WORDS));
+    const at = (flow & (CHUNK_ROWS - 1)) * FLOW_PACKET_WORDS;
+    key.set(this.keys[flow >> CHUNK_SHIFT]!.subarray(at, at + FLOW_PACKET_WORDS));
     return key;
   }
 
@@ -102,8 +112,8 @@ export class FlowMirror {
     const wide = this.wideKeys.get(flow);
     if (wide !== undefined) key.set(wide);
     else {
-      const chunk = this.keys[Math.floor(flow / CHUNK_ROWS)]!;
-      const at = (flow % CHUNK_ROWS) * FLOW_PACKET_WORDS;
+      const chunk = this.keys[flow >> CHUNK_SHIFT]!;
+      const at = (flow & (CHUNK_ROWS - 1)) * FLOW_PACKET_WORDS;
       for (let word = 0; word < FLOW_PACKET_WORDS; word++) key[word] = chunk[at + word]!;
       key.fill(0, FLOW_PACKET_WORDS);
     }

@@ -197,6 +197,8 @@ export class Subtable {
 }
 
 const EMPTY = new Subtable(makeCompactMask());
+/** Has no mask that a flow could have. */
+const NONE = new Subtable({ count: 1, words: Int32Array.of(-1), bits: Int32Array.of(0) });
 
 /** A subtable as one ingress port sees it. */
 class Ranked {
@@ -228,6 +230,8 @@ export class FlowTable {
   private lastPort = NO_PORT;
   private lastRanked: Ranked[] = [];
   private readonly tableOf: Subtable[] = [];
+  /** Of the latest flow that was added: the next one often has the same mask. */
+  private latest = NONE;
   /** Row + 1 of each flow; 0 for none, so that memory of flows that never were is never touched. */
   private readonly rowOf: Int32Array;
   private readonly scratch = makeCompactMask();
@@ -272,34 +276,30 @@ export class FlowTable {
 
   /** Whether a flow can be added without giving its port more than MAX_PORT_MASKS masks. */
   hasRoom(key: Flow, mask: Flow): boolean {
-    compactMask(mask, this.scratch);
-    const ranked = this.byPort.get(portOf(key, this.scratch));
+    const ranked = this.byPort.get(mask[W_IN_PORT] === -1 ? key[W_IN_PORT]! : ANY_PORT);
     if (ranked === undefined || ranked.length < MAX_PORT_MASKS) return true;
+    compactMask(mask, this.scratch);
     const table = this.subtableOf(this.scratch);
     return table !== undefined && ranked.some((each) => each.table === table);
   }
 
   /** The flow with exactly this mask and, under it, this key, or -1. */
-  findExact(key: Flow, mask: Flow): number {
-    compactMask(mask, this.scratch);
-    const table = this.subtableOf(this.scratch);
+  findExact(key: Flow, mask: CompactMask): number {
+    const table = this.subtableOf(mask);
     return table === undefined ? -1 : table.find(key);
   }
 
   private subtableOf(mask: CompactMask): Subtable | undefined {
+    if (this.latest.sameMask(mask)) return this.latest;
     const same = this.byHash.get(maskHash(mask));
     if (same !== undefined) for (const table of same) if (table.sameMask(mask)) return table;
     return undefined;
   }
 
-  insert(flow: number, key: Flow, mask: Flow): void {
-    compactMask(mask, this.scratch);
-    this.insertCompact(flow, key, this.scratch);
-  }
-
   /** The key must not be there under this mask, and the flow not be in use. */
-  insertCompact(flow: number, key: Flow, mask: CompactMask): void {
+  insert(flow: number, key: Flow, mask: CompactMask): void {
     const table = this.subtableOf(mask) ?? this.addSubtable(mask);
+    this.latest = table;
     this.rowOf[flow] = table.insert(key, flow) + 1;
     this.tableOf[flow] = table;
     this.size++;
@@ -348,6 +348,7 @@ export class FlowTable {
   }
 
   private dropSubtable(table: Subtable): void {
+    if (this.latest === table) this.latest = NONE;
     this.subtables.splice(this.subtables.indexOf(table), 1);
     const hash = maskHash(table);
     const same = this.byHash.get(hash)!.filter((other) => other !== table);

@@ -8,11 +8,11 @@
  *   gives it back. A packet stays where it is and is sent from there.
  */
 import { FLOW_DP_WORDS } from "../../flow/layout.ts";
+import { FLOW_INDICES } from "../dpif.ts";
 import { type Packet, VNET_HEADER_LENGTH } from "../packet.ts";
 import { METER_STATS_BYTES } from "./meters.ts";
 
-/** Most flows at a time. */
-export const MAX_FLOWS = 1 << 18;
+export const MAX_FLOWS = FLOW_INDICES;
 export const MAX_PORTS = 1 << 16;
 
 // Control words.

@@ -103,6 +103,9 @@ export class WorkerLoop implements PacketIo, PortHost {
   private freeSmallCount = SMALL_SLOTS;
   private readonly freeLarge = new Int32Array(LARGE_SLOTS);
   private freeLargeCount = LARGE_SLOTS;
+  /** Slots whose packets are queued, for as long as requests are applied. */
+  private readonly sending = new Int32Array(SMALL_SLOTS + LARGE_SLOTS);
+  private sendingCount = 0;
   private readonly slotPort = new Int32Array(SMALL_SLOTS + LARGE_SLOTS);
   private readonly waiting: number[] = [];
   private applied = 0;
@@ -186,6 +189,7 @@ export class WorkerLoop implements PacketIo, PortHost {
         this.system.report(error instanceof Error ? (error.stack ?? error.message) : String(error));
       }
       this.flushAll();
+      this.freeSent();
       for (const port of this.rings) port.release();
       return true;
     }
@@ -328,6 +332,7 @@ export class WorkerLoop implements PacketIo, PortHost {
     }
     if (count === 0) return false;
     this.flushAll();
+    this.freeSent();
     Atomics.store(this.control, C_APPLIED, this.applied);
     if (Atomics.compareExchange(this.control, C_MAIN_WAITS, 1, 0) === 1) this.system.ringBell();
     return true;
@@ -354,11 +359,11 @@ export class WorkerLoop implements PacketIo, PortHost {
           mask.bits[i] = words[from + 1]!;
           this.key[words[from]!] = words[from + 2]!;
         }
-        this.datapath.flowPut(words[at + 1]!, this.key, mask, words.slice(from, end));
+        this.datapath.flowPut(words[at + 1]!, this.key, mask, words, from, end);
         break;
       }
       case REQ_FLOW_ACTIONS:
-        this.datapath.flowSetActions(words[at + 1]!, words.slice(at + 2, end));
+        this.datapath.flowSetActions(words[at + 1]!, words, at + 2, end);
         break;
       case REQ_FLOW_DEL:
         this.datapath.flowDel(words[at + 1]!);
@@ -370,16 +375,15 @@ export class WorkerLoop implements PacketIo, PortHost {
         this.datapath.meters.remove(words[at + 1]!);
         break;
       case REQ_ANSWER:
-        this.answer(words[at + 1]!, words.slice(at + 2, end));
+        this.loadSlot(words[at + 1]!);
+        if (end > at + 2) this.datapath.execute(this.packet, this.key, words, at + 2, end);
+        this.answered(words[at + 1]!);
         break;
-      case REQ_AGAIN: {
-        const slot = words[at + 1]!;
-        this.loadSlot(slot);
+      case REQ_AGAIN:
+        this.loadSlot(words[at + 1]!);
         this.datapath.again(this.packet, this.key);
-        this.flushAll();
-        this.freeSlot(slot);
+        this.answered(words[at + 1]!);
         break;
-      }
       case REQ_EXECUTE:
         this.execute(words, at, end);
         break;
@@ -399,14 +403,14 @@ export class WorkerLoop implements PacketIo, PortHost {
     for (let word = 0; word < FLOW_DP_WORDS; word++) this.key[word] = this.slotWords[at + SLOT_KEY + word]!;
   }
 
-  private answer(slot: number, program: Int32Array): void {
-    this.loadSlot(slot);
-    if (program.length > 0) {
-      this.datapath.execute(this.packet, this.key, program);
-      // The slot may be filled again at once, so nothing may stay queued.
-      this.flushAll();
-    }
-    this.freeSlot(slot);
+  /** The slot's packet may still be queued: it is free once that has been sent. */
+  private answered(slot: number): void {
+    this.sending[this.sendingCount++] = slot;
+  }
+
+  private freeSent(): void {
+    for (let i = 0; i < this.sendingCount; i++) this.freeSlot(this.sending[i]!);
+    this.sendingCount = 0;
   }
 
   private execute(words: Int32Array, at: number, end: number): void {
@@ -428,7 +432,7 @@ export class WorkerLoop implements PacketIo, PortHost {
     from += (length + 3) >> 2;
     this.startPacket();
     this.currentPort = 0;
-    this.datapath.execute(packet, this.key, words.slice(from, end));
+    this.datapath.execute(packet, this.key, words, from, end);
     this.scratch.release(packet);
   }
 
