@@ -62,6 +62,32 @@ export function macOf(namespace: string): string {
   return inside(namespace, "cat", "/sys/class/net/eth0/address").trim();
 }
 
+const traffic = fileURLToPath(new URL("./traffic.ts", import.meta.url));
+
+/** Frames from the first host to the second: traffic.ts's FLOWS, SECONDS, RATE and FIRST; resolves to how many were sent. */
+export function startTraffic(
+  hosts: Hosts,
+  flows: number,
+  seconds: number,
+  rate = 0,
+  first = 0,
+): Promise<number> {
+  const target = macOf(hosts.namespaces[1]);
+  const numbers = [flows, seconds, rate, first].map(String);
+  const args = ["netns", "exec", hosts.namespaces[0], process.execPath, traffic, "eth0", target, ...numbers];
+  return new Promise((resolve, reject) => {
+    const child = spawn("ip", args, { stdio: ["ignore", "pipe", "inherit"] });
+    let text = "";
+    child.stdout.on("data", (chunk) => {
+      text += chunk;
+    });
+    child.on("error", reject);
+    child.on("close", (status) =>
+      status === 0 ? resolve(Number(text)) : reject(new Error(`traffic: exit status ${status}`)),
+    );
+  });
+}
+
 /** What is measured: something that forwards between two ports. */
 export interface Subject {
   readonly name: string;
@@ -84,7 +110,7 @@ export function linuxBridge(hosts: Hosts): Subject {
   return { name: "Linux bridge", cpuSeconds: () => Number.NaN, stop: () => sh("ip", "link", "del", name) };
 }
 
-/** A switch with one bridge. */
+/** A switch with one bridge; its hosts are at ports 1 and 2. */
 export interface SwitchSubject extends Subject {
   readonly side: Side;
   readonly bridge: string;
@@ -154,19 +180,19 @@ export interface Throughput {
   cpu: number;
 }
 
-const traffic = fileURLToPath(new URL("./traffic.ts", import.meta.url));
-
-/** 64-byte UDP packets of `flows` flows from the first host to the second for `seconds`, as fast as they go. */
+/** Frames from the first host to the second, as {@link startTraffic} sends them. */
 export async function forward(
   hosts: Hosts,
   subject: Subject,
   flows: number,
   seconds: number,
+  rate = 0,
+  first = 0,
 ): Promise<Throughput> {
-  const [from, to] = hosts.namespaces;
+  const to = hosts.namespaces[1];
   const before = received(to);
   const cpuBefore = subject.cpuSeconds();
-  inside(from, process.execPath, traffic, "eth0", macOf(to), `${flows}`, `${seconds}`);
+  await startTraffic(hosts, flows, seconds, rate, first);
   await sleep(200);
   const packets = received(to) - before;
   const cpu = ((subject.cpuSeconds() - cpuBefore) * 1e6) / packets;
@@ -174,26 +200,43 @@ export async function forward(
 }
 
 /** A subject between two hosts of its own. */
-export interface Lane {
+export interface Lane<S extends Subject = Subject> {
   readonly who: string;
   readonly hosts: Hosts;
-  readonly subject: Subject;
+  readonly subject: S;
 }
 
 /**
  * Sets up ours (`bare`: without the switch), the peer where there is one, and the Linux bridge beside each other, so that
  * rounds can take turns and a noisy machine disturbs all alike; takes all down again.
  */
-export async function withLanes(bare: boolean, measure: (lanes: Lane[]) => Promise<void>): Promise<void> {
-  const makers: [string, (hosts: Hosts) => Subject][] = [
-    ["ours", (hosts) => (bare ? bareDatapath(hosts) : ovsSwitch("ours", hosts))],
-    ["peer", (hosts) => ovsSwitch("peer", hosts)],
-    ["bridge", linuxBridge],
-  ];
+export function withLanes(bare: boolean, measure: (lanes: Lane[]) => Promise<void>): Promise<void> {
+  return withSubjects<Subject>(
+    {
+      ours: (hosts) => (bare ? bareDatapath(hosts) : ovsSwitch("ours", hosts)),
+      peer: (hosts) => ovsSwitch("peer", hosts),
+      bridge: linuxBridge,
+    },
+    measure,
+  );
+}
+
+/** Ours and the peer's, to be commanded by their programs. */
+export function withSwitches(measure: (lanes: Lane<SwitchSubject>[]) => Promise<void>): Promise<void> {
+  return withSubjects<SwitchSubject>(
+    { ours: (hosts) => ovsSwitch("ours", hosts), peer: (hosts) => ovsSwitch("peer", hosts) },
+    measure,
+  );
+}
+
+async function withSubjects<S extends Subject>(
+  makers: Readonly<Record<string, (hosts: Hosts) => S>>,
+  measure: (lanes: Lane<S>[]) => Promise<void>,
+): Promise<void> {
   const closers: (() => void)[] = [];
   try {
-    const lanes: Lane[] = [];
-    for (const [who, start] of makers) {
+    const lanes: Lane<S>[] = [];
+    for (const [who, start] of Object.entries(makers)) {
       if (who === "peer" && !havePeer()) continue;
       const hosts = makeHosts();
       closers.unshift(hosts.close);
