@@ -9,10 +9,9 @@ import { vlog } from "./vlog.ts";
 
 const log = vlog("unixctl");
 
-/** The socket of `target`: a path as it is, a daemon's name by its pid file. Throws Fatal. */
-export function unixctlSocket(platform: Platform, target: string): string {
+/** The socket of `target`: a path as it is, a daemon's name by its pid file in `run`. Throws Fatal. */
+export function unixctlSocket(platform: Platform, target: string, run = dirs(platform.env).run): string {
   if (target.startsWith("/")) return target;
-  const run = dirs(platform.env).run;
   const pidfile = absolute(run, `${target}.pid`);
   return `${run}/${target}.${readPidfile(pidfile)}.ctl`;
 }
@@ -37,9 +36,9 @@ export class UnixctlClient {
     this.#rpc = rpc;
   }
 
-  /** `target` as given to unixctlSocket. Throws Fatal. */
-  static async connect(platform: Platform, target: string): Promise<UnixctlClient> {
-    const path = unixctlSocket(platform, target);
+  /** `target` and `run` as given to unixctlSocket. Throws Fatal. */
+  static async connect(platform: Platform, target: string, run?: string): Promise<UnixctlClient> {
+    const path = unixctlSocket(platform, target, run);
     try {
       return new UnixctlClient(new JsonRpc(await platform.streams.connect(`unix:${path}`)));
     } catch (error) {
