@@ -26,6 +26,21 @@ function flagsText(flags: number): string {
   return text === "" ? "" : `${text} `;
 }
 
+/** Timeouts, flags and importance, each with what divides it from the next. */
+export function formatFlowNotes(s: FlowStats): string {
+  let out = "";
+  if (s.idleSec !== 0) out += `idle_timeout=${s.idleSec}, `;
+  if (s.hardSec !== 0) out += `hard_timeout=${s.hardSec}, `;
+  out += flagsText(s.flags);
+  if (s.importance !== 0) out += `importance=${s.importance}, `;
+  return out;
+}
+
+/** What a flow matches; `priority` false leaves the priority out. */
+export function formatFlowMatch(s: FlowStats, o: PrintOptions = {}, priority = true): string {
+  return formatMatch(s.match, { ports: o.ports, ...(priority ? { priority: s.priority } : {}) });
+}
+
 /** One line of dump-flows without newline; `stats` false leaves durations and counters out. */
 export function formatFlowStats(s: FlowStats, o: PrintOptions = {}, stats = true): string {
   let out = "";
@@ -37,13 +52,10 @@ export function formatFlowStats(s: FlowStats, o: PrintOptions = {}, stats = true
     out += ` n_bytes=${s.bytes === UNKNOWN64 ? "18446744073709551615" : s.bytes},`;
   }
   out += " ";
-  if (s.idleSec !== 0) out += `idle_timeout=${s.idleSec}, `;
-  if (s.hardSec !== 0) out += `hard_timeout=${s.hardSec}, `;
-  out += flagsText(s.flags);
-  if (s.importance !== 0) out += `importance=${s.importance}, `;
+  out += formatFlowNotes(s);
   if (stats && s.idleAge >= 0) out += `idle_age=${s.idleAge}, `;
   if (stats && s.hardAge >= 0 && s.hardAge !== s.duration.sec) out += `hard_age=${s.hardAge}, `;
-  const match = formatMatch(s.match, { ports: o.ports, priority: s.priority });
+  const match = formatFlowMatch(s, o);
   if (match !== "") out += `${match} `;
   return `${out}actions=${formatActions(s.actions, o)}`;
 }
