@@ -28,7 +28,7 @@ const MAY_IMPORT: Record<string, string[]> = {
 
 function sources(folder: string): string[] {
   return readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts"))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => join(folder, name));
 }
 
@@ -96,6 +96,7 @@ t.test("only src/sys and commands touch bun:*", async (t) => {
 
 for (const [name, command, args] of [
   ["types", "tsc", ["-p", "."]],
+  ["types of the page", "tsc", ["-p", "src/web/page"]],
   ["lint and format", "biome", ["check", "."]],
 ] as const) {
   t.test(name, async (t) => {
