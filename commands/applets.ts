@@ -22,7 +22,10 @@ export const APPLETS: Readonly<Record<string, { about: string; load: () => Promi
     about: "simple OpenFlow controller",
     load: () => import("./ovs-testcontroller.ts"),
   },
-  ovsdbmonitor: { about: "web page on databases and flows (not implemented)", load: missing },
+  ovsdbmonitor: {
+    about: "databases, flows and traffic in the browser, and metrics",
+    load: () => import("./ovsdbmonitor.ts"),
+  },
   "vtep-ctl": { about: "configure hardware VTEPs", load: () => import("./vtep-ctl.ts") },
   "ovs-ctl": { about: "start and stop the daemons", load: () => import("./ovs-ctl.ts") },
   "ovs-save": { about: "save flows and addresses over a restart", load: () => import("./ovs-save.ts") },
