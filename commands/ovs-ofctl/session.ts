@@ -411,7 +411,7 @@ export async function fetchPorts(session: Session): Promise<PhyPort[]> {
     const decoded = decode(reply.bytes);
     if (!(decoded instanceof OfpError) && decoded.message.type === "features-reply") {
       const ports = decoded.message.ports ?? [];
-      const full = session.version === 1 && reply.bytes.length + 48 > 0xffff;
+      const full = reply.bytes.length + (session.version === 1 ? 48 : 64) > 0xffff;
       if (!full) return ports;
     }
   }

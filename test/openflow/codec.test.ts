@@ -243,6 +243,28 @@ t.test("a long reply is cut at 64 kB into messages that say that more follow", a
   }
 });
 
+t.test("of more ports than a features reply holds the first ones are told", async (t) => {
+  const port = { hwAddr: new Uint8Array(6), hwAddr64: undefined, name: "p", config: 0, state: 0 };
+  const speeds = { curr: 0, advertised: 0, supported: 0, peer: 0, currSpeed: 0, maxSpeed: 0 };
+  const ports = Array.from({ length: 2000 }, (_, i) => ({ port: i + 1, ...port, ...speeds }));
+  const reply = {
+    type: "features-reply",
+    datapathId: 1n,
+    nBuffers: 0,
+    nTables: 254,
+    auxiliaryId: 0,
+  } as const;
+  for (const [version, told] of [
+    [1, 1364],
+    [2, 1023],
+  ] as const) {
+    const bytes = encode({ ...reply, capabilities: 0, actions: 0, ports }, version, { xid: 9 });
+    t.equal(bytes.length, readHeaderAt(bytes).length);
+    const decoded = decode(bytes);
+    t.equal((decoded as { message: { ports: unknown[] } }).message.ports.length, told);
+  }
+});
+
 t.test("versions in words", async (t) => {
   t.equal(versionsText(0x02), "version 0x01");
   t.equal(versionsText(0x7e), "version 0x06 and earlier");

@@ -154,6 +154,9 @@ const echo = (type: Echo["type"], name: string, number: number): MessageRow[] =>
     [number, 1, 6, 0, 1],
   );
 
+/** Header and body of a features reply without ports. */
+const FEATURES_BYTES = 32;
+
 const featuresReply = rows<FeaturesReply>(
   {
     name: "OFPT_FEATURES_REPLY",
@@ -194,7 +197,9 @@ const featuresReply = rows<FeaturesReply>(
       w.u32(m.capabilities);
       w.u32(version === 1 ? m.actions : 0);
       if (version >= 4 || m.ports === undefined) return;
-      for (const p of m.ports) {
+      // A message has 64 kB at most: who wants all of very many ports asks for their descriptions.
+      const room = Math.floor((0xffff - FEATURES_BYTES) / (version === 1 ? 48 : 64));
+      for (const p of m.ports.slice(0, room)) {
         if (version === 1) writePort10(w, p);
         else writePort11(w, p);
       }
