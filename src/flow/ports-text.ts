@@ -1,4 +1,7 @@
 /** OpenFlow port numbers (16 bits inside, as in OpenFlow 1.0) and their names. */
+import { vlog } from "../lib/vlog.ts";
+
+const log = vlog("ofp_port");
 
 /** Names of ports, in both directions; absent names fall back to numbers and reserved names. */
 export interface PortNames {
@@ -20,13 +23,39 @@ export const RESERVED_PORTS: readonly (readonly [name: string, port: number])[] 
 ];
 
 const FIRST_RESERVED = 0xfff7;
+/** First number of 1.0 that no port can have; on the wire of 1.1 it and those above are OFPP11_OFFSET further up. */
+const OFPP_MAX = 0xff00;
+const OFPP11_OFFSET = 0xffff0000;
+
+/** A port by its number, of 1.0 or of 1.1; numbers that mean different things there are logged. */
+function portNumbered(number: number): number | undefined {
+  if (number < OFPP_MAX) return number;
+  if (number <= 0xffff) {
+    const reserved = RESERVED_PORTS.find(([, port]) => port === number);
+    if (reserved !== undefined) {
+      log.warn(
+        `referring to port ${reserved[0]} as ${number} is deprecated for compatibility with OpenFlow 1.1 and later`,
+      );
+    } else {
+      log.warn(
+        `port ${number} is a reserved OF1.0 port number that will be translated to ${number + OFPP11_OFFSET} when talking to an OF1.1 or later controller`,
+      );
+    }
+    return number;
+  }
+  if (number > 0xffffffff) return undefined;
+  if (number >= OFPP_MAX + OFPP11_OFFSET) return number - OFPP11_OFFSET;
+  // The original says the end of the range in hexadecimal, without a prefix.
+  log.warn(`port ${number} is outside the supported range 0 through ffff or 0xffffff00 through 0xffffffff`);
+  return undefined;
+}
 
 /** A decimal number, a reserved name in any case, or the name of a port (quoted as JSON when it is no plain word). */
 export function parsePort(text: string, ports?: PortNames): number | undefined {
-  if (/^\d+$/.test(text)) {
-    const number = Number(text);
-    if (number <= 0xffff) return number;
-    return number >= 0xffffff00 && number <= 0xffffffff ? number & 0xffff : undefined;
+  if (/^\+?\d+$/.test(text)) return portNumbered(Number(text));
+  if (/^-\d+$/.test(text)) {
+    log.warn(`Negative value ${text} is not a valid port number.`);
+    return undefined;
   }
   const upper = text.toUpperCase();
   if (upper === "NONE") return 0xffff;

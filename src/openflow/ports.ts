@@ -5,6 +5,8 @@ import { OFPP_MAX, OFPP_NONE, type OfpPort } from "./actions.ts";
 import { OfpError } from "./errors.ts";
 import type { Reader, Writer } from "./wire.ts";
 
+export { parsePort } from "../flow/match-text.ts";
+
 const OFPP11_OFFSET = 0xffff0000;
 
 const RESERVED: Readonly<Record<number, string>> = {
@@ -63,28 +65,6 @@ export function formatPort(port: OfpPort, ports?: PortNames): string {
 /** For messages: `3` or, reserved, `LOCAL`. */
 export function portName(port: OfpPort): string {
   return RESERVED[port] ?? String(port);
-}
-
-/** A number, a reserved name in either case, or a port's name (quoted or not). Undefined: no such port. */
-export function parsePort(text: string, ports?: PortNames): OfpPort | undefined {
-  const number = parseUint(text);
-  if (number !== undefined) {
-    if (number < OFPP_MAX) return number;
-    if (number < 0x10000) return number;
-    if (number >= 0xffffff00 && number <= 0xffffffff) return number - OFPP11_OFFSET;
-    return undefined;
-  }
-  const reserved = byReservedName.get(text.toUpperCase());
-  if (reserved !== undefined) return reserved;
-  if (ports === undefined) return undefined;
-  if (text.startsWith('"')) {
-    try {
-      return ports.numberOf(JSON.parse(text) as string);
-    } catch {
-      return undefined;
-    }
-  }
-  return ports.numberOf(text);
 }
 
 /** strtoul with base 0: decimal, 0x hexadecimal, 0 octal; undefined when not wholly a number. */

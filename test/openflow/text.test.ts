@@ -2,6 +2,7 @@
 import t from "tap";
 import { splitFlowItems } from "../../src/flow/match-parse.ts";
 import { parseMatch } from "../../src/flow/match-text.ts";
+import { parseActions } from "../../src/openflow/actions/registry.ts";
 import { decode, encode, type Message, OfpError, TextError, type Version } from "../../src/openflow/index.ts";
 import { matchInPort } from "../../src/openflow/msg/packet.ts";
 import { parseFlow } from "../../src/openflow/text/flow-parse.ts";
@@ -20,6 +21,35 @@ import {
 } from "../../src/openflow/text/json.ts";
 import { OFPMC_ADD, parseMeter, parseMeterId } from "../../src/openflow/text/meter-parse.ts";
 import { printMessage } from "../../src/openflow/text/print.ts";
+
+t.test("learn: a constant or field that fits not is told with the whole argument", async (t) => {
+  const cases: [text: string, why: string][] = [
+    [
+      "reg0[]=zz",
+      "reg0[] value zz cannot be parsed as a subfield (zz: unknown field `zz') or an immediate value (zz: bad syntax for reg0 value)",
+    ],
+    [
+      "reg0[0..3]=17",
+      "reg0[0..3] value 17 cannot be parsed as a subfield (17: unknown field `17') or an immediate value (table=1,reg0[0..3]=17: value 0x11 does not fit into 4 bits)",
+    ],
+    [
+      "reg0[0..3]=z",
+      "reg0[0..3] value z cannot be parsed as a subfield (z: unknown field `z') or an immediate value (table=1,reg0[0..3]=z: cannot parse integer value)",
+    ],
+    [
+      "reg0=5/7",
+      "reg0 value 5/7 cannot be parsed as a subfield (5/7: unknown field `5/7') or an immediate value (5/7: wildcards not allowed here)",
+    ],
+    ["eth_type=reg0[]", "bit widths of eth_type (32) and reg0[] (16) differ"],
+    ["vlan_tci[0..3]x=4", "unknown keyword vlan_tci[0..3]x"],
+  ];
+  for (const [spec, why] of cases)
+    t.throws(
+      () => parseActions(`learn(table=1,${spec})`, {}),
+      new TextError(`table=1,${spec}: ${why}`),
+      spec,
+    );
+});
 
 t.test("groups and meters: refusals", async (t) => {
   const group = (command: number) => (text: string) => parseGroup(text, command, {});

@@ -1,5 +1,5 @@
 /** The learn action: NXAST_LEARN (16) and NXAST_LEARN2 (45), ovs-actions(7). Row of the action registry. */
-import { type Field, fieldByName, fieldByOxmName } from "../../flow/fields/index.ts";
+import { fieldByName, fieldByOxmName } from "../../flow/fields/index.ts";
 import { formatFieldValue, parseFieldValue } from "../../flow/match-text.ts";
 import type { Learn, LearnSpec, Subfield } from "../actions.ts";
 import { OfpError } from "../errors.ts";
@@ -221,40 +221,47 @@ function parseSpec(key: string, value: string, c: ParseContext, whole: string): 
     const src = parseSubfield(value);
     return { kind: "output", src, bits: src.bits, dst: undefined };
   }
-  const item = value === "" ? key : `${key}=${value}`;
   const plain = fieldByName(key) ?? fieldByOxmName(key)?.field;
-  if (plain === undefined && !key.includes("[")) throw new TextError(`${whole}: unknown keyword ${key}`);
+  const unknown = () => new TextError(`${whole}: unknown keyword ${key}`);
+  if (plain === undefined && !key.includes("[")) throw unknown();
   const { subfield: dst, rest } =
     plain === undefined ? scanSubfield(key) : { subfield: wholeField(plain), rest: "" };
-  if (rest !== "") throw new TextError(`${key}: trailing garbage \`${rest}'`);
-  needPlainHeader(dst.field, item);
+  if (rest !== "") throw unknown();
+  needPlainHeader(dst.field, whole);
   if (value === "") return { kind: "match", src: dst, bits: dst.bits, dst };
-  const constant = parseConstant(plain, value, item, c);
+  const constant = parseConstant(dst, value, whole, c);
   if (typeof constant === "bigint") return { kind: "match", src: constant, bits: dst.bits, dst };
   let src: Subfield;
   try {
     src = parseSubfield(value);
   } catch (error) {
     throw new TextError(
-      `${item}: ${key} value ${value} cannot be parsed as a subfield (${(error as Error).message}) or an immediate value (${constant})`,
+      `${whole}: ${key} value ${value} cannot be parsed as a subfield (${(error as Error).message}) or an immediate value (${constant})`,
     );
   }
   if (src.bits !== dst.bits) {
-    throw new TextError(`${item}: bit widths of ${key} (${src.bits}) and ${value} (${dst.bits}) differ`);
+    throw new TextError(`${whole}: bit widths of ${key} (${src.bits}) and ${value} (${dst.bits}) differ`);
   }
   return { kind: "match", src, bits: dst.bits, dst };
 }
 
 /** The value of a whole field in its own format, or of bits as an integer; a text says why it is neither. */
 function parseConstant(
-  plain: Field | undefined,
+  { field, bits }: Subfield,
   value: string,
-  item: string,
+  whole: string,
   c: ParseContext,
 ): bigint | string {
-  if (plain === undefined) return parseBig(value) ?? `${item}: cannot parse integer value`;
-  const parsed = parseFieldValue(plain, value, c.ports);
-  return "error" in parsed ? parsed.error : parsed.value;
+  if (bits < field.bits) {
+    const number = parseBig(value);
+    if (number === undefined) return `${whole}: cannot parse integer value`;
+    return number >> BigInt(bits) === 0n
+      ? number
+      : `${whole}: value ${hex(number)} does not fit into ${bits} bits`;
+  }
+  const parsed = parseFieldValue(field, value, c.ports);
+  if ("error" in parsed) return parsed.error;
+  return parsed.mask === ones(field.bits) ? parsed.value : `${value}: wildcards not allowed here`;
 }
 
 function parseLoadSpec(value: string): LearnSpec {

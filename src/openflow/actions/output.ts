@@ -14,7 +14,7 @@ import {
   type OutputTrunc,
 } from "../actions.ts";
 import { OfpError } from "../errors.ts";
-import { formatPort, parsePort, parseUint, portFromWire, writePort } from "../ports.ts";
+import { formatPort, parsePort, portFromWire, writePort } from "../ports.ts";
 import {
   type ActionRow,
   begin,
@@ -86,13 +86,12 @@ const output: ActionRow<Output> = {
       const p = parsePort(arg, c.ports);
       if (p !== undefined)
         c.out.push({ type: "output", port: p, maxLen: p === OFPP_CONTROLLER ? 0xffff : 0 });
-      else if (parseUint(arg) !== undefined) throw new TextError(`output to unsupported port: ${arg}`);
       else {
         let src: OutputReg["src"];
         try {
           src = parseSubfield(arg);
         } catch {
-          throw new TextError(`${arg}: output to unknown truncate port`.replace("truncate port", "port"));
+          throw new TextError(`${arg}: output to unknown port`);
         }
         c.out.push({ type: "output_reg", src, maxLen: 0xffff });
       }

@@ -67,6 +67,7 @@ export function parseGroup(text: string, command: number, names: Names): { gm: G
   let usable = P_ANY;
   let hadParameter = false;
   let hadType = false;
+  let hadSelection = false;
   let hadCommandBucket = false;
   const at = text.search(/(?:^|[,\s])bucket[s]?=/);
   const head = at < 0 ? text : text.slice(0, at);
@@ -91,6 +92,7 @@ export function parseGroup(text: string, command: number, names: Names): { gm: G
     } else if (key === "selection_method") {
       if (value.length > 15) throw new TextError(`selection method is longer than 15 bytes long`);
       gm.props.selectionMethod = value;
+      hadSelection = true;
       usable &= WITH_PROPERTIES;
     } else if (key === "selection_method_param") {
       hadParameter = true;
@@ -123,6 +125,7 @@ export function parseGroup(text: string, command: number, names: Names): { gm: G
     throw new TextError("command bucket id is not needed");
   }
   if (at >= 0 && !wantsBuckets) throw new TextError("bucket is not needed");
+  if (hadSelection && !needsType) throw new TextError("selection method is not needed");
   if (hadType && !needsType) throw new TextError("type is not needed");
   if (command === OFPGC_INSERT_BUCKET && !hadCommandBucket) {
     throw new TextError("must specify a command bucket id");
@@ -151,7 +154,7 @@ function bucketId(text: string): number {
   if (text === "last") return 0xfffffffe;
   if (text === "first") return 0xfffffffd;
   const id = parseUint(text);
-  if (id === undefined || id > 0xffffff00) throw new TextError(`invalid command bucket id ${text}`);
+  if (id === undefined || id > 0xffffff00) throw new TextError(`invalid command bucket id ${id ?? text}`);
   return id;
 }
 

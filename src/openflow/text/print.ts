@@ -98,8 +98,11 @@ export function printMessage(bytes: Uint8Array, options: PrintOptions = {}): str
   const body = printBody(decoded, bytes, options);
   let text = `${head}:${decoded.more ? moreFlags(found.flags) : ""}${body}`;
   if (!text.endsWith("\n")) text += "\n";
-  return text;
+  return (options.verbosity ?? 0) >= DUMP_VERBOSITY ? text + hexDump(bytes, true) : text;
 }
+
+/** From here on a message's bytes follow its text. */
+const DUMP_VERBOSITY = 5;
 
 function moreFlags(flags: number): string {
   const rest = flags & ~1;
