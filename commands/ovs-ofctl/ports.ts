@@ -1,8 +1,10 @@
 /** mod-port and mod-table. */
 import { Fatal } from "../../src/lib/errors.ts";
-import type { TableMod } from "../../src/openflow/messages.ts";
+import type { Message, TableMod, Version } from "../../src/openflow/messages.ts";
 import { parseUint } from "../../src/openflow/ports.ts";
-import { fetchPorts, inputNames, Session } from "./session.ts";
+import { VERSION_NAMES } from "../../src/openflow/protocols.ts";
+import { Writer } from "../../src/openflow/wire.ts";
+import { fetchPorts, fetchTableNames, fetchTables, nextXid, Session } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 
 const ACTIONS: Readonly<Record<string, readonly [bit: number, on: boolean]>> = {
@@ -66,10 +68,16 @@ function setVacancy(m: TableMod, setting: string): void {
 }
 
 export async function modTable(o: Ofctl, [name, tableText, setting]: string[]): Promise<void> {
-  const names = await inputNames(o, name!);
+  const names = o.settings.names === false ? undefined : await fetchTableNames(o, name!);
   const table =
-    tableText!.toLowerCase() === "all" ? 255 : (parseUint(tableText!) ?? names?.tables.numberOf(tableText!));
+    tableText!.toLowerCase() === "all" ? 255 : (parseUint(tableText!) ?? names?.numberOf(tableText!));
   if (table === undefined || table > 255) throw new Fatal(`unknown table "${tableText}"`);
+  if (setting!.startsWith("name:") && table !== 255) {
+    const session = await openForTableMod(o, name!, setting!, [4, 5, 6]);
+    await renameTable(session, table, setting!.slice("name:".length));
+    session.close();
+    return;
+  }
   const m: TableMod = {
     type: "table-mod",
     table,
@@ -81,23 +89,13 @@ export async function modTable(o: Ofctl, [name, tableText, setting]: string[]): 
     vacancyUp: 0,
   };
   const miss = MISS[setting!];
-  let wanted: number;
-  if (miss !== undefined) {
-    m.miss = miss;
-    wanted = (1 << 2) | (1 << 3);
-  } else {
-    wanted = (1 << 5) | (1 << 6);
-    if (setting === "evict") m.eviction = true;
-    else if (setting === "noevict") m.eviction = false;
-    else if (setting === "novacancy") m.vacancy = false;
-    else if (setting!.startsWith("vacancy")) setVacancy(m, setting!);
-    else throw new Fatal(`invalid table_mod setting ${setting}`);
-  }
-  if ((o.settings.versions & wanted) === 0) {
-    const list = wanted & 4 ? "OpenFlow11, OpenFlow12" : "OpenFlow14, OpenFlow15";
-    throw new Fatal(`table_mod '${setting}' requires one of the OpenFlow versions ${list}`);
-  }
-  const session = await Session.open(o, name!, "mgmt", o.settings.versions & wanted);
+  if (miss !== undefined) m.miss = miss;
+  else if (setting === "evict") m.eviction = true;
+  else if (setting === "noevict") m.eviction = false;
+  else if (setting === "novacancy") m.vacancy = false;
+  else if (setting!.startsWith("vacancy")) setVacancy(m, setting!);
+  else throw new Fatal(`invalid table_mod setting ${setting}`);
+  const session = await openForTableMod(o, name!, setting!, miss !== undefined ? [2, 3] : [5, 6]);
   if (session.version >= 5) {
     const reply = await session.ask({ type: "table-desc-request" }, "table-desc-reply");
     const old = reply.tables.find((t) => t.table === table);
@@ -110,4 +108,44 @@ export async function modTable(o: Ofctl, [name, tableText, setting]: string[]): 
   }
   await session.noReply(m);
   session.close();
+}
+
+/** A connection of one of the versions that have `setting`. */
+function openForTableMod(
+  o: Ofctl,
+  name: string,
+  setting: string,
+  versions: readonly Version[],
+): Promise<Session> {
+  const wanted = versions.reduce((bits, version) => bits | (1 << version), 0);
+  if ((o.settings.versions & wanted) === 0) {
+    const list = versions.map((version) => VERSION_NAMES[version]).join(", ");
+    throw new Fatal(`table_mod '${setting}' requires one of the OpenFlow versions ${list}`);
+  }
+  return Session.open(o, name, "mgmt", o.settings.versions & wanted);
+}
+
+const OFPTFC_MODIFY = 1;
+/** One table's features are some kilobytes, a message has 64. */
+const TABLES_A_MESSAGE = 10;
+
+/** Table features are given as they were found, but for the name: of one table in 1.5, of all of them before. */
+async function renameTable(session: Session, table: number, name: string): Promise<void> {
+  const tables = await fetchTables(session);
+  const found = tables.find((each) => each.table === table);
+  if (found === undefined) throw new Fatal(`switch does not have table ${table}`);
+  const renamed = { ...found, name };
+  const wanted =
+    session.version >= 6
+      ? [{ ...renamed, command: OFPTFC_MODIFY }]
+      : tables.map((each) => (each === found ? renamed : each));
+  const w = new Writer(65536);
+  const xid = nextXid();
+  for (let i = 0; i < wanted.length; i += TABLES_A_MESSAGE) {
+    const next = i + TABLES_A_MESSAGE;
+    const more = next < wanted.length;
+    const part: Message = { type: "table-features-request", tables: wanted.slice(i, next) };
+    session.queue(w, part, { xid, more });
+  }
+  await session.barrier(w);
 }

@@ -446,23 +446,34 @@ export class Names implements PortNames, TableNames {
 }
 
 const nameCache = new Map<string, { ports: Names; tables: Names }>();
+const tableCache = new Map<string, Names>();
 
-/** Ports and tables of a switch by name, asked for once: over connections of their own, as the original does. */
+/** Tables of a switch by name, asked for once: over a connection of its own, as the original does. */
+export async function fetchTableNames(ofctl: Ofctl, name: string): Promise<Names> {
+  const known = tableCache.get(name);
+  if (known !== undefined) return known;
+  const names = new Names();
+  tableCache.set(name, names);
+  const session = await Session.open(ofctl, name);
+  for (const f of await fetchTables(session)) if (f.name !== "") names.add(f.table, f.name);
+  session.close();
+  return names;
+}
+
+/** Ports and tables of a switch by name, in the same way. */
 export async function fetchNames(ofctl: Ofctl, name: string): Promise<{ ports: Names; tables: Names }> {
   const known = nameCache.get(name);
   if (known !== undefined) return known;
-  const out = { ports: new Names(), tables: new Names() };
+  const out = { ports: new Names(), tables: await fetchTableNames(ofctl, name) };
   nameCache.set(name, out);
-  const tables = await Session.open(ofctl, name);
-  for (const f of await fetchTables(tables)) if (f.name !== "") out.tables.add(f.table, f.name);
-  tables.close();
   const ports = await Session.open(ofctl, name);
   for (const p of await fetchPorts(ports)) out.ports.add(p.port, p.name);
   ports.close();
   return out;
 }
 
-async function fetchTables(session: Session): Promise<TableFeatures[]> {
+/** What the switch says of all its tables. */
+export async function fetchTables(session: Session): Promise<TableFeatures[]> {
   const request: Message =
     session.version < 4 ? { type: "table-request" } : { type: "table-features-request", tables: [] };
   const out: TableFeatures[] = [];
