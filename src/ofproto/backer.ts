@@ -522,6 +522,10 @@ export class Backer {
     ctx.trace = undefined;
     const { generation } = this;
     translate(ctx, from.ofproto, this.clock.now(), false, 0, from.state);
+    if (ctx.transient) {
+      this.deleteFlow(handle, slot);
+      return;
+    }
     const fresh = this.revalMask;
     if (this.megaflowsEnabled) megaflowMask(ctx, fresh);
     else exactMask(key, fresh);
@@ -604,6 +608,7 @@ export class Backer {
   /** revalidator/purge: deletes every megaflow. */
   async purge(): Promise<void> {
     this.dropAll();
+    this.frozen.retire();
     await this.settled();
   }
 

@@ -130,15 +130,18 @@ function datapathType(ofproto: Ofproto, type: string): string {
   return ofproto.type === "netdev" ? "tap" : type;
 }
 
-function setFeatures(scope: CommandScope, args: readonly string[]): string {
+async function setFeatures(scope: CommandScope, args: readonly string[]): Promise<string> {
   const force = args[0] === "--force";
   const [bridge, name, value] = force ? args.slice(1) : args;
-  const { features } = scope.bridge(bridge ?? "").backer;
+  const { backer } = scope.bridge(bridge ?? "");
+  const { features } = backer;
   if (name === undefined) return features.list();
   if (value === undefined) return features.one(name) ?? "Unexpected support field";
   const error = features.set(name, value, force);
   if (error !== undefined) return error;
-  scope.bridge(bridge ?? "").backer.changed();
+  // What was translated for another datapath begins anew, with its statistics.
+  backer.changed();
+  await backer.purge();
   return "";
 }
 

@@ -231,6 +231,11 @@ export class FrozenTable {
     return this.userspace.allocate("slow", this.pass, () => ({ slow: true }));
   }
 
+  /** No megaflow is left: what is translated from now on gets ids of its own. */
+  retire(): void {
+    this.states.retireAfter(0);
+  }
+
   state(recircId: number): FrozenState | undefined {
     return this.states.get(recircId);
   }

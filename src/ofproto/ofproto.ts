@@ -553,9 +553,14 @@ export class Ofproto {
 
   /** Whether the learn action's flow is there or may be added: a `limit` (0: none) is of flows with its cookie. */
   mayLearn(mod: FlowMod, limit: number): boolean {
+    if (limit === 0 || this.hasLearned(mod)) return true;
     const table = this.tables[mod.table]!;
-    if (limit === 0 || table.findExact(mod.match, mod.priority) !== undefined) return true;
     return this.flows.learned.flowsWith(mod.table, mod.newCookie, () => table.rules()) < limit;
+  }
+
+  /** The flow of a learn action is there. */
+  hasLearned(mod: FlowMod): boolean {
+    return this.tables[mod.table]!.findExact(mod.match, mod.priority) !== undefined;
   }
 
   /** The learn action's flow_mod, which a packet called for at `usedMs`; the name of an error when it failed. */

@@ -212,6 +212,24 @@ t.test("changed tables govern cached packets", async (t) => {
   await sim.close();
 });
 
+t.test("a learn action with a limit: what was beyond it is learned when there is room", async (t) => {
+  const sim = await threePorts();
+  sim.flowMod("br0", "", DELETE);
+  sim.flowMod("br0", "in_port=1 actions=learn(table=1,dl_dst=dl_src,cookie=0x1,limit=1),2", ADD);
+  const learned = async () => {
+    const table = (await sim.appctl("bridge/dump-flows", "br0")).split("\n");
+    return table.flatMap((line) => /^table_id=1,.*dl_dst=([0-9a-f:]+)/.exec(line)?.[1] ?? []);
+  };
+  for (const source of [A, B]) sim.receive("p1", eth(source, C));
+  t.same(await learned(), [A]);
+  sim.flowMod("br0", "", DELETE, { table: 1 });
+  await sim.backer.settled();
+  t.same(await learned(), []);
+  for (const source of [B, A]) sim.receive("p1", eth(source, C));
+  t.same(await learned(), [B]);
+  await sim.close();
+});
+
 t.test("timeouts", async (t) => {
   const sim = await threePorts();
   sim.flowMod("br0", "", DELETE);

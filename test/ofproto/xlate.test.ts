@@ -12,6 +12,7 @@ interface Section {
   name: string;
   flows: string[];
   groups: string[];
+  without: string[];
   traces: Trace[];
 }
 
@@ -19,10 +20,11 @@ function readSections(): Section[] {
   const sections: Section[] = [];
   for (const line of readFileSync(new URL("data/traces.txt", import.meta.url), "utf8").split("\n")) {
     const section = sections.at(-1);
-    const [, word, rest] = /^(==|flow|group|trace) (.*)$/.exec(line) ?? [];
-    if (word === "==") sections.push({ name: rest!, flows: [], groups: [], traces: [] });
+    const [, word, rest] = /^(==|flow|group|without|trace) (.*)$/.exec(line) ?? [];
+    if (word === "==") sections.push({ name: rest!, flows: [], groups: [], without: [], traces: [] });
     else if (word === "flow") section!.flows.push(rest!);
     else if (word === "group") section!.groups.push(rest!);
+    else if (word === "without") section!.without.push(rest!);
     else if (word === "trace") section!.traces.push({ args: rest!.split(" "), want: [] });
     else if (line !== "" && !line.startsWith("#")) section!.traces.at(-1)!.want.push(line);
   }
@@ -38,7 +40,7 @@ function renumber(ids: Map<string, number>, line: string): string {
   });
 }
 
-for (const { name, flows, groups, traces } of readSections()) {
+for (const { name, flows, groups, without, traces } of readSections()) {
   t.test(name, async (t) => {
     const sim = new SimSwitch();
     await sim.warp(1000);
@@ -47,6 +49,7 @@ for (const { name, flows, groups, traces } of readSections()) {
     for (const port of ["p1", "p2", "p3", "p4"]) await sim.addPort("br0", port);
     for (const group of groups) br0.groups.apply(parseGroup(group, 0, {}).gm);
     for (const flow of flows) sim.flowMod("br0", flow.replace(/,actions=/, " actions="));
+    for (const feature of without) await sim.appctl("dpif/set-dp-features", "br0", feature, "false");
     for (const { args, want } of traces) {
       const got = (await sim.appctl("ofproto/trace", "br0", ...args)).split("\n");
       const telling = got.filter((line) => /^(Megaflow|Datapath actions|Translation)/.test(line));

@@ -119,11 +119,21 @@ const NSH_WHOLE: readonly Fields[] = [
 ];
 
 const SCRATCH = new Int32Array(L.FLOW_DP_WORDS);
+/** Of the commit under way: the datapath cannot set some bits of a header. */
+let wholeHeaders = false;
+
+/** What a header has that no action changes, but that a set of the whole header names. */
+const UNCHANGING: ReadonlyMap<Fields, Fields> = new Map([
+  [IPV4, [[L.W_NW, 0xff0000ff | 0]]],
+  [IPV6, [[L.W_NW, 0xff0000ff | 0]]],
+  [NSH, [[L.W_NSH_BASE, 0xffff]]],
+] as const);
 
 /**
  * Emits what turns a packet with headers `base` into one with headers `flow`, makes `base` equal to `flow` in what it
  * has emitted, and marks in `wildcards` the bits that the actions depend on. Ethertypes and IP protocols are not
- * changed here; without `knowsNetwork` what lies below a label that came off is left alone; pushing and popping of MPLS labels and VLAN tags is told from the stacks.
+ * changed here; without `knowsNetwork` what lies below a label that came off is left alone; without `masked` each header
+ * in which something changes is set as a whole; pushing and popping of MPLS labels and VLAN tags is told from the stacks.
  */
 export function commitActions(
   base: L.Flow,
@@ -132,7 +142,9 @@ export function commitActions(
   wildcards: L.Flow,
   encapsulation?: Encapsulation,
   knowsNetwork = true,
+  masked = true,
 ): void {
+  wholeHeaders = !masked;
   commitEncapsulation(base, flow, builder, encapsulation);
   // What is inside will be parsed first.
   if (encapsulation?.kind === "decap") return;
@@ -278,6 +290,11 @@ function commitFields(
   for (const [word, bits] of fields) any |= (base[word]! ^ flow[word]!) & bits;
   if (any === 0) return;
   const masks = SCRATCH;
+  // Nobody has headers of ARP set as a whole.
+  if (wholeHeaders && fields !== ARP) {
+    for (const part of [fields, UNCHANGING.get(fields) ?? []])
+      for (const [word, bits] of part) masks[word] = masks[word]! | bits;
+  }
   for (const [word, bits] of fields) {
     const differs = (base[word]! ^ flow[word]!) & bits;
     if (differs !== 0) masks[word] = masks[word]! | differs | (wildcards[word]! & bits);
@@ -333,7 +350,7 @@ function commitMpls(base: L.Flow, flow: L.Flow, builder: A.OdpActionBuilder, wil
     if (have - 1 === bottom && want > bottom) {
       const lse = flow[L.W_MPLS + want - 1 - bottom]!;
       const differs = base[L.W_MPLS]! ^ lse;
-      const mask = mplsFields(differs);
+      const mask = wholeHeaders && differs !== 0 ? -1 : mplsFields(differs);
       if (mask !== 0) builder.emit(A.ODP_SET, L.W_MPLS, lse & mask, mask, 3);
       wildcards[L.W_MPLS] = wildcards[L.W_MPLS]! | mask;
       common++;

@@ -141,6 +141,8 @@ export class XlateContext {
   /** With `exit`: what is left to do waits for the packet to come back (recirculate.ts). */
   freezing = false;
   again = false;
+  /** What was decided holds for this packet alone: a megaflow that asks again goes. */
+  transient = false;
   /** The datapath cannot do all of this: see FrozenTable.slowPath. */
   slow = false;
   /** The controller(pause) that froze the pipeline. */
@@ -208,6 +210,7 @@ export class XlateContext {
     this.encapsulation = undefined;
     this.freezing = false;
     this.again = false;
+    this.transient = false;
     this.slow = false;
     this.pause = undefined;
     this.frozenActions.length = 0;
@@ -259,7 +262,8 @@ export class XlateContext {
   commit(): void {
     const { encapsulation } = this;
     this.encapsulation = undefined;
-    commitActions(this.base, this.flow, this.odp, this.wildcards, encapsulation, !this.wasMpls);
+    const masked = this.first.backer.features.has("masked_set_action");
+    commitActions(this.base, this.flow, this.odp, this.wildcards, encapsulation, !this.wasMpls, masked);
   }
 
   // Reports. Callers build texts only after asking `tracing`.
@@ -296,20 +300,17 @@ export class XlateContext {
     this.node(OFT_WARN, text);
   }
 
-  /** What goes wrong in a packet's translation is told where nobody traces it, too. */
-  reportError(text: string): void {
+  /** What goes wrong in the translation of a packet (`shown`) is told where nobody traces it, too. */
+  reportError(text: string, shown: Flow = this.base): void {
     if (this.tracing) this.node(OFT_ERROR, text);
     else {
-      log.warnRl(
-        errorLimit,
-        `${text} on bridge ${this.ofproto.name} while processing ${formatFlow(this.base)}`,
-      );
+      log.warnRl(errorLimit, `${text} on bridge ${this.ofproto.name} while processing ${formatFlow(shown)}`);
     }
   }
 
-  fail(error: Exclude<XlateError, undefined>, text: string): void {
+  fail(error: Exclude<XlateError, undefined>, text: string, shown: Flow = this.base): void {
     this.error = error;
     this.exit = true;
-    this.reportError(text);
+    this.reportError(text, shown);
   }
 }

@@ -113,9 +113,13 @@ function encapMpls(ctx: XlateContext, ethertype: number): void {
   const labels = flow[W_PACKET_TYPE] === PT_ETHERNET ? 0 : countMplsLabels(flow, wildcards);
   if (labels >= MAX_LABELS) {
     flow[W_PACKET_TYPE] = PT_ETHERNET;
+    // The labels so far, in the frame that came.
+    const shown = ctx.base.slice();
+    for (let word = W_PACKET_TYPE; word <= W_ETH_SRC_LO; word++) shown[word] = ctx.original[word]!;
     ctx.fail(
       "mpls-labels",
       `dropping packet on which an encap MPLS action can't be performed as it would have more MPLS LSEs than the ${MAX_LABELS} supported.`,
+      shown,
     );
     return;
   }

@@ -49,8 +49,9 @@ function compileSetField(action: SetField): Int32Array {
 export function applySetField(action: SetField, flow: Flow, wildcards: Flow): void {
   if (!hasPrerequisite(action.field, flow, wildcards)) return;
   const { prereq, name } = action.field;
-  // As in the original: what is written to an IP header is for packets of this protocol.
-  if ((prereq === "ip" || prereq === "ipv4" || prereq === "ipv6") && name !== "ip_dscp")
+  // As in the original: what is written to an IP header is for packets of this protocol; ARP without an operation is
+  // left alone.
+  if ((prereq === "arp" || prereq === "ip" || prereq === "ipv4" || prereq === "ipv6") && name !== "ip_dscp")
     wildcards[W_NW] = wildcards[W_NW]! | 0xff;
   let triples = compiled.get(action);
   if (triples === undefined) {

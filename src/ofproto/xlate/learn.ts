@@ -23,6 +23,11 @@ export function xlateLearn(ctx: XlateContext, action: Learn): void {
   const mod = learnedFlowMod(ctx, action);
   const { ofproto } = ctx;
   const learns = ofproto.mayLearn(mod, action.limit);
+  // Another packet may come to learn what was beyond the limit: it has to be translated for that.
+  if (action.limit !== 0) {
+    ctx.footprint.depend(ofproto.id, action.table);
+    if (!ctx.sideEffects) ctx.transient = !ofproto.hasLearned(mod);
+  }
   if (learns && ctx.sideEffects) {
     const error = ofproto.learnFlow(mod, ctx.nowMs);
     if (error !== undefined) ctx.warn(`error ${error} adding learned flow`);

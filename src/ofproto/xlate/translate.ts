@@ -130,6 +130,8 @@ function explainDrop(ctx: XlateContext): void {
   if (odp.length === 0) odp.emit(ODP_DROP, error === undefined ? 0 : XLATE_ERROR_NUMBER[error]);
 }
 
+const VID = 0xfff;
+
 export interface ActionsOptions {
   /** Controllers are told of a packet-out. */
   packetOut: boolean;
@@ -177,13 +179,15 @@ export function translateActions(
 
 /**
  * The mask to install: what was looked at, and what a datapath needs to tell kinds of packets apart: whether there is a
- * tag at all, and nothing of headers that packets of this kind do not have.
+ * tag at all, and nothing of headers that packets of this kind do not have. Where nothing has looked at the tag, the
+ * VLAN is matched all the same, as the original's userspace datapath does: its statistics are then those of one VLAN.
  */
 export function megaflowMask(ctx: XlateContext, out: Flow): void {
   const { wildcards, original } = ctx;
   for (let i = 0; i < FLOW_DP_WORDS; i++) out[i] = wildcards[i]!;
   forgetAbsent(original, out);
-  out[W_VLAN0] = out[W_VLAN0]! | (0xffff0000 | 0) | VLAN_CFI;
+  const tag = (out[W_VLAN0]! & 0xffff) === 0 ? VLAN_CFI | VID : VLAN_CFI;
+  out[W_VLAN0] = out[W_VLAN0]! | (0xffff0000 | 0) | tag;
   const type = original[W_ETH_TYPE]!;
   if (type === 0x0800 || type === 0x86dd) out[W_NW] = out[W_NW]! | (0xff000000 | 0);
 }
