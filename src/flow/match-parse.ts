@@ -196,9 +196,13 @@ export function parseMatch(text: string, ports?: PortNames): { match: Match } | 
 
 /**
  * A flow, exactly: what ofproto/trace and compose-packet take. Each field's prerequisites must be given before it.
- * Untouched fields are zero (actset_output and in_port: none). Errors as 3.7.
+ * Untouched fields are zero (actset_output and in_port: none). `match` has the same flow and the places of its
+ * tun_metadata. Errors as 3.7.
  */
-export function parseExactFlow(text: string, ports?: PortNames): { flow: Flow } | { error: string } {
+export function parseExactFlow(
+  text: string,
+  ports?: PortNames,
+): { flow: Flow; match: Match } | { error: string } {
   const match = makeMatch();
   const { flow } = match;
   flow[W_IN_PORT] = 0xffff;
@@ -224,5 +228,5 @@ export function parseExactFlow(text: string, ports?: PortNames): { flow: Flow } 
     if (typeof problem === "string") return fail(problem);
   }
   if ((flow[W_VLAN0]! & VLAN_CFI) !== 0) flow[W_VLAN0] = flow[W_VLAN0]! | 0x81000000;
-  return { flow };
+  return { flow, match };
 }

@@ -202,7 +202,13 @@ function fromBridgeFlow(scope: CommandScope, where: string | undefined, text: st
   if (ofproto === undefined) throw new Error(`${where}: unknown bridge`);
   const parsed = parseExactFlow(text, ofPortNames(ofproto));
   if ("error" in parsed) throw new Error(`Bad openflow flow syntax: ${parsed.error}`);
-  const { flow } = parsed;
+  let { flow } = parsed;
+  try {
+    flow = ofproto.tlvs.place(parsed.match).flow;
+  } catch (error) {
+    if (error instanceof OfpError) throw new Error(`Bad openflow flow syntax: ${text}: ${error.ofp}`);
+    throw error;
+  }
   if (!/(^|[,\s])in_port/.test(text)) flow[W_IN_PORT] = OFPP_NONE;
   const id = flow[W_RECIRC_ID]! >>> 0;
   const state = id === 0 ? undefined : ofproto.backer.frozen.state(id);

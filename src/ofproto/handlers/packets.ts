@@ -8,6 +8,7 @@ import {
   type Flow,
   W_ETH_DST_HI,
   W_IN_PORT,
+  W_PACKET_TYPE,
 } from "../../flow/layout.ts";
 import type { Match } from "../../flow/match.ts";
 import type { Ofpact } from "../../openflow/actions.ts";
@@ -73,6 +74,8 @@ function preparePacketOut(
 /** `metadata`: pipeline fields that came along with the packet (OpenFlow 1.5, NXT_RESUME). */
 function fillFlow(flow: Flow, packet: Packet, metadata: Match | undefined): void {
   flow.fill(0);
+  // Where the packet's headers begin.
+  if (metadata !== undefined) flow[W_PACKET_TYPE] = metadata.flow[W_PACKET_TYPE]!;
   extractFlow(packet.data, packet.offset, packet.length, flow, offsets);
   if (metadata === undefined) return;
   for (let word = 0; word < FLOW_WORDS; word++) {
