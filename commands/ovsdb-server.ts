@@ -1,5 +1,4 @@
 /** `ovsdb-server`: the database daemon (ovsdb-server(1)). Options and calls only; the server is src/ovsdb/server.ts. */
-import { spawn } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { runApplet, versionText } from "../src/lib/applet.ts";
@@ -289,6 +288,7 @@ function runChild(
   command: string,
   finish: (status: number) => void,
 ): void {
+  const { spawn } = process.getBuiltinModule("node:child_process");
   const child = spawn("/bin/sh", ["-c", command], { stdio: "inherit" });
   child.on("exit", (status, signal) => {
     if (status === 0) {

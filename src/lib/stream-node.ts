@@ -3,12 +3,12 @@
  * Upstream: lib/stream-{unix,tcp,ssl}, lib/socket-util. A relative socket path is meant relative to OVS_RUNDIR.
  */
 
-import { lookup } from "node:dns/promises";
 import fs from "node:fs";
-import net from "node:net";
+import type net from "node:net";
 import type { Clock } from "./clock.ts";
 import { absolute } from "./dirs.ts";
 import { codeOf, osError } from "./errors.ts";
+import { addressBytes } from "./ip.ts";
 import type { Stream, StreamFactory, StreamHandler, StreamServer } from "./stream.ts";
 import { TLS, type TlsConfig } from "./stream-config.ts";
 import { formatAddress, parseActive, parsePassive } from "./stream-name.ts";
@@ -42,6 +42,9 @@ export interface Listener {
   close(): void;
 }
 
+/** Loaded when it is needed, which costs 15 ms: a daemon that listens with the engine's own sockets never does. */
+const nodeNet = (): typeof net => process.getBuiltinModule("node:net");
+
 /** sockaddr_un holds 108 bytes, the last a NUL. */
 const UNIX_PATH_MAX = 107;
 /** Default when a name leaves the port out. */
@@ -58,13 +61,13 @@ export function nodeStreams(options: NodeStreamOptions): StreamFactory {
       return connectTls(name, target, tls, options.clock, timeoutMs);
     }
     if (target.kind === "tcp") {
-      const socket = net.connect({ host: target.host, port: target.port, noDelay: true });
+      const socket = nodeNet().connect({ host: target.host, port: target.port, noDelay: true });
       await established(socket, "connect", options.clock, timeoutMs);
       return new SocketStream(socket, name, "tcp");
     }
     const path = shortPath(absolute(options.rundir, target.path));
     try {
-      const socket = net.connect({ path: path.name });
+      const socket = nodeNet().connect({ path: path.name });
       await established(socket, "connect", options.clock, timeoutMs);
       return new SocketStream(socket, name, "unix");
     } finally {
@@ -86,7 +89,7 @@ export function nodeStreams(options: NodeStreamOptions): StreamFactory {
       const { port, close } = await bindTcp(bind, target.host);
       return tellPort({ name, port, close }, target.port);
     }
-    const server = net.createServer({ noDelay: true }, (socket) =>
+    const server = nodeNet().createServer({ noDelay: true }, (socket) =>
       accept(new SocketStream(socket, remoteName("tcp", socket), "tcp")),
     );
     server.listen(target.host === "" ? { port: target.port } : { port: target.port, host: target.host });
@@ -100,13 +103,18 @@ export function nodeStreams(options: NodeStreamOptions): StreamFactory {
 
 /** No host: every address, of IPv4 alone where there is no IPv6. */
 async function bindTcp(bind: (host: string) => Listener, host: string): Promise<Listener> {
-  if (host !== "") return bind(net.isIP(host) === 0 ? (await lookup(host)).address : host);
+  if (host !== "")
+    return bind(addressBytes(host.split("%", 1)[0]!) === undefined ? await lookup(host) : host);
   try {
     return bind("::");
   } catch (error) {
     if (!["EAFNOSUPPORT", "EADDRNOTAVAIL"].includes(codeOf(error) ?? "")) throw error;
     return bind("0.0.0.0");
   }
+}
+
+async function lookup(host: string): Promise<string> {
+  return (await process.getBuiltinModule("node:dns/promises").lookup(host)).address;
 }
 
 /** Whoever asked the kernel for a port finds it in the log. */
@@ -326,7 +334,7 @@ async function listenUnix(
   name: () => string,
   accept: (stream: Stream) => void,
 ): Promise<Listener> {
-  const server = net.createServer((socket) => accept(new SocketStream(socket, name(), "unix")));
+  const server = nodeNet().createServer((socket) => accept(new SocketStream(socket, name(), "unix")));
   server.listen({ path });
   await listening(server);
   return { port: undefined, close: () => void server.close() };

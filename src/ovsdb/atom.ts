@@ -16,7 +16,7 @@ export const ZERO_UUID = "00000000-0000-0000-0000-000000000000";
 
 const INT64_MIN = -(2n ** 63n);
 const INT64_MAX = 2n ** 63n - 1n;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 export function isAtomicType(name: string): name is AtomicType {
   return (ATOMIC_TYPES as readonly string[]).includes(name);
@@ -45,7 +45,10 @@ export function integerAtom(value: bigint): number | bigint | undefined {
 
 /** Lower case, or undefined when `text` is no UUID. */
 export function parseUuid(text: string): string | undefined {
-  return text.length === 36 && UUID.test(text) ? text.toLowerCase() : undefined;
+  if (text.length !== 36) return undefined;
+  if (UUID.test(text)) return text;
+  const lower = text.toLowerCase();
+  return UUID.test(lower) ? lower : undefined;
 }
 
 /** Strings compare by code point (as strcmp on UTF-8), which UTF-16 order is not where surrogates meet U+E000 and up. */

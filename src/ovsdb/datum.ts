@@ -8,7 +8,7 @@ import { atomFromJson, atomJsonText, atomToJson, compareAtoms, defaultAtom } fro
 import { OvsdbError, syntaxError } from "./error.ts";
 import type { Json } from "./json-text.ts";
 import { isArray } from "./json-text.ts";
-import type { ColumnType } from "./type.ts";
+import type { BaseType, ColumnType } from "./type.ts";
 import { checkAtom, hasConstraints } from "./type.ts";
 
 /** `keys` ascending without duplicates; `values`, for maps only, in the order of `keys`. Never written to. */
@@ -155,59 +155,86 @@ function wrongSize(type: ColumnType, json: Json, count: number): OvsdbError {
   return syntaxError(json, `${kind} must have ${type.min} to ${max} members but ${count} are present`);
 }
 
-export function datumFromJson(type: ColumnType, json: Json, options: FromJsonOptions = {}): Datum {
-  const keys: Atom[] = [];
-  let values: Atom[] | undefined;
-  const tagged = isArray(json) && json.length > 0 && (json[0] === "set" || json[0] === "map");
-  if (type.value !== undefined) {
-    values = [];
-    if (!isArray(json) || json.length !== 2 || json[0] !== "map" || !isArray(json[1])) {
-      throw syntaxError(json, 'expected ["map", <array>]');
-    }
-    if (options.anySize !== true && (json[1].length < type.min || json[1].length > type.max)) {
-      throw wrongSize(type, json, json[1].length);
-    }
-    for (const pair of json[1]) {
-      if (!isArray(pair) || pair.length !== 2) throw syntaxError(pair, "expected 2-element array");
-      const key = element(type.key, pair[0]!, options);
-      const value = element(type.value, pair[1]!, options);
-      keys.push(typeof key === "string" ? word(key) : key);
-      values.push(typeof value === "string" ? word(value) : value);
-    }
-  } else if (tagged && json[0] === "set") {
-    if (json.length !== 2 || !isArray(json[1])) throw syntaxError(json, 'expected ["set", <array>]');
-    if (options.anySize !== true && (json[1].length < type.min || json[1].length > type.max)) {
-      throw wrongSize(type, json, json[1].length);
-    }
-    for (const item of json[1]) keys.push(element(type.key, item, options));
-  } else return shared(element(type.key, json, options));
-  return makeDatum(keys, values, "refuse");
+const CHECKED: FromJsonOptions = {};
+
+export function datumFromJson(type: ColumnType, json: Json, options: FromJsonOptions = CHECKED): Datum {
+  if (type.value !== undefined) return mapFromJson(type, type.value, json, options);
+  if (!isArray(json) || json[0] !== "set") return shared(element(type.key, json, options));
+  if (json.length !== 2 || !isArray(json[1])) throw syntaxError(json, 'expected ["set", <array>]');
+  const items = json[1];
+  checkSize(type, json, items.length, options);
+  if (items.length === 0) return EMPTY_SET;
+  const keys = new Array<Atom>(items.length);
+  for (let i = 0; i < items.length; i++) keys[i] = element(type.key, items[i]!, options);
+  return makeDatum(keys, undefined, "refuse");
 }
 
-const SHARED = 512;
-const shares: (Datum | undefined)[] = new Array(SHARED).fill(undefined);
+function mapFromJson(type: ColumnType, valueType: BaseType, json: Json, options: FromJsonOptions): Datum {
+  if (!isArray(json) || json.length !== 2 || json[0] !== "map" || !isArray(json[1])) {
+    throw syntaxError(json, 'expected ["map", <array>]');
+  }
+  const pairs = json[1];
+  checkSize(type, json, pairs.length, options);
+  if (pairs.length === 0) return EMPTY_MAP;
+  const keys = new Array<Atom>(pairs.length);
+  const values = new Array<Atom>(pairs.length);
+  for (let i = 0; i < pairs.length; i++) {
+    const pair = pairs[i];
+    if (!isArray(pair) || pair.length !== 2) throw syntaxError(pair!, "expected 2-element array");
+    keys[i] = word(element(type.key, pair[0]!, options));
+    values[i] = word(element(valueType, pair[1]!, options));
+  }
+  const datum = makeDatum(keys, values, "refuse");
+  return new Datum(sharedKeys(datum.keys), datum.values);
+}
 
-/** A set of `atom`: one object for what many rows have, so that a large database does not repeat it. */
+function checkSize(type: ColumnType, json: Json, count: number, options: FromJsonOptions): void {
+  if (count >= type.min && count <= type.max) return;
+  if (options.anySize !== true) throw wrongSize(type, json, count);
+}
+
+// What many rows have is kept once, so that a large database does not repeat it: each of three tables remembers one
+// value a slot.
+
+const SHARED = 1024;
+const scalars: (Datum | undefined)[] = new Array(SHARED).fill(undefined);
+const words: string[] = new Array(SHARED).fill("");
+const keyLists: (readonly Atom[])[] = new Array(SHARED).fill(NONE);
+
+/** A set of `atom`. */
 function shared(atom: Atom): Datum {
   const at = slot(atom);
   if (at < 0) return scalar(atom);
-  const known = shares[at];
+  const known = scalars[at];
   if (known !== undefined && known.keys[0] === atom) return known;
   const datum = scalar(atom);
-  shares[at] = datum;
+  scalars[at] = datum;
   return datum;
 }
 
-const WORDS: string[] = new Array(SHARED).fill("");
+/** The same text, and the same object for what comes often: keys of maps do, and some of their values. */
+function word(atom: Atom): Atom {
+  if (typeof atom !== "string") return atom;
+  const at = slot(atom);
+  if (at < 0) return atom;
+  const known = words[at]!;
+  if (known === atom) return known;
+  words[at] = atom;
+  return atom;
+}
 
-/** The same text, and the same object for what comes often: keys of maps do. */
-function word(text: string): string {
-  const at = slot(text);
-  if (at < 0) return text;
-  const known = WORDS[at]!;
-  if (known === text) return known;
-  WORDS[at] = text;
-  return text;
+/** The keys of a map: rows of a table mostly have the same ones. */
+function sharedKeys(keys: readonly Atom[]): readonly Atom[] {
+  const at = slot(keys[0]!);
+  if (at < 0) return keys;
+  const known = keyLists[at]!;
+  if (known.length === keys.length) {
+    let i = 0;
+    while (i < keys.length && known[i] === keys[i]) i++;
+    if (i === keys.length) return known;
+  }
+  keyLists[at] = keys;
+  return keys;
 }
 
 /** Where a value stands in a table of SHARED if it is there; -1: too long to come often. */
@@ -216,9 +243,11 @@ function slot(atom: Atom): number {
   if (typeof atom === "boolean") return atom ? 1 : 0;
   if (typeof atom !== "string" || atom.length > 32) return -1;
   const { length } = atom;
-  if (length === 0) return 0;
-  const middle = atom.charCodeAt(length >> 1) * 7;
-  return (length * 131 + atom.charCodeAt(0) * 31 + middle + atom.charCodeAt(length - 1)) & (SHARED - 1);
+  if (length < 2) return length;
+  // The first, the middle and, as names mostly end in a number, the last two.
+  const ends = atom.charCodeAt(0) * 31 + atom.charCodeAt(length >> 1) * 7;
+  const number = atom.charCodeAt(length - 2) * 10 + atom.charCodeAt(length - 1);
+  return (length * 131 + ends + number) & (SHARED - 1);
 }
 
 function element(base: ColumnType["key"], json: Json, options: FromJsonOptions): Atom {

@@ -2,9 +2,9 @@
  * The records of a database file (ovsdb(5)): `OVSDB JSON <length> <sha1>\n` and one line of JSON each. Pure: bytes in,
  * records out, and the words that the original has for what is wrong.
  */
-import { createHash, hash } from "node:crypto";
 import { describeError } from "../lib/errors.ts";
 import { JsonError, parseJson } from "../lib/json.ts";
+import { newSha1, sha1 } from "../lib/sha1.ts";
 import type { Disk } from "./disk.ts";
 import { OvsdbError } from "./error.ts";
 import type { JsonObject } from "./json-text.ts";
@@ -22,10 +22,6 @@ const HEADER = /^OVSDB ([A-Z]+) ([1-9][0-9]*) ([0-9a-fA-F]{40})$/;
 const HEADER_MAX = 100;
 const TEXT = new TextDecoder("utf-8", { fatal: false });
 const ENCODER = new TextEncoder();
-
-function sha1(bytes: Uint8Array): string {
-  return hash("sha1", bytes, "hex");
-}
 
 /** Where a record is made; the header ends at HEADER_MAX, where the body begins. */
 const SCRATCH = new Uint8Array(65536);
@@ -51,7 +47,7 @@ export function encodeRecord(json: string): Uint8Array {
 
 /** A record whose text comes in pieces, too long for one string perhaps. */
 export class LongRecord {
-  readonly #hash = createHash("sha1");
+  readonly #hash = newSha1();
   readonly #pieces: Uint8Array[] = [];
   #length = 0;
 

@@ -8,7 +8,7 @@ import { applyDiff, datumFromJson, datumJsonText, diffDatums, equalDatums } from
 import { OvsdbError, syntaxError } from "./error.ts";
 import type { Json, JsonObject } from "./json-text.ts";
 import { isObject, quote, sortedText } from "./json-text.ts";
-import type { Database, Table } from "./table.ts";
+import type { Database, Reference, Table } from "./table.ts";
 import { indexKey, Row } from "./table.ts";
 import type { Change, Transaction } from "./transaction.ts";
 
@@ -96,6 +96,8 @@ function isMeta(name: string, value: Json): boolean {
   return name === "_is_diff" && typeof value === "boolean";
 }
 
+const DIFFERENCE = { anySize: true, unchecked: true };
+
 function rowChange(
   table: Table,
   uuid: string,
@@ -114,14 +116,15 @@ function rowChange(
     if (options.lenient === true && !table.schema.byName.has(name)) continue;
     const column = table.column(name, json);
     if (column.index < 0) continue;
-    const diff = isDiff && row !== undefined;
-    const datum = datumFromJson(column.type, json[name]!, diff ? { anySize: true, unchecked: true } : {});
-    data[column.index] = diff ? applyDiff(column.type, data[column.index]!, datum) : datum;
+    if (isDiff && row !== undefined) {
+      const diff = datumFromJson(column.type, json[name]!, DIFFERENCE);
+      data[column.index] = applyDiff(column.type, data[column.index]!, diff);
+    } else data[column.index] = datumFromJson(column.type, json[name]!);
   }
   return { table, uuid, data };
 }
 
-/** After loading: makes the counts, referrers and indexes that transactions keep from then on. Throws OvsdbError. */
+/** After loading: makes the counts, referrers and indexes that transactions keep from then on. */
 export function settle(database: Database): void {
   for (const table of database.tables.values()) {
     for (const row of table.rows.values()) {
@@ -131,22 +134,37 @@ export function settle(database: Database): void {
     for (const index of table.indexes) index.clear();
   }
   for (const table of database.tables.values()) {
-    for (const row of table.rows.values()) {
-      for (const { column, part, table: to } of table.strong) {
-        for (const uuid of row.data[column.index]![part]!) {
-          const target = to.rows.get(uuid as string);
-          if (target !== undefined && target !== row) target.references++;
-        }
-      }
-      for (const { column, part, table: to } of table.weak) {
-        for (const uuid of row.data[column.index]![part]!) {
-          const target = to.rows.get(uuid as string);
-          if (target !== undefined) (target.weakFrom ??= new Set()).add(row);
-        }
-      }
-      table.schema.indexes.forEach((columns, i) => {
-        table.indexes[i]!.set(indexKey(columns, row, row.data), row);
-      });
+    for (const reference of table.strong) settleReferences(table, reference, countReference);
+    for (const reference of table.weak) settleReferences(table, reference, noteReferrer);
+    for (let i = 0; i < table.indexes.length; i++) settleIndex(table, i);
+  }
+}
+
+// Small loops: a server has not compiled anything yet when it comes here.
+
+function settleReferences(table: Table, reference: Reference, note: (target: Row, from: Row) => void): void {
+  const { part } = reference;
+  const { index } = reference.column;
+  const targets = reference.table.rows;
+  for (const row of table.rows.values()) {
+    const atoms = row.data[index]![part]!;
+    for (let i = 0; i < atoms.length; i++) {
+      const target = targets.get(atoms[i] as string);
+      if (target !== undefined) note(target, row);
     }
   }
+}
+
+function countReference(target: Row, from: Row): void {
+  if (target !== from) target.references++;
+}
+
+function noteReferrer(target: Row, from: Row): void {
+  (target.weakFrom ??= new Set()).add(from);
+}
+
+function settleIndex(table: Table, at: number): void {
+  const index = table.indexes[at]!;
+  const columns = table.schema.indexes[at]!;
+  for (const row of table.rows.values()) index.set(indexKey(columns, row, row.data), row);
 }

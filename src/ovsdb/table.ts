@@ -3,6 +3,7 @@
  * back to it (counts, weak referrers, a transaction's notes) stay valid. Only transaction.ts writes here.
  */
 
+import type { Atom } from "./atom.ts";
 import type { Datum, FromJsonOptions } from "./datum.ts";
 import { datumFromJson, datumJsonText, defaultDatum, scalar } from "./datum.ts";
 import { OvsdbError, syntaxError } from "./error.ts";
@@ -10,8 +11,7 @@ import type { Json } from "./json-text.ts";
 import { isObject } from "./json-text.ts";
 import type { Column, DatabaseSchema, TableSchema } from "./schema.ts";
 import { UUID_INDEX } from "./schema.ts";
-
-import { hasConstraints } from "./type.ts";
+import { hasConstraints, isScalar } from "./type.ts";
 
 export class Row {
   readonly table: Table;
@@ -44,8 +44,8 @@ export class Table {
   readonly database: Database;
   readonly schema: TableSchema;
   readonly rows = new Map<string, Row>();
-  /** One map a schema index: text of the columns' values to the committed row that has them. */
-  readonly indexes: readonly Map<string, Row>[];
+  /** One map a schema index: `indexKey` of the columns' values to the committed row that has them. */
+  readonly indexes: readonly Map<Atom, Row>[];
   /** Filled by Database, which knows the other tables. */
   readonly strong: Reference[] = [];
   readonly weak: Reference[] = [];
@@ -124,8 +124,10 @@ export function rowDatum(row: Row, column: Column): Datum {
   return scalar(column.index === UUID_INDEX ? row.uuid : row.table.database.versionText(row.version));
 }
 
-/** The key under which a row stands in a unique index. */
-export function indexKey(columns: readonly Column[], row: Row, data: readonly Datum[]): string {
+/** The key under which a row stands in a unique index: the value itself of a single column that always has one, or text. */
+export function indexKey(columns: readonly Column[], row: Row, data: readonly Datum[]): Atom {
+  const { type, index } = columns[0]!;
+  if (columns.length === 1 && index >= 0 && isScalar(type)) return data[index]!.keys[0]!;
   let key = "";
   for (const column of columns) {
     const datum = column.index >= 0 ? data[column.index]! : rowDatum(row, column);

@@ -380,7 +380,7 @@ export class Transaction {
       for (let i = 0; i < table.indexes.length; i++) {
         const index = table.indexes[i]!;
         const columns = table.schema.indexes[i]!;
-        const seen = new Map<string, Change>();
+        const seen = new Map<Atom, Change>();
         // The original comes to the row that was touched last first, and its messages tell.
         for (const change of [...changes.values()].reverse()) {
           if (change.deleted || (change.old !== undefined && !indexTouched(columns, change))) continue;

@@ -39,6 +39,13 @@ function sleep(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
+/** User and system CPU seconds that a process has used so far. */
+export function cpuSeconds(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) / 100;
+}
+
 /** Starts ovsdb-server and, unless `database` only, ovs-vswitchd with `switchArgs`. */
 export function startSide(maker: Maker, switchArgs: string[] = [], only?: "database"): Side {
   const folder = mkdtempSync(join(tmpdir(), `ovsbox-bench-${maker}-`));
@@ -79,11 +86,7 @@ export function startSide(maker: Maker, switchArgs: string[] = [], only?: "datab
     pid: (daemon) => pids.get(daemon)!,
     residentKb: (daemon) =>
       Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pids.get(daemon)}/status`, "utf8"))?.[1] ?? 0),
-    cpuSeconds: (daemon) => {
-      const stat = readFileSync(`/proc/${pids.get(daemon)}/stat`, "utf8");
-      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-      return (Number(fields[11]) + Number(fields[12])) / 100;
-    },
+    cpuSeconds: (daemon) => cpuSeconds(pids.get(daemon)!),
     stop: () => {
       for (const child of daemons.reverse()) child.kill("SIGTERM");
       sleep(300);
