@@ -20,6 +20,13 @@ async function run(): Promise<number> {
   if (word === "up") return (await import("./up.ts")).main(process.argv.slice(3));
   if (word === "collect") return (await import("./collect.ts")).main(process.argv.slice(3));
   if (word === "top") return (await import("./top.ts")).main(process.argv.slice(3));
+  if (word === "--complete") {
+    // For the shells' completions: index of the word, then the words.
+    const { complete } = await import("./completion/complete.ts");
+    const words = await complete(process.argv.slice(4), Number(process.argv[3]));
+    console.log(words.join("\n"));
+    return 0;
+  }
   const name = appletName(word);
   if (name !== undefined) return (await APPLETS[name]!.load()).main(process.argv.slice(3), name);
   return (await import("./ovsbox.ts")).main(process.argv.slice(2));

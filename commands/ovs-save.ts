@@ -6,7 +6,7 @@ import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { saveFlows, saveInterfaces, shellLine } from "./ovs-ctl/save.ts";
 import { realPlatform } from "./platform.ts";
 
-const COMMANDS = {
+export const COMMANDS = {
   "save-interfaces": {
     args: "INTERFACE...",
     help: "addresses, routes and link settings",

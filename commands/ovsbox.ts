@@ -60,6 +60,28 @@ class Schema extends Command {
   }
 }
 
+class Completion extends Command {
+  static override paths = [["completion"]];
+  static override usage = Command.Usage({
+    category: "Start",
+    description: "print what bash, zsh or fish needs to complete command lines",
+    examples: [["In this bash", 'eval "$(ovsbox completion bash)"']],
+  });
+  shell = Option.String();
+
+  async execute(): Promise<number> {
+    const { SHELLS } = await import("./completion/scripts.ts");
+    if (!Object.hasOwn(SHELLS, this.shell)) {
+      this.context.stderr.write(
+        `ovsbox: unknown shell "${this.shell}" (${Object.keys(SHELLS).join(", ")})\n`,
+      );
+      return 1;
+    }
+    this.context.stdout.write(SHELLS[this.shell]!(["ovsbox", ...Object.keys(APPLETS)]));
+    return 0;
+  }
+}
+
 /** main.ts has taken "up" and every applet's name before it comes here: these stand in the help only. */
 function listed(name: string, about: string): typeof Command {
   return class extends Command {
@@ -88,12 +110,13 @@ export function main(args: string[]): Promise<number> {
   cli.register(Up);
   cli.register(Collect);
   cli.register(Top);
+  cli.register(Completion);
   cli.register(Schema);
   for (const [name, applet] of Object.entries(APPLETS)) cli.register(listed(name, applet.about) as never);
   const [word] = args;
   if (
     word !== undefined &&
-    !["up", "collect", "top", "--schema", "--help", "-h", "--version", "-v"].includes(word)
+    !["up", "collect", "top", "completion", "--schema", "--help", "-h", "--version", "-v"].includes(word)
   ) {
     console.error(`ovsbox: unknown applet "${word}" (try "ovsbox --help")`);
     return Promise.resolve(1);

@@ -35,7 +35,7 @@ import {
 import { wait } from "./ovsdb-client/wait.ts";
 import { realPlatform } from "./platform.ts";
 
-const COMMANDS: Readonly<Record<string, Command>> = {
+export const COMMANDS: Readonly<Record<string, Command>> = {
   "list-dbs": { needs: "server", min: 0, max: 0, usage: "[SERVER]", run: listDbs },
   "get-schema": { needs: "database", min: 0, max: 0, usage: "[SERVER] [DATABASE]", run: getSchema },
   "get-schema-version": {

@@ -279,7 +279,7 @@ function compareVersions(_tool: Tool, [a, op, b]: readonly string[]): number {
 const DB = "[DB]";
 const SCHEMA = "[SCHEMA]";
 
-const COMMANDS: Readonly<Record<string, Command>> = {
+export const COMMANDS: Readonly<Record<string, Command>> = {
   create: {
     min: 0,
     max: 2,

@@ -1,4 +1,6 @@
 /** The commands of ovs-ctl, each a few steps of the files beside this one. */
+
+import { runHost, runProgram } from "../programs.ts";
 import { type Control, daemonPid, startDaemon, stopDaemon } from "./daemons.ts";
 import {
   deleteBridges,
@@ -9,7 +11,6 @@ import {
   vsctl,
 } from "./database.ts";
 import { enableProtocol, loadModule } from "./kernel.ts";
-import { runHost, runProgram } from "./programs.ts";
 import { type Command, restore, saveFlows, saveInterfaces } from "./save.ts";
 import { failed, tell, warning } from "./say.ts";
 import type { DaemonName } from "./settings.ts";

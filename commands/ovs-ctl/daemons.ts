@@ -7,7 +7,7 @@ import { dirs } from "../../src/lib/dirs.ts";
 import { describeError } from "../../src/lib/errors.ts";
 import type { Platform } from "../../src/lib/platform.ts";
 import { UnixctlClient } from "../../src/lib/unixctl-client.ts";
-import { programPath, runHost } from "./programs.ts";
+import { programPath, runHost } from "../programs.ts";
 import { failed, type Say, tell } from "./say.ts";
 import type { DaemonName, Settings } from "./settings.ts";
 

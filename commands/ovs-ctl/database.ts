@@ -6,8 +6,8 @@ import { dirs } from "../../src/lib/dirs.ts";
 import { describeError } from "../../src/lib/errors.ts";
 import { openVswitchSchema } from "../../src/vswitch/schema/index.ts";
 import { renderSchema } from "../../src/vswitch/schema/render.ts";
+import { type Run, runHost, runProgram } from "../programs.ts";
 import type { Control } from "./daemons.ts";
-import { type Run, runHost, runProgram } from "./programs.ts";
 import { failed, tell, warning } from "./say.ts";
 
 /** ovs-vsctl on our database, not waiting for the switch. */

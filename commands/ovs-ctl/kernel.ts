@@ -1,7 +1,7 @@
 /** The host's kernel around the switch: modules, the packet filter. */
 import { existsSync } from "node:fs";
+import { runHost } from "../programs.ts";
 import type { Control } from "./daemons.ts";
-import { runHost } from "./programs.ts";
 import { tell, warning } from "./say.ts";
 
 /** Loads openvswitch.ko where the kernel can. Nothing here needs it: without it the other datapaths serve. */

@@ -6,7 +6,7 @@
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Run, runHost, runProgram } from "./programs.ts";
+import { type Run, runHost, runProgram } from "../programs.ts";
 
 export type Command = readonly string[];
 

@@ -1,5 +1,5 @@
 /** The lines by which ovs-ctl tells what it does: "Starting ovs-vswitchd." or "Starting ovs-vswitchd ... failed!". */
-import type { Run } from "./programs.ts";
+import type { Run } from "../programs.ts";
 
 /** Writes to standard output, one line. */
 export type Say = (line: string) => void;

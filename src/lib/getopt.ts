@@ -31,6 +31,22 @@ export interface GetoptMode {
   readonly stopAtFirst?: boolean;
 }
 
+/** Thrown by {@link getopt} in place of its work once {@link wantTables} was called. */
+export class OptionTables extends Error {
+  readonly groups: readonly OptionGroup[];
+  constructor(groups: readonly OptionGroup[]) {
+    super("option tables");
+    this.groups = groups;
+  }
+}
+
+let tablesWanted = false;
+
+/** From now on getopt throws an applet's tables instead of reading a command line: completions read them so. */
+export function wantTables(): void {
+  tablesWanted = true;
+}
+
 /** Applies all options of `args` and returns the other words. Throws {@link Fatal} (status 1) with getopt's message. */
 export function getopt(
   _program: string,
@@ -38,6 +54,7 @@ export function getopt(
   args: readonly string[],
   mode: GetoptMode = {},
 ): string[] {
+  if (tablesWanted) throw new OptionTables(groups);
   const table = groups.flatMap((group) => group.options);
   const rest: string[] = [];
   for (let at = 0; at < args.length; ) {

@@ -1,4 +1,4 @@
-/** The programs that ovs-ctl and ovs-save start: our own applets, or what OVS_SBINDIR and OVS_BINDIR hold in their place. */
+/** Programs that an applet starts: other applets of ours, or what OVS_SBINDIR and OVS_BINDIR hold in their place. */
 import { type SpawnSyncReturns, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 
