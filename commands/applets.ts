@@ -31,6 +31,41 @@ export const APPLETS: Readonly<Record<string, { about: string; load: () => Promi
   "ovs-save": { about: "save flows and addresses over a restart", load: () => import("./ovs-save.ts") },
 };
 
+/** What `ovsbox WORD` does beside the applets. They answer to no link. */
+export interface Subcommand {
+  readonly category: "Start" | "See";
+  readonly about: string;
+  readonly examples: [string, string][];
+  load(): Promise<Applet>;
+}
+
+export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
+  up: {
+    category: "Start",
+    about: "run database and switch in one process (its options: ovsbox up --help)",
+    examples: [["In the background, as the system's switch", "ovsbox up --detach"]],
+    load: () => import("./up.ts"),
+  },
+  completion: {
+    category: "Start",
+    about: "print what bash, zsh or fish needs to complete command lines",
+    examples: [["In this bash", 'eval "$(ovsbox completion bash)"']],
+    load: () => import("./completion.ts"),
+  },
+  collect: {
+    category: "See",
+    about: "receive sFlow, IPFIX and NetFlow and print it (its options: ovsbox collect --help)",
+    examples: [["What an exporter sends here", "ovsbox collect ipfix --listen 127.0.0.1:4739"]],
+    load: () => import("./collect.ts"),
+  },
+  top: {
+    category: "See",
+    about: "rates of bridges and ports, busiest flows, drops, live (its options: ovsbox top --help)",
+    examples: [["One report as text", "ovsbox top --once"]],
+    load: () => import("./top.ts"),
+  },
+};
+
 export function appletName(word: string): string | undefined {
   for (const name of [word, `ovs-${word}`]) if (Object.hasOwn(APPLETS, name)) return name;
   return undefined;

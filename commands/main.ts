@@ -3,7 +3,7 @@
  * (`ovsbox ovs-vsctl ...`, `ovsbox vsctl ...`). Only the chosen applet's code is loaded.
  */
 
-import { APPLETS, appletName } from "./applets.ts";
+import { APPLETS, appletName, SUBCOMMANDS } from "./applets.ts";
 
 async function run(): Promise<number> {
   const invoked = (process.argv0.split("/").at(-1) ?? "").replace(/^\./, "");
@@ -17,9 +17,8 @@ async function run(): Promise<number> {
     return 0;
   }
   // Not through ovsbox.ts: clipanion opens the standard streams, and a daemon would hold its caller's for ever.
-  if (word === "up") return (await import("./up.ts")).main(process.argv.slice(3));
-  if (word === "collect") return (await import("./collect.ts")).main(process.argv.slice(3));
-  if (word === "top") return (await import("./top.ts")).main(process.argv.slice(3));
+  if (Object.hasOwn(SUBCOMMANDS, word))
+    return (await SUBCOMMANDS[word]!.load()).main(process.argv.slice(3), `ovsbox ${word}`);
   if (word === "--complete") {
     // For the shells' completions: index of the word, then the words.
     const { complete } = await import("./completion/complete.ts");

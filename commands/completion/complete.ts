@@ -1,6 +1,6 @@
 /** One word of a command line, completed: the words that may stand there. */
 import type { OptionSpec } from "../../src/lib/getopt.ts";
-import { APPLETS, appletName } from "../applets.ts";
+import { APPLETS, appletName, SUBCOMMANDS } from "../applets.ts";
 import { bridges, column, daemonCommands, daemons, freeDevices, ports } from "./live.ts";
 import { type CommandModel, commandsOf, optionsOf } from "./model.ts";
 
@@ -23,7 +23,7 @@ const OPTION_VALUES: Readonly<Record<string, () => string[]>> = {
 export async function complete(words: readonly string[], at: number): Promise<string[]> {
   const called = (words[0] ?? "").split("/").at(-1)!;
   if (called === "ovsbox") {
-    if (at === 1) return ["up", "collect", "completion", ...Object.keys(APPLETS)];
+    if (at === 1) return [...Object.keys(SUBCOMMANDS), ...Object.keys(APPLETS)];
     const name = appletName(words[1] ?? "");
     return name === undefined ? [FILES] : complete([name, ...words.slice(2)], at - 1);
   }
