@@ -3,7 +3,6 @@
  * No error of a device is thrown or ends the loop: frames are counted as dropped, and a device that is gone stays silent
  * until main takes the port away.
  */
-import type { PacketRing } from "../../sys/packet-ring.ts";
 import { GSO_NONE, makePacket, type Packet, VNET_HEADER_LENGTH, VNET_NEEDS_CSUM } from "../packet.ts";
 import { JOIN_ADDED, JOIN_OTHER, JOINED_HEADER_ROOM, TcpJoin } from "./coalesce.ts";
 import type { Datapath } from "./datapath.ts";
@@ -30,6 +29,7 @@ import {
   ENOBUFS,
   ENODEV,
   ENXIO,
+  type PortRing,
 } from "./system.ts";
 import { pushVlan } from "./vlan.ts";
 import { loadVnet, storeVnet } from "./vnet.ts";
@@ -90,7 +90,7 @@ function sendFinished(packet: Packet, host: PortHost, send: (packet: Packet) => 
 
 export class RingPort {
   readonly odpPort: number;
-  readonly ring: PacketRing;
+  readonly ring: PortRing;
   /** Descriptor to watch. */
   readonly fd: number;
   /** Whether the host has it on its list of ports to flush. */
@@ -114,7 +114,7 @@ export class RingPort {
   private readonly headersAddress: number;
   private readonly sendAgain = (packet: Packet): void => this.output(packet);
 
-  constructor(odpPort: number, ring: PacketRing, host: PortHost) {
+  constructor(odpPort: number, ring: PortRing, host: PortHost) {
     this.odpPort = odpPort;
     this.ring = ring;
     this.fd = ring.fd;

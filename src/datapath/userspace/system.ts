@@ -5,8 +5,11 @@
 import type { Epoll } from "../../sys/epoll.ts";
 import type { PacketRing } from "../../sys/packet-ring.ts";
 
+/** What a port of the loop needs of a packet ring. */
+export type PortRing = Omit<PacketRing, "bindDeaf" | "ifindex">;
+
 export interface DatapathSystem {
-  openRing(name: string): PacketRing;
+  openRing(name: string): PortRing;
   openTap(name: string): number;
   readTap(fd: number, address: number, room: number): number;
   writeTap(fd: number, address: number, length: number): number;
