@@ -1,7 +1,7 @@
 /** Starts datapath workers: what `openWorkerDpif` takes as `spawn`. */
 
 import type { SharedMemory } from "../src/datapath/userspace/shared.ts";
-import type { DatapathInit, DatapathThread } from "../src/datapath/userspace/thread.ts";
+import type { DatapathInit, DatapathThread, UpcallRing } from "../src/datapath/userspace/thread.ts";
 import { closeFd, makeEventFd, signalEventFd } from "../src/sys/eventfd.ts";
 import { monotonicMs } from "../src/sys/monotonic.ts";
 
@@ -10,6 +10,7 @@ export function spawnDatapathThread(
   bell: () => void,
   died: (reason: string) => void,
   fault: (text: string) => void,
+  upcalls?: UpcallRing,
 ): DatapathThread {
   const wakeFd = makeEventFd();
   const worker = new Worker(new URL("./datapath-worker.ts", import.meta.url).href);
@@ -22,7 +23,7 @@ export function spawnDatapathThread(
     if (!ended) died(event.message);
     ended = true;
   };
-  const init: DatapathInit = { memory, wakeFd };
+  const init: DatapathInit = { memory, wakeFd, upcalls };
   worker.postMessage(init);
   return {
     wake: () => signalEventFd(wakeFd),

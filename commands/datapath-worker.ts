@@ -2,13 +2,17 @@
  * Entry of the datapath's worker thread, an entry point of its own in the executable. It gets the shared memory in one message
  * and then runs the loop for ever: no other message is ever read.
  */
-import type { DatapathInit } from "../src/datapath/userspace/thread.ts";
+import { UpcallPort, UpcallSource } from "../src/datapath/ebpf/upcall-port.ts";
+import type { PortRing } from "../src/datapath/userspace/system.ts";
+import type { DatapathInit, UpcallRing } from "../src/datapath/userspace/thread.ts";
 import { WorkerLoop } from "../src/datapath/userspace/worker-loop.ts";
+import { BpfRing, copyMemory } from "../src/sys/bpf-ring.ts";
 import { Epoll } from "../src/sys/epoll.ts";
 import { closeFd, drainEventFd } from "../src/sys/eventfd.ts";
 import { addressOf } from "../src/sys/ffi.ts";
 import { monotonicMs } from "../src/sys/monotonic.ts";
 import { PacketRing } from "../src/sys/packet-ring.ts";
+import { PacketSender } from "../src/sys/packet-sender.ts";
 import { openTap, readTap, writeTap } from "../src/sys/tap.ts";
 
 declare const self: {
@@ -24,15 +28,28 @@ function random(): number {
   return seed;
 }
 
+/** No port's number: it only ends the loop's sleep. */
+const UPCALLS_TAG = -2;
+
+/** Ports whose frames come up from programs in the kernel. */
+function upcallPorts({ fd, bytes }: UpcallRing): (name: string) => PortRing {
+  const source = new UpcallSource(new BpfRing(fd, bytes), { addressOf, copyMemory });
+  return (name) => new UpcallPort(source, new PacketSender(name).bindDeaf());
+}
+
 self.onmessage = (event) => {
-  const { memory, wakeFd } = event.data;
+  const { memory, wakeFd, upcalls } = event.data;
   new WorkerLoop(memory, wakeFd, {
-    openRing: (name) => new PacketRing(name),
+    openRing: upcalls === undefined ? (name) => new PacketRing(name) : upcallPorts(upcalls),
     openTap,
     readTap,
     writeTap,
     closeFd,
-    makeEpoll: (limit) => new Epoll(limit),
+    makeEpoll: (limit) => {
+      const epoll = new Epoll(limit);
+      if (upcalls !== undefined) epoll.add(upcalls.fd, UPCALLS_TAG);
+      return epoll;
+    },
     drainEventFd,
     addressOf,
     nowMs: monotonicMs,

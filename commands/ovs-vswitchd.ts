@@ -17,6 +17,7 @@ import { openRouteSocket } from "../src/sys/netlink.ts";
 import { processUsage, systemStatistics } from "../src/sys/system-statistics.ts";
 import { Vswitchd } from "../src/vswitch/vswitchd.ts";
 import { spawnDatapathThread } from "./datapath-thread.ts";
+import { openEbpfSystem } from "./ebpf-system.ts";
 import { realPlatform } from "./platform.ts";
 
 const log = vlog("vswitchd");
@@ -138,6 +139,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     disableSystem: settings.disableSystem,
     rundir,
     spawn: spawnDatapathThread,
+    openEbpf: openEbpfSystem,
     openRouteSocket,
     openDeviceControl,
     captureFiles,

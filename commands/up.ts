@@ -35,6 +35,7 @@ import { processUsage, systemStatistics } from "../src/sys/system-statistics.ts"
 import { openVswitchSchema } from "../src/vswitch/schema/index.ts";
 import { Vswitchd } from "../src/vswitch/vswitchd.ts";
 import { spawnDatapathThread } from "./datapath-thread.ts";
+import { openEbpfSystem } from "./ebpf-system.ts";
 import { realPlatform } from "./platform.ts";
 
 const PROGRAM = "ovsbox up";
@@ -151,6 +152,7 @@ async function run(platform: Platform, args: string[]): Promise<number> {
     disableSystem: settings.disableSystem,
     rundir: places.run,
     spawn: spawnDatapathThread,
+    openEbpf: openEbpfSystem,
     openRouteSocket,
     openDeviceControl,
     captureFiles,

@@ -456,6 +456,11 @@ export class Vswitch {
           datapath_id: bridge.datapathId,
           datapath_version: "<built-in>",
         });
+        const { fallback } = bridge.datapath;
+        if (fallback !== undefined)
+          update(txn, "Bridge", wanted.uuid, {
+            status: new Map([["datapath", `forwarding in userspace: ${fallback}`]]),
+          });
         for (const port of wanted.ports)
           for (const iface of port.ifaces)
             if (iface.uuid !== undefined)

@@ -2,6 +2,7 @@
  * ovs-vswitchd without its command line: device types, datapaths, the switch, and the commands that steer them, put together
  * from what `commands/` hands in. `ovsbox up` makes one beside a database server in the same process.
  */
+import type { EbpfSystem } from "../datapath/ebpf/system.ts";
 import { parseOdpKey } from "../datapath/odp/key-text.ts";
 import type { SpawnDatapathThread } from "../datapath/userspace/thread.ts";
 import type { ProcessUsage } from "../export/bridge-exports.ts";
@@ -29,6 +30,7 @@ import type { DeviceControl } from "../sys/ethtool.ts";
 import type { RouteSocket } from "../sys/netlink.ts";
 import { datapathOpener } from "./datapaths.ts";
 import { registerDpctlCommands } from "./dpctl.ts";
+import { registerDpifEbpfCommands } from "./dpif-ebpf-commands.ts";
 import { registerDpifNetdevCommands } from "./dpif-netdev-commands.ts";
 import { registerLaterCommands } from "./later-commands.ts";
 import { type Identity, Vswitch } from "./vswitch.ts";
@@ -43,6 +45,8 @@ export interface VswitchdOptions {
   disableSystem: boolean;
   rundir: string;
   spawn: SpawnDatapathThread;
+  /** Loads programs into the kernel, for datapaths of type ebpf. */
+  openEbpf: () => EbpfSystem;
   /** Opened when the first device of the kernel is wanted. */
   openRouteSocket: () => RouteSocket;
   openDeviceControl: () => DeviceControl;
@@ -99,6 +103,7 @@ export class Vswitchd {
         dummy,
         disableSystem: options.disableSystem,
         spawn: options.spawn,
+        openEbpf: options.openEbpf,
         random: () => platform.random.u32(),
       }),
       rundir: options.rundir,
@@ -146,6 +151,7 @@ export class Vswitchd {
     });
     registerDpctlCommands(commands, { vswitch: this.vswitch, registry, settled, clock, readFile });
     registerDpifNetdevCommands(commands, this.vswitch.datapaths);
+    registerDpifEbpfCommands(commands, this.vswitch.datapaths);
     registerLaterCommands(commands);
     if (clock instanceof SimClock) {
       timeCommands(commands, clock);

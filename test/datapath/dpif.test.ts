@@ -1,4 +1,7 @@
-/** The contract of `Dpif`, for the datapath in this thread and for the one in a worker (its loop run by hand). */
+/**
+ * The contract of `Dpif`: for the datapath in this thread, for the one in a worker (its loop run by hand), and for the one
+ * of programs in the kernel (which an interpreter runs here).
+ */
 import t, { type Test } from "tap";
 import type { DpFlowStats, Dpif, UpcallReply } from "../../src/datapath/dpif.ts";
 import {
@@ -25,6 +28,7 @@ import {
 } from "../../src/flow/layout.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { LocalPort, Netdev } from "../../src/netdev/netdev.ts";
+import { ebpfBench } from "./bpf/bench.ts";
 import { FakeMachine } from "./fake-thread.ts";
 import { type FrameSpec, frame, layers, partial, recompute } from "./frames.ts";
 
@@ -140,10 +144,11 @@ const stats = (): DpFlowStats => ({ packets: -1, bytes: -1, usedMs: -1, tcpFlags
 for (const [name, make] of [
   ["local", localBench],
   ["worker", () => workerBench()],
+  ["ebpf", ebpfBench],
 ] as const) {
   t.test(name, async (t) => {
     const setUp = async (t: Test, ports = ["p1", "p2", "p3"]) => {
-      const bench = make();
+      const bench: Bench = make();
       t.teardown(() => bench.dpif.close());
       for (const port of ports) await bench.dpif.portAdd(bench.device(port), undefined);
       return bench;

@@ -105,6 +105,9 @@ class Bench {
         spawn: () => {
           throw new Error("no threads here");
         },
+        openEbpf: () => {
+          throw new Error("no programs here");
+        },
         random: () => 4,
       }),
       rundir: "/run/test",

@@ -9,6 +9,13 @@ export interface DatapathInit {
   memory: SharedMemory;
   /** eventfd that wakes the worker. */
   wakeFd: number;
+  /** Descriptor and size of the BPF ring buffer from which frames of system devices come, in place of packet rings. */
+  upcalls: UpcallRing | undefined;
+}
+
+export interface UpcallRing {
+  readonly fd: number;
+  readonly bytes: number;
 }
 
 export interface DatapathThread {
@@ -28,4 +35,5 @@ export type SpawnDatapathThread = (
   bell: () => void,
   died: (reason: string) => void,
   fault: (text: string) => void,
+  upcalls?: UpcallRing,
 ) => DatapathThread;

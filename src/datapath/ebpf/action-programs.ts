@@ -1,0 +1,83 @@
+/** Action programs in the kernel, one for each list of actions, shared by the megaflows that have it. */
+import type { EbpfObjects, LoadedProgram } from "./objects.ts";
+import { actionKey, compileActions, type OutPort } from "./programs/actions.ts";
+import { PROGRAM_SLOTS } from "./programs/layout.ts";
+import type { Lookup } from "./programs/places.ts";
+
+/** What a megaflow's value says of its actions. */
+export interface Action {
+  /** 0 for none. */
+  readonly slot: number;
+  readonly ifindex: number;
+  readonly key: string;
+}
+
+interface Held {
+  readonly slot: number;
+  readonly loaded: LoadedProgram;
+  users: number;
+}
+
+export class ActionPrograms {
+  readonly #objects: EbpfObjects;
+  readonly #held = new Map<string, Held>();
+  readonly #free: number[] = [];
+  #used = 1;
+
+  constructor(objects: EbpfObjects) {
+    this.#objects = objects;
+  }
+
+  /** A text says why the actions are left to user space. Give back with {@link release}. */
+  take(program: Int32Array, lookup: Lookup, portOf: (port: number) => OutPort | undefined): Action | string {
+    const compiled = compileActions(program, lookup, portOf);
+    switch (compiled.kind) {
+      case "userspace":
+        return compiled.reason;
+      case "drop":
+        return { slot: 0, ifindex: 0, key: "" };
+      case "output":
+        return { slot: 0, ifindex: compiled.ifindex, key: "" };
+      default:
+        break;
+    }
+    const key = actionKey(program, lookup);
+    let held = this.#held.get(key);
+    if (held === undefined) {
+      const slot = this.#free.pop() ?? (this.#used < PROGRAM_SLOTS ? this.#used++ : 0);
+      if (slot === 0) return "too many action programs";
+      try {
+        held = { slot, loaded: this.#objects.load(`actions_${slot}`, compiled.lines), users: 0 };
+        this.#objects.setSlot(slot, held.loaded.program);
+      } catch (error) {
+        this.#free.push(slot);
+        throw error;
+      }
+      this.#held.set(key, held);
+    }
+    held.users++;
+    return { slot: held.slot, ifindex: 0, key };
+  }
+
+  release(action: Action): void {
+    const held = this.#held.get(action.key);
+    if (held === undefined || --held.users > 0) return;
+    this.#held.delete(action.key);
+    this.#objects.clearSlot(held.slot);
+    held.loaded.program.close();
+    this.#free.push(held.slot);
+  }
+
+  get size(): number {
+    return this.#held.size;
+  }
+
+  loaded(): LoadedProgram[] {
+    return [...this.#held.values()].sort((a, b) => a.slot - b.slot).map(({ loaded }) => loaded);
+  }
+
+  close(): void {
+    for (const { loaded } of this.#held.values()) loaded.program.close();
+    this.#held.clear();
+  }
+}

@@ -1,0 +1,352 @@
+/**
+ * `Dpif` of type ebpf: the datapath in a worker (userspace/) knows every megaflow and serves what programs cannot; programs
+ * in the kernel serve all the others (offload.ts). Frames of system ports reach the worker through the BPF ring buffer only,
+ * when a program has found no megaflow for them; what the host sends by an internal port comes up its tap likewise.
+ */
+import { FLOW_DP_WORDS, type Flow, W_IN_PORT } from "../../flow/layout.ts";
+import type { Clock } from "../../lib/clock.ts";
+import { parseMac } from "../../lib/mac.ts";
+import type { Netdev } from "../../netdev/netdev.ts";
+import type {
+  DpFlow,
+  DpFlowStats,
+  Dpif,
+  DpMeter,
+  DpMeterStats,
+  DpPort,
+  DpStats,
+  FlowHandle,
+  OdpPort,
+  UpcallHandler,
+} from "../dpif.ts";
+import { ODP_OUTPUT } from "../odp/actions.ts";
+import type { Packet } from "../packet.ts";
+import type { UpcallRing } from "../userspace/thread.ts";
+import { EbpfObjects } from "./objects.ts";
+import { Offload } from "./offload.ts";
+import type { OutPort } from "./programs/actions.ts";
+import { COUNT_LOST, COUNT_UP, PORT_FLAG_TAP, UPCALL_RING_BYTES } from "./programs/layout.ts";
+import type { EbpfLink, EbpfProgram, EbpfSystem } from "./system.ts";
+
+export interface EbpfDpifOptions {
+  clock: Clock;
+  system: EbpfSystem;
+  /** Opens the datapath in the worker, whose system ports read the ring buffer. */
+  openInner(upcalls: UpcallRing): Dpif;
+  warn(text: string): void;
+}
+
+interface AttachedPort {
+  readonly odpPort: OdpPort;
+  readonly name: string;
+  readonly ifindex: number;
+  readonly tap: boolean;
+  readonly link: EbpfLink;
+  unwatch(): void;
+}
+
+export class EbpfDpif implements Dpif {
+  readonly type: string;
+  readonly name: string;
+  readonly objects: EbpfObjects;
+  readonly offload: Offload;
+  readonly attached = new Map<OdpPort, AttachedPort>();
+  readonly inner: Dpif;
+  readonly #clock: Clock;
+  readonly #system: EbpfSystem;
+  readonly #flow: DpFlow = {
+    handle: -1,
+    key: new Int32Array(FLOW_DP_WORDS),
+    mask: new Int32Array(FLOW_DP_WORDS),
+    actions: new Int32Array(0),
+  };
+  #handler: UpcallHandler | undefined;
+  #program: EbpfProgram | undefined;
+
+  /** Throws what the system throws: without the right to load programs, on too old a kernel. */
+  constructor(options: EbpfDpifOptions) {
+    const { clock, system, openInner, warn } = options;
+    this.#clock = clock;
+    this.#system = system;
+    this.objects = new EbpfObjects(system);
+    try {
+      probe(system, this.objects.upcall.program);
+      this.offload = new Offload(this.objects, {
+        clock,
+        ifindexOf: (port) => this.attached.get(port)?.ifindex ?? 0,
+        portOf: (port): OutPort | undefined => this.attached.get(port),
+        install: (program) => this.#install(program),
+        warn,
+      });
+    } catch (error) {
+      this.objects.close();
+      throw error;
+    }
+    this.inner = openInner({ fd: this.objects.upcallRing, bytes: UPCALL_RING_BYTES });
+    this.type = this.inner.type;
+    this.name = this.inner.name;
+  }
+
+  get userspaceText(): ((operand: number) => string) | undefined {
+    return this.inner.userspaceText;
+  }
+
+  set userspaceText(text: ((operand: number) => string) | undefined) {
+    this.inner.userspaceText = text;
+  }
+
+  // ---- Ports ----
+
+  #install(program: EbpfProgram): void {
+    this.#program = program;
+    for (const { link } of this.attached.values()) {
+      try {
+        link.update(program);
+      } catch {
+        // The device is gone, and the port soon will be.
+      }
+    }
+  }
+
+  async portAdd(netdev: Netdev, wanted: OdpPort | undefined): Promise<OdpPort> {
+    const odpPort = await this.inner.portAdd(netdev, wanted);
+    try {
+      this.#attach(netdev, odpPort);
+    } catch (error) {
+      await this.inner.portDel(odpPort);
+      throw error;
+    }
+    this.#reconsider(odpPort);
+    return odpPort;
+  }
+
+  #attach(netdev: Netdev, odpPort: OdpPort): void {
+    const { name } = netdev;
+    const tap = netdev.type === "internal" || netdev.type === "tap";
+    const ifindex = this.#system.ifindexOf(name);
+    const setPort = (): void => this.objects.setPort(ifindex, tap ? PORT_FLAG_TAP : 0, addressOf(netdev));
+    setPort();
+    const link = this.#system.attach(this.#program!, ifindex, tap);
+    const unwatch = tap ? netdev.watch(setPort) : () => {};
+    this.attached.set(odpPort, { odpPort, name, ifindex, tap, link, unwatch });
+  }
+
+  portDel(port: OdpPort): Promise<void> {
+    const attached = this.attached.get(port);
+    if (attached !== undefined) {
+      this.attached.delete(port);
+      attached.unwatch();
+      attached.link.close();
+      this.objects.clearPort(attached.ifindex);
+      this.#reconsider(port);
+    }
+    return this.inner.portDel(port);
+  }
+
+  /** Megaflows that a port which comes or goes may concern are looked at again. */
+  #reconsider(port: OdpPort): void {
+    for (const { handle, key, mask, actions } of this.inner.flows()) {
+      if (!mentions(key, actions, port)) continue;
+      this.offload.delete(handle);
+      this.offload.put(handle, key, mask, actions);
+    }
+  }
+
+  ports(): Iterable<DpPort> {
+    return this.inner.ports();
+  }
+
+  // ---- Upcalls and megaflows ----
+
+  setUpcallHandler(handler: UpcallHandler | undefined): void {
+    this.#handler = handler;
+    if (handler === undefined) {
+      this.inner.setUpcallHandler(undefined);
+      return;
+    }
+    this.inner.setUpcallHandler((upcall) => {
+      const reply = this.#handler?.(upcall);
+      if (reply?.mask === undefined) return reply;
+      // The upcall's memory is the worker's again when the flow has been installed.
+      const key = upcall.key.slice();
+      const mask = reply.mask.slice();
+      const actions = (reply.flowActions ?? reply.actions).slice();
+      const { installed } = reply;
+      return {
+        ...reply,
+        installed: (handle) => {
+          this.offload.put(handle, key, mask, actions);
+          installed?.(handle);
+        },
+      };
+    });
+  }
+
+  hasRoomFor(key: Flow, mask: Flow): boolean {
+    return this.inner.hasRoomFor(key, mask);
+  }
+
+  flowPut(key: Flow, mask: Flow, actions: Int32Array): FlowHandle {
+    const handle = this.inner.flowPut(key, mask, actions);
+    this.offload.put(handle, key, mask, actions);
+    return handle;
+  }
+
+  flowSetActions(flow: FlowHandle, actions: Int32Array): void {
+    this.inner.flowSetActions(flow, actions);
+    const { key, mask } = this.#flow;
+    if (this.inner.readFlow(flow, this.#flow)) this.offload.put(flow, key, mask, actions);
+  }
+
+  async flowDel(flow: FlowHandle): Promise<DpFlowStats> {
+    this.offload.stop(flow);
+    const last = await this.inner.flowDel(flow);
+    this.#finish(flow, last);
+    return last;
+  }
+
+  flowsDel(flows: readonly FlowHandle[], gone: (flow: FlowHandle, last: DpFlowStats) => void): Promise<void> {
+    for (const flow of flows) this.offload.stop(flow);
+    return this.inner.flowsDel(flows, (flow, last) => {
+      this.#finish(flow, last);
+      gone(flow, last);
+    });
+  }
+
+  /** The worker has let go of the megaflow, and by now no program is still at a packet of it. */
+  #finish(flow: FlowHandle, last: DpFlowStats): void {
+    this.offload.addStats(flow, last, this.#offsetMs());
+    this.offload.delete(flow);
+  }
+
+  flowFlush(): void {
+    for (const { handle } of this.inner.flows()) this.offload.delete(handle);
+    this.inner.flowFlush();
+  }
+
+  flowCount(): number {
+    return this.inner.flowCount();
+  }
+
+  maskCount(): number {
+    return this.inner.maskCount();
+  }
+
+  #offsetMs(): number {
+    return this.#clock.now() - this.#system.nowMs();
+  }
+
+  flowStats(flow: FlowHandle, out: DpFlowStats): boolean {
+    if (!this.inner.flowStats(flow, out)) return false;
+    this.offload.addStats(flow, out, this.#offsetMs());
+    return true;
+  }
+
+  readFlow(flow: FlowHandle, into: DpFlow): boolean {
+    return this.inner.readFlow(flow, into);
+  }
+
+  flows(): Iterable<DpFlow> {
+    return this.inner.flows();
+  }
+
+  // ---- The rest ----
+
+  execute(packet: Packet, key: Flow, actions: Int32Array): void {
+    this.inner.execute(packet, key, actions);
+  }
+
+  get maxMeters(): number {
+    return this.inner.maxMeters;
+  }
+
+  meterSet(id: number, meter: DpMeter): void {
+    this.inner.meterSet(id, meter);
+  }
+
+  meterDel(id: number): void {
+    this.inner.meterDel(id);
+  }
+
+  meterStats(id: number, bands: number): DpMeterStats {
+    return this.inner.meterStats(id, bands);
+  }
+
+  setVlanLimit(tags: number): void {
+    this.inner.setVlanLimit(tags);
+    this.offload.setVlanLimit(tags);
+  }
+
+  /** Packets that programs have handed up, and those for which the ring buffer had no room. */
+  handedUp(): { up: number; lost: number } {
+    const { counters } = this.objects;
+    const read = (counter: number): number => counters[counter * 2]! + counters[counter * 2 + 1]! * 2 ** 32;
+    return { up: read(COUNT_UP), lost: read(COUNT_LOST) };
+  }
+
+  async stats(): Promise<DpStats> {
+    const stats = await this.inner.stats();
+    const packets = this.offload.packets();
+    const { lost } = this.handedUp();
+    this.offload.countHits();
+    let asked = 0;
+    let place = 0;
+    for (const table of this.offload.tables.values()) asked += ++place * table.hits;
+    return {
+      ...stats,
+      hits: stats.hits + packets,
+      // A packet that found no room was a miss.
+      misses: stats.misses + lost,
+      lost: stats.lost + lost,
+      maskHits: stats.maskHits + asked,
+    };
+  }
+
+  drops(): ReadonlyMap<string, number> {
+    return this.inner.drops();
+  }
+
+  settled(): Promise<void> {
+    return this.inner.settled();
+  }
+
+  run(): void {
+    this.inner.run();
+  }
+
+  async close(): Promise<void> {
+    for (const { link, unwatch } of this.attached.values()) {
+      unwatch();
+      link.close();
+    }
+    this.attached.clear();
+    this.offload.close();
+    await this.inner.close();
+    this.objects.close();
+  }
+}
+
+const ENODEV = 19;
+const NO_DEVICE = 0x7fffffff;
+
+/** Throws when there are no TCX links: where there are, only the device is missing. */
+function probe(system: EbpfSystem, program: EbpfProgram): void {
+  try {
+    system.attach(program, NO_DEVICE, false).close();
+  } catch (error) {
+    if ((error as { errno?: number }).errno === ENODEV) return;
+    throw new Error("programs cannot be attached to devices by TCX links, which Linux has from 6.6 on");
+  }
+}
+
+/** Whether a megaflow comes in by a port, or goes out there. */
+function mentions(key: Flow, program: Int32Array, port: OdpPort): boolean {
+  if (key[W_IN_PORT] === port) return true;
+  for (let at = 0; at < program.length; at += program[at + 1]!)
+    if (program[at] === ODP_OUTPUT && program[at + 2] === port) return true;
+  return false;
+}
+
+function addressOf(netdev: Netdev): Uint8Array {
+  return parseMac(netdev.etherAddr() ?? "") ?? new Uint8Array(6);
+}

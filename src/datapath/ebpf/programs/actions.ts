@@ -1,0 +1,516 @@
+/**
+ * Action programs: an ODP program that BPF can run becomes instructions, made for the packets of one kind of megaflow (its
+ * Ethertype and protocol are known, so nothing is asked twice). What cannot be done here is told by a text, and such a
+ * megaflow stays with the datapath in user space. Pure.
+ *
+ * A packet is changed through the kernel's helpers, which keep its checksum offload and segmentation right: under a
+ * partial checksum only a change of the pseudo header counts.
+ *
+ * Registers: R6 the context, R8 the network header's offset (from the frame's start).
+ */
+import {
+  W_ETH_DST_HI,
+  W_ETH_SRC_LO,
+  W_IPV4_DST,
+  W_IPV4_SRC,
+  W_IPV6_DST,
+  W_IPV6_LABEL,
+  W_IPV6_SRC,
+  W_NW,
+  W_PKT_MARK,
+  W_SKB_PRIORITY,
+  W_TP,
+  W_VLAN0,
+} from "../../../flow/layout.ts";
+import {
+  ETH_TYPE_IPV4,
+  ETH_TYPE_IPV6,
+  ETH_TYPE_VLAN_8021AD,
+  ETH_TYPE_VLAN_8021Q,
+  IPPROTO_ICMPV6,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+} from "../../../flow/packet/ethernet.ts";
+import { ODP_OUTPUT, ODP_POP_VLAN, ODP_PUSH_VLAN, ODP_SET } from "../../odp/actions.ts";
+import {
+  CLONE_REDIRECT,
+  L3_CSUM_REPLACE,
+  L4_CSUM_REPLACE,
+  MAP_LOOKUP_ELEM,
+  REDIRECT,
+  SKB_CHANGE_TYPE,
+  SKB_STORE_BYTES,
+  SKB_VLAN_POP,
+  SKB_VLAN_PUSH,
+} from "../asm/helpers.ts";
+import {
+  Add,
+  And,
+  call,
+  comment,
+  exit,
+  IfEq,
+  IfGt,
+  IfNe,
+  IfSet,
+  jump,
+  type Line,
+  Load,
+  label,
+  loadMap,
+  Mov,
+  Or,
+  R0,
+  R1,
+  R2,
+  R3,
+  R4,
+  R5,
+  R6,
+  R7,
+  R8,
+  R10,
+  Store,
+  StoreImm,
+} from "../asm/instruction.ts";
+import {
+  SKB_DATA,
+  SKB_DATA_END,
+  SKB_MARK,
+  SKB_PRIORITY,
+  SKB_VLAN_PRESENT,
+  SKB_VLAN_PROTO,
+  SKB_VLAN_TCI,
+  TC_ACT_SHOT,
+} from "../asm/skb.ts";
+import { MAP_PORTS, PORT_ADDRESS, REDIRECT_INGRESS, swap16, swap32 } from "./layout.ts";
+import type { Lookup } from "./places.ts";
+
+/** Longest action program that is worth a program; the rest goes to user space. */
+const MAX_ACTIONS = 256;
+
+// Flags of l4_csum_replace.
+const F_PSEUDO_HDR = 0x10;
+const F_MARK_MANGLED_0 = 0x20;
+
+// Packet types of skb_change_type.
+const PACKET_HOST = 0;
+const PACKET_OTHERHOST = 3;
+
+/** Where a value is kept while a helper puts it into the packet. */
+const TEMP = -8;
+
+/** A device that can be sent to. A tap's packets go to its host, so in to the device. */
+export interface OutPort {
+  readonly ifindex: number;
+  readonly tap: boolean;
+}
+
+/** What a megaflow's value in its map says, or that it needs a program, or why it is left to user space. */
+export type Compiled =
+  | { readonly kind: "drop" }
+  | { readonly kind: "output"; readonly ifindex: number }
+  | { readonly kind: "program"; readonly lines: Line[] }
+  | { readonly kind: "userspace"; readonly reason: string };
+
+const userspace = (reason: string): Compiled => ({ kind: "userspace", reason });
+
+export function compileActions(
+  program: Int32Array,
+  lookup: Lookup,
+  portOf: (port: number) => OutPort | undefined,
+): Compiled {
+  const end = lastOutput(program);
+  if (typeof end === "string") return userspace(end);
+  if (end === 0) return { kind: "drop" };
+  if (end === 3) {
+    const port = portOf(program[2]!);
+    if (port === undefined) return userspace("output to a port that there is not");
+    if (!port.tap) return { kind: "output", ifindex: port.ifindex };
+  }
+  const emitter = new ActionEmitter(lookup, portOf);
+  for (let at = 0, n = 0; at < end; at += program[at + 1]!, n++) {
+    const reason = n === MAX_ACTIONS ? "too many actions" : emitter.action(program, at, at + 3 === end);
+    if (reason !== undefined) return userspace(reason);
+  }
+  return { kind: "program", lines: emitter.finish() };
+}
+
+const NAMES = [
+  "output",
+  "push_vlan",
+  "pop_vlan",
+  "set",
+  "userspace",
+  "trunc",
+  "recirc",
+  "drop",
+  "hash",
+  "clone",
+  "sample",
+  "meter",
+  "push_mpls",
+  "pop_mpls",
+  "check_pkt_len",
+  "ct",
+  "ct_clear",
+];
+
+/** Where the last output ends, 0 when there is none; or which action is none of ours. */
+function lastOutput(program: Int32Array): number | string {
+  let end = 0;
+  for (let at = 0; at < program.length; at += program[at + 1]!) {
+    switch (program[at]) {
+      case ODP_OUTPUT:
+        end = at + 3;
+        break;
+      case ODP_PUSH_VLAN:
+      case ODP_POP_VLAN:
+      case ODP_SET:
+        break;
+      default:
+        return `action ${NAMES[program[at]!] ?? program[at]}`;
+    }
+  }
+  return end;
+}
+
+/** Writes the instructions of one program. */
+class ActionEmitter {
+  private readonly lookup: Lookup;
+  private readonly portOf: (port: number) => OutPort | undefined;
+  private readonly lines: Line[] = [];
+  private labels = 0;
+  /** R8 is right. */
+  private located = false;
+
+  constructor(lookup: Lookup, portOf: (port: number) => OutPort | undefined) {
+    this.lookup = lookup;
+    this.portOf = portOf;
+    this.lines.push(Mov.reg(R6, R1));
+  }
+
+  finish(): Line[] {
+    return [...this.lines, label("drop"), Mov.imm(R0, TC_ACT_SHOT), exit()];
+  }
+
+  private name(what: string): string {
+    return `${what}_${++this.labels}`;
+  }
+
+  /** The reason why not, when it cannot be done. */
+  action(program: Int32Array, at: number, last: boolean): string | undefined {
+    switch (program[at]) {
+      case ODP_OUTPUT:
+        return this.output(program[at + 2]!, last);
+      case ODP_PUSH_VLAN:
+        this.lines.push(comment("push_vlan"), ...pushVlan(program[at + 2]!));
+        this.located = false;
+        return undefined;
+      case ODP_POP_VLAN:
+        this.lines.push(comment("pop_vlan"), Mov.reg(R1, R6), call(SKB_VLAN_POP));
+        this.located = false;
+        return undefined;
+      default:
+        return this.set(program[at + 2]!, program[at + 3]!, program[at + 4]!);
+    }
+  }
+
+  private output(odpPort: number, last: boolean): string | undefined {
+    const port = this.portOf(odpPort);
+    if (port === undefined) return "output to a port that there is not";
+    this.lines.push(comment(`output ${odpPort}`));
+    if (port.tap) this.addressed(port.ifindex);
+    const flags = port.tap ? REDIRECT_INGRESS : 0;
+    if (last) this.lines.push(Mov.imm(R1, port.ifindex), Mov.imm(R2, flags), call(REDIRECT), exit());
+    else
+      this.lines.push(Mov.reg(R1, R6), Mov.imm(R2, port.ifindex), Mov.imm(R3, flags), call(CLONE_REDIRECT));
+    return undefined;
+  }
+
+  /**
+   * The host behind a tap takes a packet for its own, or for a stranger's, by the packet's type, which says so far whether it
+   * was for the device that it came in by.
+   */
+  private addressed(ifindex: number): void {
+    const [other, change, done] = [this.name("other"), this.name("change"), this.name("done")];
+    this.lines.push(
+      ...load(14),
+      comment("R7: destination address, as on the wire"),
+      Load.u32(R7, R1, 0),
+      Load.u16(R5, R1, 4),
+      IfSet.imm(R7, 1, done),
+      Store.u32(R10, TEMP + 4, R5),
+      StoreImm.u32(R10, TEMP, ifindex),
+      Mov.reg(R2, R10),
+      Add.imm(R2, TEMP),
+      loadMap(R1, MAP_PORTS),
+      call(MAP_LOOKUP_ELEM),
+      IfEq.imm(R0, 0, "drop"),
+      Load.u32(R1, R0, PORT_ADDRESS),
+      IfNe.reg(R1, R7, other),
+      Load.u16(R1, R0, PORT_ADDRESS + 4),
+      Load.u32(R2, R10, TEMP + 4),
+      IfNe.reg(R1, R2, other),
+      Mov.imm(R2, PACKET_HOST),
+      jump(change),
+      label(other),
+      Mov.imm(R2, PACKET_OTHERHOST),
+      label(change),
+      Mov.reg(R1, R6),
+      call(SKB_CHANGE_TYPE),
+      label(done),
+    );
+  }
+
+  private set(word: number, value: number, mask: number): string | undefined {
+    const { ethType, proto } = this.lookup;
+    const isV4 = ethType === ETH_TYPE_IPV4;
+    const isV6 = ethType === ETH_TYPE_IPV6;
+    this.lines.push(comment(`set word ${word}`));
+    if (word === W_SKB_PRIORITY || word === W_PKT_MARK) {
+      if (mask !== -1) return "set of part of a packet's mark";
+      this.lines.push(Mov.imm32(R1, value), Store.u32(R6, word === W_PKT_MARK ? SKB_MARK : SKB_PRIORITY, R1));
+      return undefined;
+    }
+    if (word >= W_ETH_DST_HI && word <= W_ETH_SRC_LO) {
+      const at = (word - W_ETH_DST_HI) * 4;
+      this.lines.push(
+        ...load(14),
+        Load.u32(R2, R1, at),
+        ...merge(swap32(value), swap32(mask)),
+        Store.u32(R1, at, R3),
+      );
+      return undefined;
+    }
+    if (word === W_VLAN0) {
+      this.setVlan(value, mask);
+      return undefined;
+    }
+    if (!isV4 && !isV6) return "set of a field of this kind of packet";
+    if (isV4 && (word === W_IPV4_SRC || word === W_IPV4_DST)) {
+      this.replace32(12 + (word - W_IPV4_SRC) * 4, value, mask, true, true);
+      return undefined;
+    }
+    if (isV6 && word >= W_IPV6_SRC && word < W_IPV6_DST + 4) {
+      this.replace32(8 + (word - W_IPV6_SRC) * 4, value, mask, true, false);
+      return undefined;
+    }
+    if (isV6 && word === W_IPV6_LABEL) {
+      this.replace32(0, value, mask & 0xfffff, false, false);
+      return undefined;
+    }
+    if (word === W_NW && (mask & 0xff0000ff) === 0) {
+      if ((mask & 0xff00) !== 0) this.setTos((value >>> 8) & 0xff, (mask >>> 8) & 0xff, isV4);
+      if ((mask & 0xff0000) !== 0) this.setTtl((value >>> 16) & 0xff, (mask >>> 16) & 0xff, isV4);
+      return undefined;
+    }
+    if (word === W_TP && (proto === IPPROTO_TCP || proto === IPPROTO_UDP) && !this.mayBeLater()) {
+      this.replacePorts(value, mask, isV4 ? 20 : 40, proto);
+      return undefined;
+    }
+    return "set of a field that programs do not write";
+  }
+
+  /** Packets of the megaflow may lack a transport header. */
+  private mayBeLater(): boolean {
+    return this.lookup.ethType === ETH_TYPE_IPV4 && this.lookup.laterFragment !== false;
+  }
+
+  /** R8 = offset of the network header, whatever tags there are in the frame. */
+  private locate(): void {
+    if (this.located) return;
+    this.located = true;
+    const [second, done] = [this.name("second"), this.name("located")];
+    const [q, ad] = [swap16(ETH_TYPE_VLAN_8021Q), swap16(ETH_TYPE_VLAN_8021AD)];
+    this.lines.push(
+      ...load(22),
+      Mov.imm(R8, 14),
+      Load.u16(R2, R1, 12),
+      IfEq.imm(R2, q, second),
+      IfNe.imm(R2, ad, done),
+      label(second),
+      Mov.imm(R8, 18),
+      Load.u16(R2, R1, 16),
+      IfEq.imm(R2, q, `${second}_tag`),
+      IfNe.imm(R2, ad, done),
+      label(`${second}_tag`),
+      Mov.imm(R8, 22),
+      label(done),
+    );
+  }
+
+  /** R1 = the network header, with `bytes` that can be read. */
+  private header(bytes: number): Line[] {
+    return [
+      Load.u32(R1, R6, SKB_DATA),
+      Load.u32(R5, R6, SKB_DATA_END),
+      Add.reg(R1, R8),
+      Mov.reg(R3, R1),
+      Add.imm(R3, bytes),
+      IfGt.reg(R3, R5, "drop"),
+    ];
+  }
+
+  /**
+   * A word of the network header: checksums first, then the bytes. `pseudo`: the transport checksum covers it; `inHeader`:
+   * IPv4's own does.
+   */
+  private replace32(at: number, value: number, mask: number, pseudo: boolean, inHeader: boolean): void {
+    this.locate();
+    this.lines.push(
+      ...this.header(at + 4),
+      Load.u32(R2, R1, at),
+      Store.u32(R10, TEMP, R2),
+      ...merge(swap32(value), swap32(mask)),
+      Store.u32(R10, TEMP + 4, R3),
+    );
+    const l4 = pseudo ? this.transportChecksum() : undefined;
+    if (l4 !== undefined)
+      this.lines.push(...this.checksum(L4_CSUM_REPLACE, l4.at, l4.flags | F_PSEUDO_HDR | 4));
+    if (inHeader) this.lines.push(...this.checksum(L3_CSUM_REPLACE, 10, 4));
+    this.lines.push(...this.store(at, TEMP + 4, 4));
+  }
+
+  /** Where the transport checksum is, from the network header, when it covers the addresses. */
+  private transportChecksum(): { at: number; flags: number } | undefined {
+    const { ethType, proto, laterFragment } = this.lookup;
+    const header = ethType === ETH_TYPE_IPV4 ? 20 : 40;
+    if (laterFragment === true) return undefined;
+    switch (proto) {
+      case IPPROTO_TCP:
+        return { at: header + 16, flags: 0 };
+      case IPPROTO_UDP:
+        return { at: header + 6, flags: F_MARK_MANGLED_0 };
+      case IPPROTO_ICMPV6:
+        return { at: header + 2, flags: 0 };
+      default:
+        return undefined;
+    }
+  }
+
+  private replacePorts(value: number, mask: number, header: number, proto: number): void {
+    this.locate();
+    const udp = proto === IPPROTO_UDP;
+    this.lines.push(
+      ...this.header(header + 4),
+      Load.u32(R2, R1, header),
+      Store.u32(R10, TEMP, R2),
+      ...merge(swap32(value), swap32(mask)),
+      Store.u32(R10, TEMP + 4, R3),
+      ...this.checksum(L4_CSUM_REPLACE, header + (udp ? 6 : 16), (udp ? F_MARK_MANGLED_0 : 0) | 4),
+      ...this.store(header, TEMP + 4, 4),
+    );
+  }
+
+  private setTos(value: number, mask: number, isV4: boolean): void {
+    this.locate();
+    const [bits, bitMask] = isV4 ? [value, mask] : [value << 4, mask << 4];
+    this.replace16(0, bits, bitMask, isV4);
+  }
+
+  private setTtl(value: number, mask: number, isV4: boolean): void {
+    this.locate();
+    if (isV4) this.replace16(8, value << 8, mask << 8, true);
+    else this.replace16(6, value, mask, false);
+  }
+
+  /** 16 bits of the network header, which no transport checksum covers. */
+  private replace16(at: number, value: number, mask: number, inHeader: boolean): void {
+    this.lines.push(
+      ...this.header(at + 2),
+      Load.u16(R2, R1, at),
+      Store.u32(R10, TEMP, R2),
+      ...merge(swap16(value), swap16(mask)),
+      Store.u32(R10, TEMP + 4, R3),
+    );
+    if (inHeader) this.lines.push(...this.checksum(L3_CSUM_REPLACE, 10, 2));
+    this.lines.push(...this.store(at, TEMP + 4, 2));
+  }
+
+  /** Mends a checksum for the change from the word at TEMP to the one after it. */
+  private checksum(helper: number, at: number, flags: number): Line[] {
+    return [
+      Mov.reg(R1, R6),
+      Mov.reg(R2, R8),
+      Add.imm(R2, at),
+      Load.u32(R3, R10, TEMP),
+      Load.u32(R4, R10, TEMP + 4),
+      Mov.imm(R5, flags),
+      call(helper),
+    ];
+  }
+
+  /** Bytes from the stack to the network header. */
+  private store(at: number, from: number, bytes: number): Line[] {
+    return [
+      Mov.reg(R1, R6),
+      Mov.reg(R2, R8),
+      Add.imm(R2, at),
+      Mov.reg(R3, R10),
+      Add.imm(R3, from),
+      Mov.imm(R4, bytes),
+      Mov.imm(R5, 0),
+      call(SKB_STORE_BYTES),
+    ];
+  }
+
+  /** The outermost tag, where there is one: beside the frame it is taken off and put on again. Bit 12 of a TCI stays. */
+  private setVlan(value: number, mask: number): void {
+    const bits = mask & ~0x1000;
+    const [inFrame, done] = [this.name("in_frame"), this.name("done")];
+    this.lines.push(
+      Load.u32(R1, R6, SKB_VLAN_PRESENT),
+      IfEq.imm(R1, 0, inFrame),
+      Load.u32(R2, R6, SKB_VLAN_TCI),
+      ...merge(value & 0xffff, bits & 0xffff),
+      Mov.reg(R8, R3),
+      Load.u32(R7, R6, SKB_VLAN_PROTO),
+      Mov.reg(R1, R6),
+      call(SKB_VLAN_POP),
+      Mov.reg(R1, R6),
+      Mov.reg(R2, R7),
+      Mov.reg(R3, R8),
+      call(SKB_VLAN_PUSH),
+      jump(done),
+      label(inFrame),
+      ...load(18),
+      Load.u16(R2, R1, 12),
+      IfEq.imm(R2, swap16(ETH_TYPE_VLAN_8021Q), `${inFrame}_tag`),
+      IfNe.imm(R2, swap16(ETH_TYPE_VLAN_8021AD), done),
+      label(`${inFrame}_tag`),
+      Load.u16(R2, R1, 14),
+      ...merge(swap16(value & 0xffff), swap16(bits & 0xffff)),
+      Store.u16(R1, 14, R3),
+      label(done),
+    );
+    this.located = false;
+  }
+}
+
+/** R1 = the frame, with `bytes` that can be read and written. */
+function load(bytes: number): Line[] {
+  return [
+    Load.u32(R1, R6, SKB_DATA),
+    Load.u32(R5, R6, SKB_DATA_END),
+    Mov.reg(R3, R1),
+    Add.imm(R3, bytes),
+    IfGt.reg(R3, R5, "drop"),
+  ];
+}
+
+/** R3 = R2 with the bits under `mask` from `value`. */
+function merge(value: number, mask: number): Line[] {
+  if (mask === -1) return [Mov.imm32(R3, value)];
+  return [Mov.reg32(R3, R2), And.imm32(R3, ~mask), Or.imm32(R3, value & mask)];
+}
+
+/** `tag` is TPID << 16 | TCI; bit 12 says there that it is one. */
+function pushVlan(tag: number): Line[] {
+  return [Mov.reg(R1, R6), Mov.imm(R2, swap16(tag >>> 16)), Mov.imm(R3, tag & 0xefff), call(SKB_VLAN_PUSH)];
+}
+
+/** Names what a program was made from: equal for megaflows that can share one. */
+export function actionKey(program: Int32Array, lookup: Lookup): string {
+  return `${program.join()} ${lookup.ethType} ${lookup.proto} ${lookup.laterFragment}`;
+}

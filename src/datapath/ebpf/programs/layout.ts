@@ -1,0 +1,82 @@
+/**
+ * Memory that programs and this process share, byte by byte, and the maps that hold it. Little-endian, as the programs see it.
+ *
+ *   value of a flow in its mask's map        row of statistics, one a flow and processor
+ *   | 0  flow number          u32 |          | 0  packets                u64 |
+ *   | 4  action program, or 0 u32 |          | 8  bytes                  u64 |
+ *   | 8  ifindex, 0: drop     u32 |          | 16 CLOCK_MONOTONIC, ns    u64 |
+ *   | 12 flags of redirect    u32 |          | 24 TCP flags seen         u32 |
+ *
+ *   record in the ring buffer, before the frame      port, by its ifindex
+ *   | 0  ifindex                            u32 |    | 0 PORT_FLAG_TAP   u32 |
+ *   | 4  bytes of the frame                 u32 |    | 4 Ethernet address    |
+ *   | 8  stripped tag, TPID << 16 | TCI     u32 |    |   (6 bytes, 2 unused) |
+ *   | 12 1 when there is a stripped tag     u32 |
+ *   | 16 gso_size                           u32 |
+ *   | 20 gso_segs                           u32 |
+ */
+
+/** Flows that programs can serve at a time; their statistics take 32 bytes each for every processor. */
+export const FLOW_BITS = 16;
+export const MAX_BPF_FLOWS = 1 << FLOW_BITS;
+
+export const VALUE_BYTES = 16;
+export const VALUE_FLOW = 0;
+export const VALUE_PROGRAM = 4;
+export const VALUE_IFINDEX = 8;
+export const VALUE_FLAGS = 12;
+
+export const ROW_SHIFT = 5;
+export const ROW_BYTES = 1 << ROW_SHIFT;
+export const ROW_PACKETS = 0;
+export const ROW_OCTETS = 8;
+export const ROW_USED = 16;
+export const ROW_TCP_FLAGS = 24;
+
+export const RECORD_IFINDEX = 0;
+export const RECORD_LENGTH = 4;
+export const RECORD_TAG = 8;
+export const RECORD_TAGGED = 12;
+export const RECORD_GSO_SIZE = 16;
+export const RECORD_GSO_SEGS = 20;
+export const RECORD_HEADER = 24;
+
+/** Longest frames of the kinds of records: most of what misses is short. */
+export const RECORD_ROOMS: readonly number[] = [256, 2048, 65535 + 64];
+
+export const PORT_BYTES = 12;
+export const PORT_FLAGS = 0;
+export const PORT_ADDRESS = 4;
+export const PORT_FLAG_TAP = 1;
+
+// Counters, u64 each.
+/** Packets handed up, and those for which there was no room. */
+export const COUNT_UP = 0;
+export const COUNT_LOST = 1;
+export const COUNTER_BYTES = 64;
+
+// Names of the maps, by which programs refer to them.
+export const MAP_STATS = "stats";
+export const MAP_COUNTERS = "counters";
+export const MAP_PROGRAMS = "programs";
+export const MAP_PORTS = "ports";
+export const MAP_UPCALLS = "upcalls";
+
+/** Slot of the upcall program in MAP_PROGRAMS; action programs have the others. */
+export const UPCALL_SLOT = 0;
+export const PROGRAM_SLOTS = 4096;
+
+export const UPCALL_RING_BYTES = 4 << 20;
+export const MAX_BPF_PORTS = 4096;
+
+/** Flag of the redirect helpers: in to the device rather than out of it. */
+export const REDIRECT_INGRESS = 1;
+
+/** Flow words in the order in which the wire has their bytes. */
+export function swap32(word: number): number {
+  return (word << 24) | ((word & 0xff00) << 8) | ((word >>> 8) & 0xff00) | (word >>> 24) | 0;
+}
+
+export function swap16(word: number): number {
+  return ((word & 0xff) << 8) | ((word >>> 8) & 0xff);
+}

@@ -1,0 +1,154 @@
+/**
+ * The program that hands packets up: a record in the ring buffer, whose layout is in layout.ts. A packet that the host sent
+ * by an internal port need not be copied: it goes on its way, up the tap. Pure.
+ */
+import {
+  MAP_LOOKUP_ELEM,
+  RINGBUF_DISCARD,
+  RINGBUF_RESERVE,
+  RINGBUF_SUBMIT,
+  SKB_LOAD_BYTES,
+} from "../asm/helpers.ts";
+import {
+  Add,
+  BigEndian,
+  call,
+  comment,
+  exit,
+  IfEq,
+  IfGt,
+  IfNe,
+  IfSet,
+  type Line,
+  Load,
+  Lsh,
+  label,
+  loadMap,
+  loadMapValue,
+  Mov,
+  Or,
+  R0,
+  R1,
+  R2,
+  R3,
+  R4,
+  R6,
+  R7,
+  R8,
+  R10,
+  Store,
+} from "../asm/instruction.ts";
+import {
+  SKB_GSO_SEGS,
+  SKB_GSO_SIZE,
+  SKB_IFINDEX,
+  SKB_LEN,
+  SKB_VLAN_PRESENT,
+  SKB_VLAN_PROTO,
+  SKB_VLAN_TCI,
+  TC_ACT_OK,
+  TC_ACT_SHOT,
+} from "../asm/skb.ts";
+import {
+  COUNT_LOST,
+  COUNT_UP,
+  MAP_COUNTERS,
+  MAP_PORTS,
+  MAP_UPCALLS,
+  PORT_FLAG_TAP,
+  PORT_FLAGS,
+  RECORD_GSO_SEGS,
+  RECORD_GSO_SIZE,
+  RECORD_HEADER,
+  RECORD_IFINDEX,
+  RECORD_LENGTH,
+  RECORD_ROOMS,
+  RECORD_TAG,
+  RECORD_TAGGED,
+} from "./layout.ts";
+
+/** Of all processors together: few packets come this way, and a count lost to a race is no harm. */
+function count(counter: number): Line[] {
+  return [
+    loadMapValue(R1, MAP_COUNTERS, counter * 8),
+    Load.u64(R2, R1, 0),
+    Add.imm(R2, 1),
+    Store.u64(R1, 0, R2),
+  ];
+}
+
+export function upcallProgram(): Line[] {
+  return [
+    Mov.reg(R6, R1),
+    comment("a tap has its own way up"),
+    Load.u32(R1, R6, SKB_IFINDEX),
+    Store.u32(R10, -4, R1),
+    Mov.reg(R2, R10),
+    Add.imm(R2, -4),
+    loadMap(R1, MAP_PORTS),
+    call(MAP_LOOKUP_ELEM),
+    IfEq.imm(R0, 0, "drop"),
+    Load.u32(R1, R0, PORT_FLAGS),
+    IfSet.imm(R1, PORT_FLAG_TAP, "tap"),
+    Load.u32(R7, R6, SKB_LEN),
+    IfEq.imm(R7, 0, "drop"),
+    ...RECORD_ROOMS.flatMap(record),
+    label("lost"),
+    ...count(COUNT_LOST),
+    label("drop"),
+    Mov.imm(R0, TC_ACT_SHOT),
+    exit(),
+    label("tap"),
+    Mov.imm(R0, TC_ACT_OK),
+    exit(),
+  ];
+}
+
+/** One for frames of at most `room` bytes, whose length is in R7: how much is reserved must be known when loading. */
+function record(room: number): Line[] {
+  const name = (what: string): string => `${what}_${room}`;
+  return [
+    IfGt.imm(R7, room, name("longer_than")),
+    loadMap(R1, MAP_UPCALLS),
+    Mov.imm(R2, RECORD_HEADER + room),
+    Mov.imm(R3, 0),
+    call(RINGBUF_RESERVE),
+    IfEq.imm(R0, 0, "lost"),
+    Mov.reg(R8, R0),
+    Load.u32(R1, R6, SKB_IFINDEX),
+    Store.u32(R8, RECORD_IFINDEX, R1),
+    Store.u32(R8, RECORD_LENGTH, R7),
+    Load.u32(R1, R6, SKB_VLAN_PROTO),
+    BigEndian.u16(R1),
+    Lsh.imm32(R1, 16),
+    Load.u32(R2, R6, SKB_VLAN_TCI),
+    Or.reg32(R1, R2),
+    Store.u32(R8, RECORD_TAG, R1),
+    Load.u32(R1, R6, SKB_VLAN_PRESENT),
+    Store.u32(R8, RECORD_TAGGED, R1),
+    Load.u32(R1, R6, SKB_GSO_SIZE),
+    Store.u32(R8, RECORD_GSO_SIZE, R1),
+    Load.u32(R1, R6, SKB_GSO_SEGS),
+    Store.u32(R8, RECORD_GSO_SEGS, R1),
+    Mov.reg(R1, R6),
+    Mov.imm(R2, 0),
+    Mov.reg(R3, R8),
+    Add.imm(R3, RECORD_HEADER),
+    Mov.reg(R4, R7),
+    call(SKB_LOAD_BYTES),
+    IfNe.imm(R0, 0, name("unreadable")),
+    ...count(COUNT_UP),
+    Mov.reg(R1, R8),
+    Mov.imm(R2, 0),
+    call(RINGBUF_SUBMIT),
+    Mov.imm(R0, TC_ACT_SHOT),
+    exit(),
+    label(name("unreadable")),
+    Mov.reg(R1, R8),
+    Mov.imm(R2, 0),
+    call(RINGBUF_DISCARD),
+    Mov.imm(R0, TC_ACT_SHOT),
+    exit(),
+    label(name("longer_than")),
+  ];
+}

@@ -1,0 +1,425 @@
+/**
+ * Programs for the kernel: the assembler's encodings and listings, and what programs do to packets, run by an interpreter and
+ * compared with the datapath in user space.
+ */
+import t from "tap";
+import { assemble } from "../../src/datapath/ebpf/asm/assemble.ts";
+import * as helpers from "../../src/datapath/ebpf/asm/helpers.ts";
+import {
+  Add,
+  And,
+  BigEndian,
+  call,
+  comment,
+  exit,
+  IfEq,
+  IfGt,
+  IfSet,
+  jump,
+  type Line,
+  Load,
+  Lsh,
+  label,
+  loadMap,
+  loadMapValue,
+  Mov,
+  Or,
+  R0,
+  R1,
+  R2,
+  R3,
+  R6,
+  R7,
+  R10,
+  Rsh,
+  Store,
+  StoreImm,
+  Sub,
+} from "../../src/datapath/ebpf/asm/instruction.ts";
+import { formatProgram } from "../../src/datapath/ebpf/asm/listing.ts";
+import { recoverOffloads } from "../../src/datapath/ebpf/offloads.ts";
+import {
+  ODP_CLONE,
+  ODP_OUTPUT,
+  ODP_POP_VLAN,
+  ODP_PUSH_VLAN,
+  ODP_SET,
+} from "../../src/datapath/odp/actions.ts";
+import { makePacket } from "../../src/datapath/packet.ts";
+import { extractFlow, OFS_WORDS } from "../../src/flow/extract.ts";
+import {
+  FLOW_DP_WORDS,
+  FLOW_PACKET_WORDS,
+  W_ETH_DST_HI,
+  W_ETH_TYPE,
+  W_IN_PORT,
+  W_IPV4_DST,
+  W_IPV4_SRC,
+  W_IPV6_DST,
+  W_IPV6_SRC,
+  W_NW,
+  W_RECIRC_ID,
+  W_TCP_FLAGS,
+  W_TP,
+  W_VLAN0,
+} from "../../src/flow/layout.ts";
+import { type EbpfBench, ebpfBench } from "./bpf/bench.ts";
+import { makeSkb, strippedSkb } from "./bpf/fake-bpf.ts";
+import { type FrameSpec, frame, layers, partial, recompute } from "./frames.ts";
+import { hostileFrame, pick, randomOf } from "./hostile.ts";
+
+// Bytes as the kernel's own assembler (llvm-mc -triple bpfel) gives them.
+const ENCODINGS: [Line, string, string][] = [
+  [Mov.reg(R6, R1), "bf16000000000000", "r6 = r1"],
+  [Mov.imm(R0, 2), "b700000002000000", "r0 = 2"],
+  [Mov.imm32(R2, -1), "b4020000ffffffff", "w2 = -1"],
+  [Add.imm(R1, 22), "0701000016000000", "r1 += 0x16"],
+  [Sub.reg(R3, R2), "1f23000000000000", "r3 -= r2"],
+  [And.imm32(R1, 0xfff), "54010000ff0f0000", "w1 &= 0xfff"],
+  [Or.reg32(R1, R2), "4c21000000000000", "w1 |= w2"],
+  [Lsh.imm(R0, 16), "6700000010000000", "r0 <<= 0x10"],
+  [Rsh.imm32(R3, 12), "740300000c000000", "w3 >>= 0xc"],
+  [BigEndian.u16(R1), "dc01000010000000", "r1 = be16 r1"],
+  [BigEndian.u32(R1), "dc01000020000000", "r1 = be32 r1"],
+  [Load.u8(R0, R7, 14), "71700e0000000000", "r0 = *(u8 *)(r7 + 14)"],
+  [Load.u16(R0, R7, 12), "69700c0000000000", "r0 = *(u16 *)(r7 + 12)"],
+  [Load.u32(R7, R6, 76), "61674c0000000000", "r7 = *(u32 *)(r6 + 76)"],
+  [Load.u64(R1, R7, 0), "7971000000000000", "r1 = *(u64 *)(r7 + 0)"],
+  [Store.u32(R10, -4, R1), "631afcff00000000", "*(u32 *)(r10 - 4) = r1"],
+  [Store.u64(R10, -8, R1), "7b1af8ff00000000", "*(u64 *)(r10 - 8) = r1"],
+  [StoreImm.u32(R10, -4, 5), "620afcff05000000", "*(u32 *)(r10 - 4) = 5"],
+  [loadMap(R1, "m"), "18110000070000000000000000000000", "r1 = map m"],
+  [loadMapValue(R1, "m", 8), "18210000070000000000000008000000", "r1 = &m[8]"],
+  [call(helpers.REDIRECT), "8500000017000000", "call redirect"],
+  [exit(), "9500000000000000", "exit"],
+];
+
+t.test("assembler", async (t) => {
+  const hex = (lines: Line[]): string => Buffer.from(assemble(lines, () => 7)).toString("hex");
+  for (const [line, bytes, text] of ENCODINGS) {
+    t.equal(hex([line]), bytes, text);
+    t.equal(formatProgram([line]), `    0: ${text}\n`);
+  }
+  const jumps = [
+    label("again"),
+    IfEq.imm(R1, 6, "end"),
+    comment("two units"),
+    loadMap(R2, "m"),
+    IfGt.reg(R3, R2, "end"),
+    IfSet.imm32(R1, 1, "again"),
+    jump("again"),
+    label("end"),
+    exit(),
+  ];
+  t.equal(
+    hex(jumps),
+    "1501050006000000" +
+      "18120000070000000000000000000000" +
+      "2d23020000000000" +
+      "4601fbff01000000" +
+      "0500faff00000000" +
+      "9500000000000000",
+  );
+  t.equal(
+    formatProgram(jumps),
+    "again:\n    0: if r1 == 6 goto end\n       ; two units\n    1: r2 = map m\n    3: if r3 > r2 goto end\n" +
+      "    4: if w1 & 1 goto again\n    5: goto again\nend:\n    6: exit\n",
+  );
+  t.throws(() => hex([jump("nowhere")]), /no label nowhere/);
+  t.throws(() => hex([label("a"), label("a")]), /twice/);
+  const far = Array.from({ length: 40_000 }, () => exit());
+  t.throws(() => hex([jump("end"), ...far, label("end")]), /too far/);
+});
+
+const SPEC: FrameSpec = {
+  tags: [],
+  ip: 4,
+  proto: "udp",
+  src: [10, 0, 0, 1],
+  dst: [10, 0, 0, 2],
+  sport: 1000,
+  dport: 2000,
+  payload: Array.from({ length: 30 }, (_, i) => i),
+};
+const IPV6 = {
+  ip: 6 as const,
+  src: Array.from({ length: 16 }, (_, i) => i),
+  dst: Array.from({ length: 16 }, (_, i) => 0xf0 + i),
+};
+const row = (values: Record<number, number>): Int32Array => {
+  const words = new Int32Array(FLOW_DP_WORDS);
+  for (const [word, value] of Object.entries(values)) words[Number(word)] = value;
+  return words;
+};
+const output = (port: number): number[] => [ODP_OUTPUT, 3, port];
+const set = (word: number, value: number, mask = -1): number[] => [ODP_SET, 5, word, value | 0, mask | 0];
+
+async function twoPorts(): Promise<EbpfBench> {
+  const bench = ebpfBench();
+  for (const name of ["p1", "p2", "p3"]) await bench.dpif.portAdd(bench.device(name), undefined);
+  return bench;
+}
+
+/** The key of a frame at port 1. */
+function keyOf(bytes: number[]): Int32Array {
+  const key = new Int32Array(FLOW_DP_WORDS);
+  key[W_IN_PORT] = 1;
+  extractFlow(Uint8Array.from(bytes), 0, bytes.length, key, new Int32Array(OFS_WORDS));
+  return key;
+}
+
+/** What megaflows match on at least. */
+function leastMask(key: Int32Array): Int32Array {
+  const mask = row({ [W_IN_PORT]: -1, [W_RECIRC_ID]: -1, [W_ETH_TYPE]: 0xffff });
+  if (key[W_ETH_TYPE] === 0x0800 || key[W_ETH_TYPE] === 0x86dd) mask[W_NW] = 0xff000000 | 0;
+  return mask;
+}
+
+t.test("programs tell the same of a packet as extraction", async (t) => {
+  const bench = await twoPorts();
+  t.teardown(() => bench.dpif.close());
+  const { dpif } = bench;
+  const random = randomOf(7);
+  let served = 0;
+  let wrong = 0;
+  for (let round = 0; round < 300; round++) {
+    const bytes =
+      random(2) === 0
+        ? hostileFrame(random)
+        : frame({
+            ...SPEC,
+            ...(random(2) === 0 ? IPV6 : {}),
+            proto: pick(random, ["tcp", "udp", "icmp"] as const),
+            tags: Array.from({ length: random(3) }, () => random(0x10000) & 0xefff),
+            tos: random(256),
+            flags: random(256),
+          });
+    if (bytes.length < 14 || bytes.length > 3000) continue;
+    const key = keyOf(bytes);
+    const mask = leastMask(key);
+    for (let i = random(8); i > 0; i--)
+      mask[W_ETH_DST_HI + random(FLOW_PACKET_WORDS - W_ETH_DST_HI)]! |= pick(random, [
+        -1,
+        random(2 ** 32) | 0,
+      ]);
+    mask[W_ETH_TYPE] = 0xffff;
+    const handle = dpif.flowPut(key, mask, Int32Array.from(output(2)));
+    await dpif.settled();
+    // Sometimes as the kernel has it, with the tag beside the frame, sometimes as it came.
+    bench.arriveSkb(random(2) === 0 ? strippedSkb(bytes, 10) : makeSkb(bytes, 10));
+    if ((await bench.sent("p2")).length !== 1) wrong++;
+    if (bench.dpif.offload.packets() > 0 && dpif.offload.isServed(handle)) served++;
+    // A bit that is matched on, another way.
+    const bits: [number, number][] = [];
+    for (let word = W_ETH_DST_HI; word < FLOW_PACKET_WORDS; word++)
+      for (let bit = 0; bit < 32; bit++) if (((mask[word]! >>> bit) & 1) !== 0) bits.push([word, bit]);
+    await dpif.flowDel(handle);
+    const [word, bit] = pick(random, bits);
+    const other = key.slice();
+    other[word]! ^= 1 << bit;
+    const off = dpif.flowPut(other, mask, Int32Array.from(output(3)));
+    await dpif.settled();
+    bench.arriveSkb(makeSkb(bytes, 10));
+    if ((await bench.sent("p3")).length !== 0) wrong++;
+    await dpif.flowDel(off);
+  }
+  t.equal(wrong, 0, "none goes astray");
+  t.ok(served > 150, `${served} were served by programs`);
+  t.equal(dpif.offload.size, 0);
+});
+
+t.test("actions by programs", async (t) => {
+  const bench = await twoPorts();
+  t.teardown(() => bench.dpif.close());
+  const { dpif } = bench;
+  const tcp: FrameSpec = { ...SPEC, proto: "tcp" };
+  const change = (spec: FrameSpec, other: Partial<FrameSpec>): number[] => frame({ ...spec, ...other });
+  const address = (bytes: number[]): number => Buffer.from(bytes).readInt32BE(0);
+  const newMac = recompute(frame(SPEC));
+  newMac.splice(0, 6, 9, 8, 7, 6, 5, 4);
+  const cases: [string, FrameSpec, number[], [number[][], number[][]]][] = [
+    ["drop", SPEC, [], [[], []]],
+    ["one", SPEC, output(2), [[frame(SPEC)], []]],
+    ["two", SPEC, [...output(2), ...output(3)], [[frame(SPEC)], [frame(SPEC)]]],
+    [
+      "push",
+      SPEC,
+      [...output(3), ODP_PUSH_VLAN, 3, 0x8100300a | 0, ...output(2)],
+      [[change(SPEC, { tags: [0x200a] })], [frame(SPEC)]],
+    ],
+    ["pop", { ...SPEC, tags: [5, 6] }, [ODP_POP_VLAN, 2, ...output(2)], [[change(SPEC, { tags: [6] })], []]],
+    [
+      "retag",
+      { ...SPEC, tags: [0x3005] },
+      [...set(W_VLAN0, 0x1007, 0xfff), ...output(2)],
+      [[change(SPEC, { tags: [0x3007] })], []],
+    ],
+    [
+      "Ethernet",
+      SPEC,
+      [...set(W_ETH_DST_HI, 0x09080706), ...set(W_ETH_DST_HI + 1, 0x05040000, 0xffff0000), ...output(2)],
+      [[newMac], []],
+    ],
+    ...[SPEC, tcp].flatMap((spec): typeof cases => [
+      [
+        `${spec.proto} IPv4`,
+        spec,
+        [
+          ...set(W_IPV4_SRC, address([1, 2, 3, 4])),
+          ...set(W_IPV4_DST, 9, 0xff),
+          ...set(W_NW, 0x003fb800, 0x00fffc00),
+          ...set(W_TP, 7, 0xffff),
+          ...output(2),
+        ],
+        [[change(spec, { src: [1, 2, 3, 4], dst: [10, 0, 0, 9], ttl: 63, tos: 0xb8, dport: 7 })], []],
+      ],
+      [
+        `${spec.proto} IPv6`,
+        { ...spec, ...IPV6 },
+        [
+          ...set(W_IPV6_SRC + 1, 0x01020304),
+          ...set(W_IPV6_DST + 3, 0x05060708),
+          ...set(W_NW, 0x003f2800, 0x00fffc00),
+          ...set(W_TP, 7 << 16, 0xffff0000),
+          ...output(2),
+        ],
+        [
+          [
+            change(
+              { ...spec, ...IPV6 },
+              {
+                src: [0, 1, 2, 3, 1, 2, 3, 4, 8, 9, 10, 11, 12, 13, 14, 15],
+                dst: [...IPV6.dst.slice(0, 12), 5, 6, 7, 8],
+                ttl: 63,
+                tos: 0x28,
+                sport: 7,
+              },
+            ),
+          ],
+          [],
+        ],
+      ],
+    ]),
+  ];
+  for (const [what, spec, actions, [second, third]] of cases)
+    for (const inFrame of [false, true]) {
+      const bytes = frame(spec);
+      const key = keyOf(bytes);
+      const mask = leastMask(key);
+      mask[W_NW]! |= 0xff;
+      const handle = dpif.flowPut(key, mask, Int32Array.from(actions));
+      await dpif.settled();
+      const before = dpif.offload.packets();
+      bench.arriveSkb(inFrame ? makeSkb(bytes, 10) : strippedSkb(bytes, 10));
+      const name = `${what}${inFrame ? ", tags in the frame" : ""}`;
+      t.strictSame(await bench.sent("p2"), second, `${name}: p2`);
+      t.strictSame(await bench.sent("p3"), third, `${name}: p3`);
+      t.equal(dpif.offload.packets() - before, 1, `${name}: by a program`);
+      // The same under a partial checksum, which stays one.
+      const [wanted] = second;
+      if (wanted !== undefined && !inFrame && spec.tags.length === 0) {
+        const { checksum } = layers(bytes);
+        const packet = strippedSkb(partial(bytes), 10);
+        packet.partial = checksum;
+        bench.arriveSkb(packet);
+        const [got] = await bench.sent("p2");
+        await bench.sent("p3");
+        t.strictSame(got, partial(wanted), `${name}: partial`);
+      }
+      await dpif.flowDel(handle);
+    }
+  t.equal(dpif.offload.actions.size, 0, "no program is left");
+});
+
+t.test("what is left to user space is told, and comes back", async (t) => {
+  const bench = await twoPorts();
+  t.teardown(() => bench.dpif.close());
+  const { dpif } = bench;
+  const key = keyOf(frame(SPEC));
+  const mask = leastMask(key);
+  const handle = dpif.flowPut(key, mask, Int32Array.from([ODP_CLONE, 5, ...output(2), ...output(3)]));
+  await dpif.settled();
+  t.strictSame([...dpif.offload.reasons], [["action clone", 1]]);
+  bench.arrive("p1", frame(SPEC));
+  t.equal((await bench.sent("p2")).length, 1);
+  t.equal((await bench.sent("p3")).length, 1);
+  dpif.flowSetActions(handle, Int32Array.from(output(2)));
+  await dpif.settled();
+  t.strictSame([...dpif.offload.reasons], []);
+  bench.arrive("p1", frame(SPEC));
+  t.equal((await bench.sent("p2")).length, 1);
+  t.equal(dpif.offload.packets(), 1);
+  const stats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+  dpif.flowStats(handle, stats);
+  t.strictSame(stats, { packets: 2, bytes: 144, usedMs: 5000, tcpFlags: 0 }, "counted together");
+  await dpif.portDel(2);
+  t.strictSame([...dpif.offload.reasons], [["output to a port that there is not", 1]]);
+  await dpif.portAdd(bench.device("p2"), 2);
+  t.strictSame([...dpif.offload.reasons], []);
+  bench.arrive("p1", frame(SPEC));
+  t.equal((await bench.sent("p2")).length, 1, "the port is another device now");
+  const recirculated = dpif.flowPut(
+    row({ ...Object.fromEntries(key.entries()), [W_RECIRC_ID]: 3 }),
+    mask,
+    Int32Array.from(output(2)),
+  );
+  t.equal(dpif.offload.reasonOf(recirculated), "recirculated");
+});
+
+t.test("many megaflows: tables grow, and statistics stay apart", async (t) => {
+  const bench = await twoPorts();
+  t.teardown(() => bench.dpif.close());
+  const { dpif } = bench;
+  const mask = row({ [W_IN_PORT]: -1, [W_ETH_TYPE]: 0xffff, [W_NW]: 0xff0000ff | 0, [W_TP]: -1 });
+  const handles: number[] = [];
+  const spec = (i: number): FrameSpec => ({ ...SPEC, proto: "tcp", sport: i, flags: 1 << (i % 6) });
+  for (let i = 0; i < 3000; i++)
+    handles.push(dpif.flowPut(keyOf(frame(spec(i))), mask, Int32Array.from(output(2 + (i % 2)))));
+  await dpif.settled();
+  dpif.offload.build();
+  t.match([...dpif.offload.tables.values()], [{ full: false, size: 3000 }], "more than fit at first");
+  for (const i of [0, 1, 2999]) for (let n = 0; n <= i % 7; n++) bench.arrive("p1", frame(spec(i)));
+  await bench.sent("p2");
+  await bench.sent("p3");
+  const stats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+  for (const i of [0, 1, 2999, 5]) {
+    dpif.flowStats(handles[i]!, stats);
+    t.equal(stats.packets, i === 5 ? 0 : (i % 7) + 1, `flow ${i}`);
+    t.equal(stats.tcpFlags, i === 5 ? 0 : 1 << (i % 6));
+  }
+  const all = dpif.offload.packets();
+  t.equal(all, 7, "by programs");
+  t.match(await dpif.flowDel(handles[2999]!), { packets: 4 });
+  t.equal(dpif.offload.packets(), all, "what has gone still counts");
+  t.match(await dpif.stats(), { hits: 7, flows: 2999 });
+  t.equal(mask[W_TCP_FLAGS], 0);
+});
+
+t.test("offloads are told from the bytes", async (t) => {
+  for (const ip of [4, 6] as const)
+    for (const proto of ["tcp", "udp", "icmp"] as const) {
+      const spec: FrameSpec = { ...SPEC, ...(ip === 6 ? IPV6 : {}), ip, proto };
+      const whole = frame(spec);
+      const packet = makePacket(Uint8Array.from(whole));
+      recoverOffloads(packet, 0);
+      t.equal(packet.vnetFlags, 0, `${proto} ${ip}: whole`);
+      if (proto === "icmp") continue;
+      const { l4, checksum } = layers(whole);
+      packet.data = Uint8Array.from([...partial(whole), 0, 0]);
+      packet.length += 2;
+      recoverOffloads(packet, 0);
+      t.match(
+        packet,
+        { vnetFlags: 1, gsoType: 0, csumStart: l4, csumOffset: checksum - l4 },
+        "partial, padded",
+      );
+      packet.data = Uint8Array.from(whole);
+      packet.length = whole.length;
+      packet.data[checksum]! ^= 1;
+      recoverOffloads(packet, 0);
+      t.equal(packet.vnetFlags, 0, "wrong is not partial");
+      recoverOffloads(packet, 8);
+      t.match(packet, { vnetFlags: 1, gsoSize: 8, gsoType: proto === "udp" ? 5 : ip === 4 ? 1 : 4 });
+      t.equal(packet.gsoHeaderLength, whole.length - 30);
+    }
+});

@@ -1,0 +1,197 @@
+/** datapath_type=ebpf with real packets: programs in the kernel forward, and everything is counted as it should be. */
+import { release } from "node:os";
+import t from "tap";
+import { cannotRun, World } from "./world.ts";
+
+const [major, minor] = release().split(".").map(Number);
+/** TCX links came with Linux 6.6. */
+const tooOld = major! > 6 || (major === 6 && minor! >= 6) ? false : "needs Linux 6.6";
+const skip = cannotRun("ping") || tooOld;
+const noIperf = skip || cannotRun("iperf3", "ethtool");
+
+/** Two hosts and one bridge of programs between them; `body` runs in it. */
+async function withSwitch(body: (world: World) => Promise<void> | void): Promise<void> {
+  const world = new World();
+  try {
+    world.startUp();
+    world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=ebpf");
+    world.host("ha", "10.1.1.1/24");
+    world.host("hb", "10.1.1.2/24");
+    world.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");
+    await body(world);
+  } catch (error) {
+    console.error(world.log());
+    throw error;
+  } finally {
+    await world.close();
+  }
+}
+
+/** Packets that programs have forwarded. */
+function byPrograms(world: World): number {
+  return Number(/packets by programs: (\d+)/.exec(world.appctl("dpif-ebpf/show"))![1]);
+}
+
+function neighbours(world: World): void {
+  world.inside("ha", "ip", "neigh", "replace", "10.1.1.2", "lladdr", world.mac("hb"), "dev", "eth0");
+  world.inside("hb", "ip", "neigh", "replace", "10.1.1.1", "lladdr", world.mac("ha"), "dev", "eth0");
+}
+
+/** Waits until the classifier knows all masks. */
+async function programsKnowAll(world: World): Promise<void> {
+  await world.until("all masks are asked", () => !world.appctl("dpif-ebpf/show").includes("not yet asked"));
+}
+
+t.test("ping, statistics, what is left to user space", { skip }, async (t) => {
+  await withSwitch(async (world) => {
+    world.ping("ha", "10.1.1.2");
+    t.equal(world.get("Bridge", "br0", "status"), "{}", "no fall-back");
+    neighbours(world);
+    world.ofctl("del-flows", "br0");
+    world.ofctl("add-flow", "br0", "priority=10,in_port=1,icmp,actions=output:2");
+    world.ofctl("add-flow", "br0", "priority=10,in_port=2,icmp,actions=output:1");
+    world.ping("ha", "10.1.1.2");
+    await programsKnowAll(world);
+    const before = byPrograms(world);
+    world.ping("ha", "10.1.1.2", 97);
+    t.ok(byPrograms(world) - before >= 2 * 97, "no packet of a known flow comes up");
+    await world.until("100 packets a flow", () => {
+      const flows = world.ofctl("dump-flows", "br0");
+      return [...flows.matchAll(/n_packets=100, n_bytes=9800,/g)].length === 2;
+    });
+    const flows = world.appctl("dpctl/dump-flows");
+    t.match(
+      flows,
+      /in_port\(2\),.*eth_type\(0x0800\),ipv4\(.*packets:9\d, bytes:9\d\d\d, used:\d.*actions:3/,
+    );
+    world.ofctl("add-flow", "br0", "priority=20,icmp,actions=drop");
+    t.ok(world.unreachable("ha", "10.1.1.2"), "a drop takes effect at once");
+    world.ofctl("--strict", "del-flows", "br0", "priority=20,icmp");
+    world.ping("ha", "10.1.1.2");
+
+    const show = world.appctl("dpif-ebpf/show");
+    t.match(show, /^ebpf@ovs-ebpf:\n {2}flows in programs: [1-9]\d*, left to userspace: 0\n/);
+    t.match(show, / 2 ha: ifindex \d+, ingress\n/);
+    t.match(show, / classify_\d+: id \d+, \d+ instructions, [1-9]\d* bytes jited, [1-9]\d* verified\n/);
+    t.match(world.appctl("dpif-ebpf/dump-program"), /^upcall:\n.*call ringbuf_reserve\n/s);
+    t.match(world.appctl("dpif-ebpf/dump-program", "upcall"), / 0: r6 = r1\n/);
+    t.equal(world.try("ovs-appctl", "dpif-ebpf/dump-program", "nothing").status, 2);
+
+    // For one flow alone: truncation is none of the programs'.
+    world.ofctl("add-flow", "br0", "priority=30,in_port=1,icmp,actions=output(port=2,max_len=60),output:2");
+    world.ping("ha", "10.1.1.2");
+    t.match(world.appctl("dpif-ebpf/show"), /left to userspace: 1\n {4}action trunc: 1\n/);
+  });
+});
+
+t.test("fields are set, checksums mended, with offloads on", { skip: noIperf }, async (t) => {
+  await withSwitch(async (world) => {
+    // ha believes that 10.1.1.9 is there, hb that 10.1.1.8 is.
+    world.inside("ha", "ip", "neigh", "replace", "10.1.1.9", "lladdr", "02:00:00:00:00:09", "dev", "eth0");
+    world.inside("hb", "ip", "neigh", "replace", "10.1.1.8", "lladdr", "02:00:00:00:00:08", "dev", "eth0");
+    world.ofctl("del-flows", "br0");
+    const there = `mod_dl_dst:${world.mac("hb")},mod_nw_src:10.1.1.8,mod_nw_dst:10.1.1.2`;
+    const back = `mod_dl_dst:${world.mac("ha")},mod_nw_src:10.1.1.9,mod_nw_dst:10.1.1.1`;
+    world.ofctl("add-flow", "br0", `priority=10,in_port=1,tcp,actions=${there},mod_tp_dst:5201,output:2`);
+    world.ofctl("add-flow", "br0", `priority=10,in_port=2,tcp,actions=${back},mod_tp_src:7000,output:1`);
+    world.ofctl("add-flow", "br0", `priority=9,in_port=1,ip,actions=${there},dec_ttl,output:2`);
+    world.ofctl("add-flow", "br0", `priority=9,in_port=2,ip,actions=${back},output:1`);
+    world.ping("ha", "10.1.1.9", 10);
+    world.background("hb", "iperf3", "-s");
+    const rate = await measure(world, "-c", "10.1.1.9", "-p", "7000", "-t", "2");
+    t.ok(rate > 50e6, `${(rate / 1e9).toFixed(2)} Gbit/s`);
+    t.match(world.appctl("dpif-ebpf/show"), /left to userspace: 0\n/);
+    t.match(world.appctl("dpctl/dump-flows"), /in_port\(2\).*flags:[A-Z]*P.*actions:set\(eth/);
+  });
+});
+
+/** Bits a second of a TCP run from ha, once it succeeds. */
+async function measure(world: World, ...options: string[]): Promise<number> {
+  let received: { bits_per_second: number } | undefined;
+  await world.until("a measurement", () => {
+    const run = world.tryInside("ha", "iperf3", ...options, "-J");
+    if (run.stdout.startsWith("{"))
+      received = (JSON.parse(run.stdout) as { end: { sum_received?: typeof received } }).end.sum_received;
+    return received !== undefined;
+  });
+  return received!.bits_per_second;
+}
+
+t.test("TCP both ways, VLANs, the host's own port", { skip: noIperf }, async (t) => {
+  await withSwitch(async (world) => {
+    world.background("hb", "iperf3", "-s");
+    for (const direction of [[], ["-R"]]) {
+      const rate = await measure(world, "-c", "10.1.1.2", "-t", "2", ...direction);
+      t.ok(rate > 50e6, `${direction[0] ?? "there"}: ${(rate / 1e9).toFixed(2)} Gbit/s`);
+    }
+
+    // hb behind a second bridge, and a trunk between the two.
+    const trunk = ["link", "add", "name", "tr0", "type", "veth", "peer", "name", "tr1"];
+    world.inside("sw", "ip", ...trunk);
+    for (const end of ["tr0", "tr1"]) world.inside("sw", "ip", "link", "set", "dev", end, "up");
+    world.vsctl("add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=ebpf");
+    world.vsctl("add-port", "br0", "tr0", "trunks=10,20", "--", "add-port", "br1", "tr1", "trunks=10,20");
+    world.vsctl(
+      "del-port",
+      "hb",
+      "--",
+      "add-port",
+      "br1",
+      "hb",
+      "tag=10",
+      "--",
+      "set",
+      "port",
+      "ha",
+      "tag=10",
+    );
+    world.ping("ha", "10.1.1.2");
+    await programsKnowAll(world);
+    const untagged = byPrograms(world);
+    world.ping("ha", "10.1.1.2", 20);
+    t.ok(byPrograms(world) - untagged >= 80, "tags on and off by programs, there and back");
+    t.match(world.appctl("dpctl/dump-flows"), /actions:push_vlan\(vid=10,pcp=0\)/);
+    const rate = await measure(world, "-c", "10.1.1.2", "-t", "1");
+    t.ok(rate > 50e6, `tagged: ${(rate / 1e9).toFixed(2)} Gbit/s`);
+    world.vsctl("set", "port", "hb", "tag=20");
+    t.ok(world.unreachable("ha", "10.1.1.2"), "another VLAN is another network");
+
+    // The bridge's own port, in and out by programs.
+    world.vsctl("remove", "port", "ha", "tag", "10");
+    world.inside("sw", "ip", "addr", "add", "10.1.1.100/24", "dev", "br0");
+    world.inside("sw", "ip", "link", "set", "br0", "up");
+    world.ping("ha", "10.1.1.100");
+    await programsKnowAll(world);
+    const before = byPrograms(world);
+    world.ping("ha", "10.1.1.100", 50);
+    t.ok(byPrograms(world) - before >= 100, "there and back");
+  });
+});
+
+t.test("without the right to load programs", { skip: skip || cannotRun("setpriv") }, async (t) => {
+  const world = new World();
+  try {
+    world.startDatabase();
+    world.inside(
+      "sw",
+      "setpriv",
+      "--bounding-set=-bpf,-sys_admin",
+      "--inh-caps=-all",
+      "ovs-vswitchd",
+      "--detach",
+      "--no-chdir",
+      "--pidfile",
+      "--log-file",
+      "-vconsole:off",
+    );
+    world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=ebpf");
+    t.match(world.get("Bridge", "br0", "status"), /datapath="forwarding in userspace: .*CAP_BPF/);
+    t.match(world.log(), /WARN\|ebpf@ovs-ebpf: forwarding in userspace: .*CAP_BPF/);
+    world.host("ha", "10.1.1.1/24");
+    world.host("hb", "10.1.1.2/24");
+    world.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");
+    world.ping("ha", "10.1.1.2");
+  } finally {
+    await world.close();
+  }
+});
