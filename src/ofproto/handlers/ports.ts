@@ -3,7 +3,7 @@ import { macToNumber } from "../../lib/mac.ts";
 import type { NetdevQueue } from "../../netdev/netdev.ts";
 import { OFPP_ALL, OFPP_ANY } from "../../openflow/actions.ts";
 import { OfpError } from "../../openflow/errors.ts";
-import { type PortMod, type PortStats, UNKNOWN64 } from "../../openflow/messages.ts";
+import { type Message, type PortMod, type PortStats, UNKNOWN64 } from "../../openflow/messages.ts";
 import type { Connection } from "../connections/connection.ts";
 import { durationSince } from "../duration.ts";
 import type { OfportState } from "../ports.ts";
@@ -84,18 +84,39 @@ function rateOf(port: OfportState, bitsPerSecond: number | undefined): number | 
   return speed > 0 ? Math.round((1000 * bitsPerSecond) / speed) : UNKNOWN_RATE;
 }
 
+/** A message has 64 kB at most; of what it may hold an entry takes well under 600, 120 and 60 bytes. */
+const STATISTICS_A_MESSAGE = 100;
+const DESCRIPTIONS_A_MESSAGE = 500;
+const QUEUES_A_MESSAGE = 1000;
+
+/** A multipart reply, of one part when there is nothing to tell. */
+function sendParts<T>(
+  connection: Connection,
+  xid: number,
+  entries: readonly T[],
+  size: number,
+  make: (part: T[]) => Message,
+): void {
+  for (let i = 0; i === 0 || i < entries.length; i += size) {
+    connection.send(make(entries.slice(i, i + size)), xid, { more: i + size < entries.length });
+  }
+}
+
 export const PORT_HANDLERS: Handlers = {
   "port-mod": (connection, message) => startPortMod(connection, message)(),
   "port-request": (connection, message, { xid }) => {
     connection.ofproto.backer.pushStats();
     const now = connection.ofproto.clock.now();
     const ports = selectPorts(connection, message.port).map((port) => portStats(port, now));
-    connection.send({ type: "port-reply", ports }, xid);
+    sendParts(connection, xid, ports, STATISTICS_A_MESSAGE, (ports) => ({ type: "port-reply", ports }));
   },
   "port-desc-request": (connection, message, { xid }) => {
     const { ofproto } = connection;
     const ports = selectPorts(connection, message.port).map((port) => port.describe(ofproto.localEtherAddr));
-    connection.send({ type: "port-desc-reply", ports }, xid);
+    sendParts(connection, xid, ports, DESCRIPTIONS_A_MESSAGE, (ports) => ({
+      type: "port-desc-reply",
+      ports,
+    }));
   },
   "queue-request": (connection, message, { xid }) => {
     const queues = selectQueues(connection, message.port, message.queue).map(({ port, queue }) => ({
@@ -106,7 +127,7 @@ export const PORT_HANDLERS: Handlers = {
       txErrors: counter(queue.txErrors),
       duration: undefined,
     }));
-    connection.send({ type: "queue-reply", queues }, xid);
+    sendParts(connection, xid, queues, QUEUES_A_MESSAGE, (queues) => ({ type: "queue-reply", queues }));
   },
   "queue-get-config-request": (connection, message, { xid }) => {
     const queues = selectQueues(connection, message.port, message.queue).map(({ port, queue }) => ({
