@@ -3,6 +3,7 @@
  * order. No sockets here; clients are behind {@link Subscriber} and callbacks.
  */
 import type { Clock, Timer } from "../lib/clock.ts";
+import { coverage } from "../lib/coverage.ts";
 import type { DatabaseFile } from "./database-file.ts";
 import { OvsdbError } from "./error.ts";
 import type { AccessCheck } from "./execute.ts";
@@ -13,6 +14,8 @@ import { isObject, jsonText, sortedText } from "./json-text.ts";
 import type { Changes, Monitor, UpdateCache } from "./monitor.ts";
 import type { Database } from "./table.ts";
 import { Transaction } from "./transaction.ts";
+
+const committed = coverage("ovsdb_commit");
 
 /** A client's monitor and the way to it. */
 export interface Subscriber {
@@ -94,8 +97,6 @@ export class ServedDatabase {
   readonly #triggers = new Set<Trigger>();
   readonly #listeners = new Set<(changes: Transaction["changes"]) => void>();
   #runAgain: Set<string> | undefined;
-  /** Number of commits, for statistics. */
-  commits = 0;
 
   constructor(database: Database, file: DatabaseFile | undefined, options: ServedOptions) {
     this.database = database;
@@ -247,7 +248,7 @@ export class ServedDatabase {
       throw error;
     }
     transaction.finish();
-    this.commits++;
+    committed.count++;
     this.history.add(transaction.changes, id);
     const cache: UpdateCache = new Map();
     for (const subscriber of this.subscribers) {
