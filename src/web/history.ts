@@ -55,7 +55,9 @@ export class RateHistory {
     let counted = false;
     for (const [uuid, { old, row }] of changes) {
       if (row === undefined) this.#series.delete(uuid);
-      else counted ||= old === undefined || old.datum(statistics) !== row.datum(statistics);
+      // What a new interface begins with is no writing of all.
+      else if (old !== undefined && old.datum(statistics).keys.length > 0)
+        counted ||= old.datum(statistics) !== row.datum(statistics);
     }
     if (counted) this.#timer ??= this.#clock.background(GATHER_MS, () => this.#tick());
   }

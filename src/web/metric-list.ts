@@ -17,6 +17,7 @@ export const METRICS = {
   ovs_database_updates_total: counter("Updates that the database server has sent.", "database"),
   ovsdb_server_atoms: gauge("Atoms in the databases of the server."),
   ovsdb_server_cells: gauge("Cells in the databases of the server."),
+  ovsdb_server_transactions_total: counter("Transactions that the server has committed."),
   ovsdb_server_monitors: gauge("Monitors of the server's clients."),
   ovsdb_server_sessions: gauge("Clients of the server."),
 

@@ -177,6 +177,9 @@ async function ovsdbServer({ databaseControl }: System, set: Set): Promise<void>
     const value = memory.get(name);
     if (value !== undefined) set(`ovsdb_server_${name}`, value);
   }
+  // The original does not count them.
+  const commits = parseCoverage(await databaseControl.text("coverage/show")).get("ovsdb_commit");
+  if (commits !== undefined) set("ovsdb_server_transactions_total", commits);
 }
 
 async function daemon({ control }: System, set: Set): Promise<void> {

@@ -60,8 +60,13 @@ function buildNetwork(world: WebWorld): void {
       "type=patch",
       "options:peer=to-ex",
     ],
-    ...["--", "add-br", "br-lab", "--", "set-controller", "br-lab", "tcp:127.0.0.1:1"],
+    ...["--", "add-br", "br-lab", "--", "set-controller", "br-lab", "tcp:127.0.0.1:16653"],
     ...["--", "add-port", "br-lab", "lab1", ...dummy("lab1")],
+  );
+  // Whether or not there are tunnels here.
+  world.vsctl(
+    ...["--no-wait", "add-port", "br-ex", "far", "--", "set", "interface", "far", "type=vxlan"],
+    ...["options:remote_ip=192.0.2.7", "options:key=42"],
   );
   const file = join(world.dir, "flows");
   writeFileSync(
@@ -117,6 +122,8 @@ t.test("the page", { skip, timeout: 300_000 }, async (t) => {
             150 + 90 * ((n + i) % 13),
           );
       }
+      for (let i = 0; i < 3; i++) traffic!.packet("web1", udp(1, 3, [50_000, 443]), 1400);
+      if (n % 2 === 0) traffic!.packet("db1", udp(3, 2, [50_001, 8080]), 1200);
       traffic!.packet("uplink", udp(9, 8), 90);
     });
     if (PICTURES !== undefined) await sleep(45_000);
@@ -130,10 +137,11 @@ t.test("the page", { skip, timeout: 300_000 }, async (t) => {
       await page.locator("svg .node.bridge").nth(2).waitFor(PATIENT);
       t.equal(new URL(page.url()).hash, "#/", "the token does not stay in the address");
       const titles = await page.locator("svg .node text:not(.sub)").allTextContents();
-      for (const name of ["br-int", "br-ex", "br-lab", "web1", "backup1", "uplink", "tcp:127.0.0.1:1"]) {
+      for (const name of ["br-int", "br-ex", "br-lab", "web1", "backup1", "uplink", "tcp:127.0.0.1:16653"]) {
         t.ok(titles.includes(name), name);
       }
       t.equal(await page.locator("svg .edge.patch").count(), 1);
+      t.equal(await page.locator("svg .edge.tunnel text").textContent(), "vxlan 42");
       t.equal(await page.locator("svg .node.controller.bad").count(), 1);
       await picture(page, "overview");
       await page.emulateMedia({ colorScheme: "dark" });
@@ -155,7 +163,7 @@ t.test("the page", { skip, timeout: 300_000 }, async (t) => {
     await t.test("database", async (t) => {
       await go(page, "#/tables/Open_vSwitch/Port");
       await page.locator("[role=gridcell]", { hasText: "web1" }).waitFor(PATIENT);
-      t.equal(await page.locator("[role=grid]").getAttribute("aria-rowcount"), "14");
+      t.equal(await page.locator("[role=grid]").getAttribute("aria-rowcount"), "15");
       world.vsctl("set", "port", "web1", "tag=77");
       await page.locator("[role=gridcell].flash", { hasText: "77" }).waitFor({ timeout: 1000 });
       await picture(page, "database");
@@ -327,8 +335,9 @@ t.test("the page", { skip, timeout: 300_000 }, async (t) => {
         /^ovs_bridge_flows\{[^}]*bridge="br-int"\} 6$/m,
         /^ovs_interface_up\{[^}]*interface="web1"\} 1$/m,
         /^ovs_datapath_lookup_hits_total\{[^}]*\} [1-9]/m,
-        /^ovs_controller_connected\{[^}]*target="tcp:127.0.0.1:1"\} 0$/m,
+        /^ovs_controller_connected\{[^}]*target="tcp:127.0.0.1:16653"\} 0$/m,
         /^ovs_upcall_flow_limit\{[^}]*\} \d/m,
+        /^ovsdb_server_transactions_total\{[^}]*\} [1-9]/m,
         /^ovsdb_server_cells\{[^}]*\} [1-9]/m,
         /^ovsdbmonitor_sflow_datagrams_total [1-9]/m,
       ]) {
@@ -351,10 +360,7 @@ t.test("2000 ports, 50 000 flows, and a lost connection", { skip, timeout: 300_0
     world.startDummySwitch();
     world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "fail_mode=secure");
     const names = Array.from({ length: 2000 }, (_, i) => `port${i}`);
-    world.command(
-      ...(["ovs-vsctl", "--no-wait"] as const),
-      ...names.flatMap((name) => ["--", "add-port", "br0", name, ...dummy(name)]),
-    );
+    world.addPorts("br0", names, "dummy");
     const file = join(world.dir, "flows");
     writeFileSync(
       file,
@@ -381,6 +387,8 @@ t.test("2000 ports, 50 000 flows, and a lost connection", { skip, timeout: 300_0
 
     await go(page, "#/");
     await page.locator("svg .node.more", { hasText: "1991 more" }).waitFor(PATIENT);
+    await go(page, "#/ports/br0");
+    await page.locator('[role=grid][aria-rowcount="2002"]').waitFor(PATIENT);
     await go(page, "#/flows/br0");
     await page.locator('[role=grid][aria-rowcount="50001"]').waitFor(PATIENT);
     // What a person waits for: the longest that the page was busy while its filter was typed.

@@ -11,8 +11,20 @@ import { type CountedFlow, DatapathSource } from "./sources.ts";
 import { useOwnStore } from "./store.ts";
 import { splitList } from "./trace-flow.ts";
 
+/** Without what nearly every megaflow has. */
+function brief(flow: string): string {
+  return flow.replace(/^recirc_id\(0\),/, "").replace("packet_type(ns=0,id=0),", "");
+}
+
 const FLOW_COLUMNS: readonly GridColumn<CountedFlow>[] = [
-  { key: "flow", title: "flow", width: "minmax(30ch, 3fr)", mono: true, value: ({ match }) => match },
+  {
+    key: "flow",
+    title: "flow",
+    width: "minmax(30ch, 3fr)",
+    mono: true,
+    value: ({ match }) => match,
+    show: ({ match }) => brief(match),
+  },
   {
     key: "actions",
     title: "actions",

@@ -83,6 +83,7 @@ function options({ lines, unit }: PlotProps, width: number): UPlot.Options {
         grid,
         ticks,
         font,
+        size: 30,
         values: [[1, "{HH}:{mm}:{ss}", null, null, null, null, null, null, 1]],
         space: 90,
       },

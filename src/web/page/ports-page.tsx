@@ -24,7 +24,7 @@ function rateColumn(key: string, title: string, value: (row: PortRow) => number)
   return {
     key,
     title,
-    width: "12ch",
+    width: "11ch",
     align: "right",
     live: true,
     descending: true,
@@ -47,7 +47,7 @@ function countColumn(
   return {
     key,
     title,
-    width: bad ? "10ch" : "13ch",
+    width: bad ? "9ch" : "12ch",
     align: "right",
     live: true,
     descending: true,
@@ -66,7 +66,7 @@ function columns(samples: () => number): GridColumn<PortRow>[] {
       value: ({ port }) => port,
       show: ({ port }) => (port === 0xfffe ? "LOCAL" : port),
     },
-    { key: "name", title: "name", width: "minmax(16ch, 1fr)", value: ({ name }) => name },
+    { key: "name", title: "name", width: "minmax(13ch, 1fr)", value: ({ name }) => name },
     {
       key: "link",
       title: "link",

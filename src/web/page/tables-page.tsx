@@ -65,14 +65,25 @@ function columnOrder(a: ColumnInfo, b: ColumnInfo): number {
 }
 
 function widthOf({ name, type }: ColumnInfo): string {
-  if (name === "name" || name === "target") return "minmax(16ch, 1fr)";
-  if (/^map/.test(type)) return "minmax(28ch, 2fr)";
-  if (/^(boolean|integer|real|optional (boolean|integer|real))/.test(type)) return "13ch";
-  return /^set/.test(type) ? "minmax(20ch, 1fr)" : "minmax(16ch, 1fr)";
+  // A head is set in a smaller type than cells.
+  const head = Math.max(8, Math.ceil(name.length * 0.9) + 3);
+  if (type.startsWith("map")) return `minmax(${Math.max(28, head)}ch, 2fr)`;
+  if (/^(set of up to 1 )?(boolean|integer|real)s?$/.test(type)) return `${head}ch`;
+  return `minmax(${Math.max(14, head)}ch, 1fr)`;
 }
 
-function gridColumns(table: TableInfo): GridColumn<TableRow>[] {
-  const columns = [...table.columns].sort(columnOrder).map(
+function isEmpty(cell: Cell | undefined): boolean {
+  return cellText(cell) === "";
+}
+
+/** `rows` as they are at first: columns in which none of them has anything come last. */
+function gridColumns(table: TableInfo, rows: readonly TableRow[]): GridColumn<TableRow>[] {
+  const late = ({ name }: ColumnInfo): number => (rows.every(({ cells }) => isEmpty(cells[name])) ? 1 : 0);
+  const order = [...table.columns].sort(columnOrder);
+  const columns = [
+    ...order.filter((info) => late(info) === 0),
+    ...order.filter((info) => late(info) === 1),
+  ].map(
     (info): GridColumn<TableRow> => ({
       key: info.name,
       title: info.name,
@@ -173,7 +184,8 @@ function OneTable({ state, system, route, database, table, tables, to }: OneTabl
   );
   const [filter, setFilter] = useState(route.query.get("filter") ?? "");
   const [shown, setShown] = useState<number>();
-  const columns = useMemo(() => gridColumns(table), [table]);
+  // Depends: only whether rows are there, lest columns move about
+  const columns = useMemo(() => gridColumns(table, source.list), [table, source.ready]);
   const uuid = route.query.get("row") ?? undefined;
   const row = uuid === undefined ? undefined : source.rows.get(uuid);
   const close = useCallback(() => router.go(to(table.name), true), [to, table.name]);
@@ -208,10 +220,10 @@ function OneTable({ state, system, route, database, table, tables, to }: OneTabl
         />
         {row === undefined ? null : (
           <Drawer title={cellText(row.cells.name) || row.uuid.slice(0, 8)} close={close}>
-            <RowDetails row={row} table={table} database={database} />
             {state.allowEdit ? (
               <Editor system={system.id} database={database} table={table} uuid={row.uuid} />
             ) : null}
+            <RowDetails row={row} table={table} database={database} />
           </Drawer>
         )}
       </div>
