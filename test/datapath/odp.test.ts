@@ -132,6 +132,23 @@ t.test("commit: one action a header, in the original's order", async (t) => {
   for (const [from, to, text] of expected) t.equal(committed(from, to), text, to);
 });
 
+t.test("commit: popping labels leaves the type that the flow has", async (t) => {
+  const base = new Int32Array(FLOW_WORDS);
+  base[W_ETH_TYPE] = 0x8847;
+  base.set([0x4000, 0x5140], W_MPLS);
+  for (const [type, labels, want] of [
+    [0x8848, [0x5140], "pop_mpls(eth_type=0x8848)"],
+    [0x800, [], "pop_mpls(eth_type=0x8847),pop_mpls(eth_type=0x800)"],
+  ] as const) {
+    const flow = new Int32Array(FLOW_WORDS);
+    flow[W_ETH_TYPE] = type;
+    flow.set(labels, W_MPLS);
+    const builder = new OdpActionBuilder();
+    commitActions(base.slice(), flow, builder, new Int32Array(FLOW_WORDS));
+    t.equal(formatOdpActions(builder.take(), {}), want);
+  }
+});
+
 t.test("commit: the actions turn the base flow's words into the other's", async () => {
   const word = fc.constantFrom(0, 1, 0x0a000001, -1);
   const tag = fc.constantFrom(0, 0x81001005, 0x81003006, 0x88a81005 | 0);

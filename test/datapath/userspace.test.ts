@@ -34,6 +34,7 @@ import {
 } from "../../src/datapath/userspace/meters.ts";
 import { SharedRing } from "../../src/datapath/userspace/ring.ts";
 import { Scratch } from "../../src/datapath/userspace/scratch.ts";
+import { setField } from "../../src/datapath/userspace/set-field.ts";
 import { COUNTERS, N_ACTION_DROPS } from "../../src/datapath/userspace/shared.ts";
 import { loadVnet, storeVnet } from "../../src/datapath/userspace/vnet.ts";
 import { extractFlow } from "../../src/flow/extract.ts";
@@ -616,6 +617,20 @@ t.test("joined segments, cut again, are the frames that went in", async (t) => {
   );
   t.strictSame(joinAll([base[1]!, base[1]!]).verdicts, [-1], "PSH begins no list");
   t.equal(sum(base[0]!.slice(14, 34)), 0, "the helper's frames have good checksums");
+});
+
+t.test("SCTP: the padding of a short frame is no part of the checksum", async (t) => {
+  const header = Buffer.from("00000000000700000000000108004500002400000000008400000a0000010a000002", "hex");
+  // Ports, tag, checksum, and a chunk of 4 bytes.
+  const body = Buffer.from("045808af0000000000000000010000042122", "hex").subarray(0, 16);
+  new DataView(body.buffer, body.byteOffset).setInt32(8, crc32c(body, 0, 16));
+  const packet = packetOf([...header, ...body, ...Array(10).fill(0xee)]);
+  setField(packet, W_TP, 85 << 16, 0xffff0000 | 0);
+  const after = packet.data.slice(packet.offset + 34, packet.offset + 50);
+  const stored = new DataView(after.buffer).getInt32(8);
+  t.equal((after[0]! << 8) | after[1]!, 85);
+  after.fill(0, 8, 12);
+  t.equal(stored, crc32c(after, 0, 16));
 });
 
 t.test("CRC-32C as SCTP has it", async (t) => {

@@ -7,6 +7,7 @@ import {
   ETH_TYPE_ARP,
   ETH_TYPE_IPV4,
   ETH_TYPE_IPV6,
+  ETH_TYPE_MPLS,
   ETH_TYPE_NSH,
   ETH_TYPE_RARP,
   IPPROTO_ICMP,
@@ -358,8 +359,8 @@ function commitMpls(base: L.Flow, flow: L.Flow, builder: A.OdpActionBuilder, wil
     }
     popMplsWords(base);
     have--;
-    const type = have > 0 || want > 0 ? base[L.W_ETH_TYPE]! & 0xffff : flowType;
-    builder.emit(A.ODP_POP_MPLS, have === 0 && want === 0 ? flowType : type);
+    // With labels left that are to go, too, it is MPLS still.
+    builder.emit(A.ODP_POP_MPLS, have > 0 && want === 0 ? ETH_TYPE_MPLS : flowType);
     if (have === 0) base[L.W_ETH_TYPE] = flowType;
   }
   for (let label = want - common - 1; label >= 0; label--) {

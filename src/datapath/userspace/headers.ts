@@ -24,6 +24,7 @@ export interface Headers {
   proto: number;
   /** Start of the transport header, the end of the frame when there is none. */
   l4: number;
+  /** Of the IP datagram, of the frame where there is none: what follows in a short frame is padding. */
   end: number;
 }
 
@@ -103,9 +104,16 @@ function findIpv4(data: Uint8Array, at: number, end: number, out: Headers): void
     out.ethType = 0;
     return;
   }
+  end = datagramEnd(at, read16(data, at + 2), length, end);
+  out.end = end;
   // A later fragment has no transport header.
   if ((read16(data, at + 6) & 0x1fff) !== 0) return;
   setTransport(data[at + 9]!, at + length, end, out);
+}
+
+/** A length shorter than `least` is none: packets that are cut up later, or a lie. */
+function datagramEnd(at: number, length: number, least: number, end: number): number {
+  return length < least || at + length > end ? end : at + length;
 }
 
 function findIpv6(data: Uint8Array, at: number, end: number, out: Headers): void {
@@ -114,6 +122,8 @@ function findIpv6(data: Uint8Array, at: number, end: number, out: Headers): void
     return;
   }
   let next = data[at + 6]!;
+  end = datagramEnd(at, read16(data, at + 4) + 40, 41, end);
+  out.end = end;
   at += 40;
   for (;;) {
     if (next === 0 || next === 43 || next === 60 || next === 135) {
