@@ -185,8 +185,8 @@ export class FlowTables {
       if ((mod.flags & OFPUTIL_FF_RESET_COUNTS) === 0) {
         rule.packets = old.packets;
         rule.bytes = old.bytes;
-        rule.usedMs = Math.max(old.usedMs, now);
       }
+      rule.usedMs = old.usedMs;
       this.take(table, old);
     }
     this.insert(table, rule);
@@ -458,7 +458,7 @@ export function outputsTo(actions: readonly Ofpact[], port: number): boolean {
 
 export function usesMeter(actions: readonly Ofpact[], meter: number): boolean {
   return actions.some((action) => {
-    if (action.type === "meter" || action.type === "controller") return action.meterId === meter;
+    if (action.type === "meter") return action.meterId === meter;
     return (action.type === "write_actions" || action.type === "clone") && usesMeter(action.actions, meter);
   });
 }

@@ -32,6 +32,11 @@ function protocolOf(match: Match): number {
   return (match.mask[W_NW]! & 0xff) === 0xff ? match.flow[W_NW]! & 0xff : 6;
 }
 
+/** Before 1.2 what replaces a flow begins with counters of its own. */
+function impliedFlags(command: number, version: number): number {
+  return version < 3 && command === OFPFC_ADD ? OFPUTIL_FF_RESET_COUNTS : 0;
+}
+
 function flagsFromWire(flags: number, version: number): number {
   let out = flags & 3;
   if (version === 1 && flags & 4) out |= 4;
@@ -100,8 +105,7 @@ function decodeFlowMod10(r: Reader, options: DecodeOptions, nx: boolean): FlowMo
     bufferId,
     outPort,
     outGroup: OFPG_ANY,
-    // Before 1.2 every flow_mod resets counters.
-    flags: flagsFromWire(wireFlags, 1) | OFPUTIL_FF_RESET_COUNTS,
+    flags: flagsFromWire(wireFlags, 1) | impliedFlags(command, 1),
     actions,
   };
 }
@@ -150,7 +154,7 @@ function decodeFlowMod11(r: Reader, version: Version, options: DecodeOptions): F
     bufferId,
     outPort: isDelete ? portFromWire(wirePort) : 0xffff,
     outGroup: isDelete ? outGroup : OFPG_ANY,
-    flags: flagsFromWire(wireFlags, version) | (version === 2 ? OFPUTIL_FF_RESET_COUNTS : 0),
+    flags: flagsFromWire(wireFlags, version) | impliedFlags(command, version),
     actions,
   };
 }
