@@ -58,6 +58,7 @@ const PASS_INTERVAL_MS = 500;
 const LAZY_DELAY_MS = 5;
 
 const maskLimit = coverage("upcall_mask_limit");
+const missingFlow = coverage("revalidate_missing_dp_flow");
 
 export interface BackerOptions {
   /** Datapath type as in Bridge.datapath_type after normalisation: "netdev", "dummy", "system". */
@@ -93,6 +94,8 @@ export class Backer {
   readonly meterIds = new Set<number>();
   /** How long a bundle of messages may wait for the next (other_config:bundle-idle-timeout). */
   bundleIdleMs = 10_000;
+  /** Something about the bridges has changed since whoever configures them last looked. */
+  reconfigured = false;
   /** For traces and everything that is not an upcall or a revalidation. */
   readonly xlate = new XlateContext();
 
@@ -342,6 +345,7 @@ export class Backer {
    * are handled together.
    */
   changed(lazy = false): void {
+    this.reconfigured = true;
     this.pending.addAll();
     this.generation++;
     this.handleChanges(lazy);
@@ -475,6 +479,7 @@ export class Backer {
     const concerned = ukeys.generation[slot]! < pass.generation && this.concerned(handle, slot, pass.changes);
     if (!concerned && !pass.expire) return 1;
     if (!dpif.readFlow(handle, this.flow) || !dpif.flowStats(handle, stats)) {
+      missingFlow.count++;
       ukeys.remove(handle);
       return 1;
     }

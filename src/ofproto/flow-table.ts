@@ -9,6 +9,7 @@ import type { Match } from "../flow/match.ts";
 import type { Conjunction as ConjunctionAction, Subfield } from "../openflow/actions.ts";
 import type { TableDesc } from "../openflow/messages.ts";
 import type { Rule } from "./rule.ts";
+import type { Credit } from "./xlate/context.ts";
 
 export const N_TABLES = 255;
 /** Holds the rules for table misses; not shown to controllers. */
@@ -17,7 +18,8 @@ export const TBL_INTERNAL = 254;
 /** By importance, lifetime and whatever else: how we choose what to evict. */
 export const OFPTMPEF_ALL = 7;
 
-export class FlowTable {
+/** As a Credit it takes packets that found no rule. */
+export class FlowTable implements Credit {
   readonly id: number;
   readonly classifier = new Classifier();
   private readonly byHandle: (Rule | undefined)[] = [];
@@ -60,6 +62,10 @@ export class FlowTable {
       .join(",");
   }
 
+  credit(packets: number): void {
+    this.missed += packets;
+  }
+
   get size(): number {
     return this.count;
   }
@@ -85,7 +91,7 @@ export class FlowTable {
           .filter((action): action is ConjunctionAction => action.type === "conjunction")
           .map(({ id, clause, nClauses }) => ({ id, clause, clauses: nClauses }))
       : undefined;
-    rule.enter(this.classifier, conjunctions);
+    rule.enter(this, conjunctions);
     this.byHandle[rule.handle] = rule;
     this.count++;
     if (rule.hidden) this.hidden++;

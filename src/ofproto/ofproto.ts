@@ -787,7 +787,12 @@ function isTcp(flow: Flow): boolean {
 function sameBundle(bundle: PortBundle, config: BundleConfig, ports: readonly OfportState[]): boolean {
   return (
     JSON.stringify(bundle.config) === JSON.stringify(config) &&
+    sameMap(bundle.config.queueDscp, config.queueDscp) &&
     bundle.ports.length === ports.length &&
     bundle.ports.every((port, i) => port === ports[i])
   );
+}
+
+function sameMap(a: ReadonlyMap<number, number>, b: ReadonlyMap<number, number>): boolean {
+  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value);
 }

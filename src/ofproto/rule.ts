@@ -55,6 +55,8 @@ export class Rule {
   usedMs: number;
   packets = 0;
   bytes = 0;
+  /** Counts the packets of all its rules. */
+  private home: { matched: number } | undefined = undefined;
   /** Conjunctive clauses are in the classifier, but never the answer of a lookup. */
   readonly isConjunction: boolean;
 
@@ -88,8 +90,13 @@ export class Rule {
     return this.classifier!.packedMatchOf(this.handle);
   }
 
-  /** Puts the rule into `classifier`, for the time being. */
-  enter(classifier: Classifier, conjunctions: readonly Conjunction[] | undefined): void {
+  /** Puts the rule into the classifier of `home`, for the time being. */
+  enter(
+    home: { readonly classifier: Classifier; matched: number },
+    conjunctions: readonly Conjunction[] | undefined,
+  ): void {
+    const { classifier } = home;
+    this.home = home;
     this.handle = classifier.insert(this.match, this.priority, undefined, conjunctions);
     this.classifier = classifier;
     this.fresh = undefined;
@@ -106,6 +113,7 @@ export class Rule {
   }
 
   credit(packets: number, bytes: number, usedMs: number): void {
+    if (this.home !== undefined) this.home.matched += packets;
     this.packets += packets;
     this.bytes += bytes;
     if (usedMs > this.usedMs) this.usedMs = usedMs;

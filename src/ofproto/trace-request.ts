@@ -127,7 +127,7 @@ export function parseTraceRequest(
   let where: string | undefined;
   let text: string;
   const [first, second, third] = plain as [string, string | undefined, string | undefined];
-  const isDatapathFlow = (word: string) => /^\s*\w+\s*\(/.test(word);
+  const isDatapathFlow = (word: string) => /^\s*(ufid:[\w-]+[\s,]+)?\w+\s*\(/.test(word);
   if (second === undefined) text = first;
   else if (third === undefined && isDatapathFlow(first) && !isDatapathFlow(second)) {
     text = first;

@@ -53,6 +53,8 @@ export interface BundleConfig {
   priorityTags: "no" | "if-nonzero" | "always";
   /** Port.protected. */
   protected: boolean;
+  /** DSCP, 0 … 63, of IP packets that leave through a queue (Queue.dscp), by queue. */
+  queueDscp: ReadonlyMap<number, number>;
 }
 
 /** A Flow_Table row. */

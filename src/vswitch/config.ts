@@ -158,8 +158,21 @@ function readPort(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Port">, bridge: s
       qinqEthtype: row.other_config.get("qinq-ethtype") === "802.1q" ? 0x8100 : 0x88a8,
       priorityTags: priorityTags(row.other_config.get("priority-tags")),
       protected: row.protected,
+      queueDscp: readQueueDscp(idl, row),
     },
   };
+}
+
+/** What the port's queues, if it has a QoS, say of DSCP. */
+function readQueueDscp(idl: SwitchIdl, port: Row<OpenVswitchSchema, "Port">): Map<number, number> {
+  const out = new Map<number, number>();
+  const qos = port.qos === undefined ? undefined : idl.row("QoS", port.qos);
+  if (qos === undefined || qos.type === "") return out;
+  for (const [id, ref] of qos.queues) {
+    const dscp = idl.row("Queue", ref)?.dscp;
+    if (dscp !== undefined) out.set(Number(id), Number(dscp));
+  }
+  return out;
 }
 
 function readController(row: Row<OpenVswitchSchema, "Controller">): BridgeConfig["controllers"][number] {
@@ -208,6 +221,7 @@ function localPort(bridge: string): PortConfig {
       qinqEthtype: 0x88a8,
       priorityTags: "no",
       protected: false,
+      queueDscp: new Map(),
     },
   };
 }

@@ -32,6 +32,7 @@ const logOfproto = vlog("ofproto");
 const logCollectors = vlog("collectors");
 const collectorsLimit = new RateLimit(1, 5);
 const reconfigurations = coverage("bridge_reconfigure");
+const revalidations = coverage("rev_reconfigure");
 const LOCK = "ovs_vswitchd";
 const contendedLimit = new RateLimit(1, 5);
 const DEFAULT_STATS_INTERVAL_MS = 5000;
@@ -81,9 +82,12 @@ const WATCH: Watch<OpenVswitchSchema> = {
       "protected",
       "other_config",
       "bond_mode",
+      "qos",
     ],
     quiet: ["status", "statistics"],
   },
+  QoS: { columns: ["type", "queues"] },
+  Queue: { columns: ["dscp"] },
   Interface: {
     columns: ["name", "type", "options", "ofport_request", "mac", "mtu_request", "other_config"],
     quiet: [
@@ -353,6 +357,11 @@ export class Vswitch {
     }
     if (!this.#restoring)
       for (const bridge of this.#bridges.values()) bridge.ofproto.setFlowRestoreWait(false);
+    const backers = new Set([...this.#bridges.values()].map((bridge) => bridge.ofproto.backer));
+    for (const backer of backers) {
+      if (backer.reconfigured) revalidations.count++;
+      backer.reconfigured = false;
+    }
 
     // What promises an effect waits for it.
     for (const datapath of this.datapaths) await datapath.backer.settled();

@@ -1,7 +1,7 @@
 /** A whole switch in simulated time: forwarding, VLANs, flow_mods, timeouts, statistics, commands. */
 import t from "tap";
 import type { OfpError } from "../../src/openflow/errors.ts";
-import { frame, SimSwitch } from "../sim/switch.ts";
+import { BUNDLE, frame, SimSwitch } from "../sim/switch.ts";
 
 const ADD = 0;
 const MODIFY = 1;
@@ -249,6 +249,56 @@ t.test("timeouts", async (t) => {
   await sim.warp(2000);
   t.same(await counts(sim), {});
   t.equal(sim.outputs("p2", eth(B, A)), "");
+  await sim.close();
+});
+
+t.test("tables count the packets of megaflows, too", async (t) => {
+  const sim = await threePorts();
+  sim.flowMod("br0", "", DELETE);
+  sim.flowMod("br0", `table=1,dl_dst=${B} actions=2`, ADD, { table: 1 });
+  sim.flowMod("br0", "actions=resubmit(,1)", ADD);
+  for (let i = 0; i < 5; i++) sim.receive("p1", eth(A, B));
+  for (let i = 0; i < 3; i++) sim.receive("p1", eth(A, C));
+  sim.backer.pushStats();
+  const counted = sim.bridges
+    .get("br0")!
+    .tables.slice(0, 2)
+    .map(({ matched, missed }) => [matched, missed]);
+  t.same(counted, [
+    [8, 0],
+    [5, 3],
+  ]);
+  await sim.close();
+});
+
+t.test("IP packets get the DSCP of their queue, at the ports that have it", async (t) => {
+  const sim = await threePorts();
+  const br0 = sim.bridges.get("br0")!;
+  const ports = [br0.portByName("p2")!.ofPort];
+  br0.setBundle("p2", {
+    ...BUNDLE,
+    name: "p2",
+    ports,
+    queueDscp: new Map([
+      [1, 1],
+      [2, 2],
+    ]),
+  });
+  sim.flowMod("br0", "", DELETE);
+  sim.flowMod("br0", "actions=enqueue:2:1,enqueue:2:2,2,3", ADD);
+  const [, actions] = /^Datapath actions: (.*)$/m.exec(
+    await sim.appctl("ofproto/trace", "br0", "in_port=1,icmp,nw_tos=252"),
+  )!;
+  t.equal(
+    actions,
+    "set(ipv4(tos=0x4/0xfc)),set(skb_priority(0x1)),2,set(ipv4(tos=0x8/0xfc)),set(skb_priority(0x2)),2," +
+      "set(ipv4(tos=0xfc/0xfc)),set(skb_priority(0)),2,3",
+  );
+  t.match(
+    await sim.appctl("ofproto/trace", "br0", "in_port=1,arp"),
+    /^Datapath actions: set\(skb_priority\(0x1\)\),2,set\(skb_priority\(0x2\)\),2,/m,
+    "other packets have none",
+  );
   await sim.close();
 });
 

@@ -47,6 +47,7 @@ export const BUNDLE: Omit<BundleConfig, "name" | "ports"> = {
   qinqEthtype: 0x88a8,
   priorityTags: "no",
   protected: false,
+  queueDscp: new Map(),
 };
 
 export class SimSwitch {

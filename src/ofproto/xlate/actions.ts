@@ -136,6 +136,10 @@ function xlateAction(ctx: XlateContext, action: Ofpact, list: XlateContext["trac
       return false;
     }
     case "output_trunc":
+      if (ctx.port(action.port)?.isPatch === true) {
+        ctx.reportError(`output_trunc does not support patch port ${action.port}`);
+        return false;
+      }
       ctx.truncate = action.maxLen;
       if (action.port === ctx.inPort) ctx.warn("skipping output to input port");
       else outputToPort(ctx, action.port === OFPP_IN_PORT ? ctx.inPort : action.port, last);

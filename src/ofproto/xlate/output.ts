@@ -4,9 +4,12 @@ import {
   FLOW_WORDS,
   type Flow,
   W_ACTSET_OUTPUT,
+  W_ETH_TYPE,
   W_IN_PORT,
   W_METADATA_HI,
+  W_NW,
   W_PACKET_TYPE,
+  W_SKB_PRIORITY,
 } from "../../flow/layout.ts";
 import { OFPR_EXPLICIT_MISS } from "../../openflow/actions/output.ts";
 import {
@@ -23,7 +26,7 @@ import { OFPM_CONTROLLER } from "../meter.ts";
 import { OFPPC_NO_FLOOD, OFPPC_NO_FWD, OFPPC_NO_RECV, type OfportState } from "../ports.ts";
 import type { Rule } from "../rule.ts";
 import type { OfPort } from "../types.ts";
-import type { XlateContext } from "./context.ts";
+import { ETH_TYPE_IP, ETH_TYPE_IPV6, type XlateContext } from "./context.ts";
 import { clearConntrack } from "./ct.ts";
 import { ensureEthernet } from "./encap.ts";
 import { mirrorEgress, mirrorIngress } from "./mirror.ts";
@@ -123,8 +126,29 @@ export function outputToPort(ctx: XlateContext, number: OfPort, last = false): v
   if (bundle !== undefined) mirrorEgress(ctx, bundle);
 }
 
+/** In the word of nw_tos. */
+const DSCP_MASK = 0xfc00;
+
+/** Gives an IP packet the DSCP that its queue at the port has for it. */
+function markDscp(ctx: XlateContext, queueDscp: ReadonlyMap<number, number>): void {
+  const { flow, wildcards } = ctx;
+  const type = flow[W_ETH_TYPE]! & 0xffff;
+  if (type !== ETH_TYPE_IP && type !== ETH_TYPE_IPV6) return;
+  wildcards[W_SKB_PRIORITY] = -1;
+  const dscp = queueDscp.get(flow[W_SKB_PRIORITY]! >>> 0);
+  if (dscp === undefined) return;
+  wildcards[W_NW] = wildcards[W_NW]! | DSCP_MASK | 0xff;
+  flow[W_NW] = (flow[W_NW]! & ~DSCP_MASK) | (dscp << 10);
+}
+
+/** Sends to a port of the datapath. */
 function emitOutput(ctx: XlateContext, port: OfportState): void {
+  const tos = ctx.flow[W_NW]!;
+  const queueDscp = port.bundle?.config.queueDscp;
+  if (queueDscp !== undefined && queueDscp.size > 0) markDscp(ctx, queueDscp);
   ctx.commit();
+  // Other ports get the packet as it was.
+  ctx.flow[W_NW] = tos;
   sampleOutput(ctx, port.odpPort!);
   ctx.outputs.count++;
   ctx.outputs.port = port.ofPort;

@@ -15,6 +15,13 @@ export function xlateCheckLarger(
   last: boolean,
 ): void {
   ctx.commit();
+  if (!ctx.ofproto.backer.features.has("check_pkt_len")) {
+    // Each packet comes up, with its length.
+    ctx.slow = true;
+    writeSubfield(action.dst, ctx.packetLength > action.length ? 1n : 0n, ctx.flow, ctx.wildcards);
+    xlateActions(ctx, rest, last);
+    return;
+  }
   const { odp } = ctx;
   const at = odp.emitBlank(ODP_CHECK_PKT_LEN, 4);
   odp.words[at + 2] = action.length;

@@ -28,9 +28,7 @@ export function lookupRule(ctx: XlateContext, tableId: number): Rule | undefined
     rule = table.lookup(flow, ctx.wildcards, clauses);
     flow[W_TP] = tp;
   } else rule = table.lookup(flow, ctx.wildcards, clauses);
-  if (rule === undefined) {
-    if (ctx.sideEffects) table.missed++;
-  } else if (ctx.sideEffects) table.matched++;
+  if (rule === undefined) ctx.credits.push(table);
   return rule;
 }
 
@@ -79,6 +77,7 @@ export function xlateTable(
   const outerTable = ctx.tableId;
   const outerRule = ctx.rule;
   const outerCookie = ctx.ruleCookie;
+  const { inGroup } = ctx;
   const { flow } = ctx;
   const savedPort = flow[W_IN_PORT]!;
   ctx.tableId = tableId;
@@ -95,10 +94,13 @@ export function xlateTable(
     ctx.depth += deeper;
     ctx.rule = rule;
     ctx.ruleCookie = rule.cookie;
+    // What another flow does is no longer the bucket's doing.
+    ctx.inGroup = false;
     if (onCopy) xlateOnCopy(ctx, rule.actions, last, true);
     else xlateActions(ctx, rule.actions, last);
     ctx.rule = outerRule;
     ctx.ruleCookie = outerCookie;
+    ctx.inGroup = inGroup;
     ctx.depth -= deeper;
   }
   ctx.trace = trace;
