@@ -58,6 +58,12 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     examples: [["What an exporter sends here", "ovsbox collect ipfix --listen 127.0.0.1:4739"]],
     load: () => import("./collect.ts"),
   },
+  snmp: {
+    category: "See",
+    about: "give the switch's ports to the host's snmpd (its options: ovsbox snmp --help)",
+    examples: [["As a daemon", "ovsbox snmp --detach --pidfile --log-file"]],
+    load: () => import("./snmp.ts"),
+  },
   top: {
     category: "See",
     about: "rates of bridges and ports, busiest flows, drops, live (its options: ovsbox top --help)",

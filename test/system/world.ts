@@ -26,6 +26,10 @@ export function cannotRun(...tools: string[]): string | false {
   return false;
 }
 
+/** Those that leave a pid file and a log in the world's folder. */
+const DAEMONS = ["ovs-vswitchd", "ovsdb-server", "ovsbox-snmp"] as const;
+type WorldDaemon = (typeof DAEMONS)[number];
+
 let worlds = 0;
 
 export class World {
@@ -155,11 +159,11 @@ export class World {
     this.inside("sw", "ovsbox", "up", "--detach", "--no-chdir", "-vconsole:off", ...options);
   }
 
-  pid(daemon: "ovs-vswitchd" | "ovsdb-server"): number {
+  pid(daemon: WorldDaemon): number {
     return Number(readFileSync(join(this.dir, `${daemon}.pid`), "utf8"));
   }
 
-  log(daemon: "ovs-vswitchd" | "ovsdb-server" = "ovs-vswitchd"): string {
+  log(daemon: WorldDaemon = "ovs-vswitchd"): string {
     return readFileSync(join(this.dir, `${daemon}.log`), "utf8");
   }
 
@@ -212,7 +216,7 @@ export class World {
 
   async close(): Promise<void> {
     for (const child of this.#children) child.kill("SIGKILL");
-    for (const daemon of ["ovs-vswitchd", "ovsdb-server"] as const) {
+    for (const daemon of DAEMONS) {
       try {
         process.kill(this.pid(daemon), "SIGKILL");
       } catch {
