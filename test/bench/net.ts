@@ -116,19 +116,19 @@ export interface SwitchSubject extends Subject {
   readonly bridge: string;
 }
 
-/** A bridge with `datapath_type=netdev` in a switch of its own. */
-export function ovsSwitch(maker: Maker, hosts: Hosts): SwitchSubject {
+/** A bridge in a switch of its own. */
+export function ovsSwitch(maker: Maker, hosts: Hosts, type = "netdev"): SwitchSubject {
   const side: Side = startSide(maker);
   const name = `ob${maker[0]}${process.pid % 100000}`;
   try {
-    side.run("ovs-vsctl", "-t", "20", "add-br", name, "--", "set", "bridge", name, "datapath_type=netdev");
+    side.run("ovs-vsctl", "-t", "20", "add-br", name, "--", "set", "bridge", name, `datapath_type=${type}`);
     for (const port of hosts.ports) side.run("ovs-vsctl", "-t", "20", "add-port", name, port);
   } catch (error) {
     side.stop();
     throw error;
   }
   return {
-    name: maker === "ours" ? "ovsbox" : "Open vSwitch (userspace)",
+    name: maker === "ours" ? `ovsbox (${type})` : "Open vSwitch (userspace)",
     side,
     bridge: name,
     cpuSeconds: () => side.cpuSeconds("ovs-vswitchd"),
@@ -229,7 +229,8 @@ export function withSwitches(measure: (lanes: Lane<SwitchSubject>[]) => Promise<
   );
 }
 
-async function withSubjects<S extends Subject>(
+/** The same for any subjects, by who they are; without a peer, "peer" is left out. */
+export async function withSubjects<S extends Subject>(
   makers: Readonly<Record<string, (hosts: Hosts) => S>>,
   measure: (lanes: Lane<S>[]) => Promise<void>,
 ): Promise<void> {

@@ -3,9 +3,9 @@
  * sets them and with checksum and segmentation offload off, through ours, the peer's userspace datapath and the Linux bridge.
  * Rounds take turns; medians of three; prints ratios. `tcp.ts --bare` measures our datapath without the switch.
  */
-import { spawn, spawnSync } from "node:child_process";
-import { type Hosts, inside, type Subject, sleep, withLanes } from "./net.ts";
+import { type Hosts, inside, type Subject, withLanes } from "./net.ts";
 import { median } from "./side.ts";
+import { tcpOnce } from "./tcp-run.ts";
 
 const SECONDS = 4;
 const ROUNDS = 3;
@@ -17,36 +17,10 @@ interface Result {
 }
 
 async function once(hosts: Hosts, subject: Subject): Promise<Result> {
-  const server = spawn("ip", ["netns", "exec", hosts.namespaces[1], "iperf3", "-s", "-1"], {
-    stdio: "ignore",
-  });
-  await sleep(300);
   const cpuBefore = subject.cpuSeconds();
-  const r = spawnSync(
-    "ip",
-    [
-      "netns",
-      "exec",
-      hosts.namespaces[0],
-      "iperf3",
-      "-c",
-      "10.77.0.2",
-      "-t",
-      `${SECONDS}`,
-      "-J",
-      "--connect-timeout",
-      "3000",
-    ],
-    { encoding: "utf8", timeout: (SECONDS + 10) * 1000 },
-  );
-  server.kill("SIGKILL");
-  let bytes = 0;
-  try {
-    bytes = JSON.parse(r.stdout).end.sum_received.bytes;
-  } catch {
-    // A switch that stalls: 0.
-  }
-  return { gbits: (bytes * 8) / SECONDS / 1e9, cpu: (subject.cpuSeconds() - cpuBefore) / (bytes / 1e9) };
+  const bits = await tcpOnce(hosts, SECONDS);
+  const gigabytes = (bits * SECONDS) / 8e9;
+  return { gbits: bits / 1e9, cpu: (subject.cpuSeconds() - cpuBefore) / gigabytes };
 }
 
 const results = new Map<string, Result>();
