@@ -9,6 +9,7 @@ import type {
   NetdevFeatures,
   NetdevQueue,
   NetdevStats,
+  PassingTraffic,
 } from "./netdev.ts";
 
 /** All counters unsupported. */
@@ -58,6 +59,7 @@ export abstract class BaseNetdev implements Netdev {
   readonly type: string;
   readonly local: LocalPort | undefined = undefined;
   readonly credit: CreditPort | undefined = undefined;
+  passing: (() => PassingTraffic) | undefined = undefined;
   #changeSeq = 1;
   readonly #watchers = new Set<() => void>();
   readonly #clock: Clock;

@@ -116,7 +116,11 @@ class LinuxNetdev extends BaseNetdev {
   override stats(): NetdevStats {
     const stats = this.#link === undefined ? undefined : this.#host.links.refresh(this.name, true)?.stats;
     if (stats !== undefined) this.#lastStats = this.#made ? swapStats(stats) : stats;
-    return this.#lastStats;
+    const passing = this.passing?.();
+    if (passing === undefined) return this.#lastStats;
+    const sum = { ...this.#lastStats };
+    for (const name of ["rxPackets", "rxBytes", "txPackets", "txBytes"] as const) sum[name] += passing[name];
+    return sum;
   }
 
   override status(): Map<string, string> {

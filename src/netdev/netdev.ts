@@ -58,6 +58,9 @@ export interface CreditPort {
   creditTx(packets: number, bytes: number): void;
 }
 
+/** Packets that take a way past the device's own counters, as the switch sees them. */
+export type PassingTraffic = Pick<NetdevStats, "rxPackets" | "rxBytes" | "txPackets" | "txBytes">;
+
 export interface Netdev {
   readonly name: string;
   readonly type: string;
@@ -81,6 +84,8 @@ export interface Netdev {
   features(): NetdevFeatures;
   /** As QoS has set them up. */
   queues(): readonly NetdevQueue[];
+  /** Set by a datapath that moves packets of the device without it; {@link stats} counts them in. */
+  passing: (() => PassingTraffic) | undefined;
   /** As the switch sees it (what it received from the port is rx); counters that the device lacks are -1. */
   stats(): NetdevStats;
   /** Counters beyond {@link NetdevStats}, by the name that Interface.statistics shows. */

@@ -314,7 +314,9 @@ t.test("actions by programs", async (t) => {
       const name = `${what}${inFrame ? ", tags in the frame" : ""}`;
       t.strictSame(await bench.sent("p2"), second, `${name}: p2`);
       t.strictSame(await bench.sent("p3"), third, `${name}: p3`);
-      t.equal(dpif.offload.packets() - before, 1, `${name}: by a program`);
+      // The kernel leaves no tag in a frame that had none beside it; such a one goes up.
+      const up = inFrame && spec.tags.length > 0;
+      t.equal(dpif.offload.packets() - before, up ? 0 : 1, `${name}: by ${up ? "user space" : "a program"}`);
       // The same under a partial checksum, which stays one.
       const [wanted] = second;
       if (wanted !== undefined && !inFrame && spec.tags.length === 0) {

@@ -165,6 +165,10 @@ t.test("TCP both ways, VLANs, the host's own port", { skip: noIperf }, async (t)
     const before = byPrograms(world);
     world.ping("ha", "10.1.1.100", 50);
     t.ok(byPrograms(world) - before >= 100, "there and back");
+    const [, rx, tx] = /port LOCAL: rx pkts=(\d+),[^\n]*\n +tx pkts=(\d+),/.exec(
+      world.ofctl("dump-ports", "br0"),
+    )!;
+    t.ok(Number(rx) >= 53 && Number(tx) >= 53, `counted at the port: ${rx} and ${tx}`);
   });
 });
 

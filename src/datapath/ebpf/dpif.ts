@@ -127,7 +127,15 @@ export class EbpfDpif implements Dpif {
     const setPort = (): void => this.objects.setPort(ifindex, tap ? PORT_FLAG_TAP : 0, addressOf(netdev));
     setPort();
     const link = this.#system.attach(this.#program!, ifindex, tap);
-    const unwatch = tap ? netdev.watch(setPort) : () => {};
+    let unwatch = (): void => {};
+    if (tap) {
+      const stop = netdev.watch(setPort);
+      netdev.passing = () => this.offload.traffic(odpPort);
+      unwatch = () => {
+        stop();
+        netdev.passing = undefined;
+      };
+    }
     this.attached.set(odpPort, { odpPort, name, ifindex, tap, link, unwatch });
   }
 
@@ -139,6 +147,7 @@ export class EbpfDpif implements Dpif {
       attached.link.close();
       this.objects.clearPort(attached.ifindex);
       this.#reconsider(port);
+      this.offload.forgetTraffic(port);
     }
     return this.inner.portDel(port);
   }

@@ -8,9 +8,10 @@
  *
  * Statistics are rows of mapped memory, one a flow and processor, that programs write and this reads.
  */
-import type { Flow } from "../../flow/layout.ts";
+import { type Flow, W_IN_PORT } from "../../flow/layout.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
-import type { DpFlowStats } from "../dpif.ts";
+import type { DpFlowStats, OdpPort } from "../dpif.ts";
+import { ODP_OUTPUT } from "../odp/actions.ts";
 import { type Action, ActionPrograms } from "./action-programs.ts";
 import type { EbpfObjects, LoadedProgram } from "./objects.ts";
 import type { OutPort } from "./programs/actions.ts";
@@ -32,8 +33,8 @@ import {
 import { findLookup, type Lookup, signature } from "./programs/places.ts";
 import type { EbpfMap, EbpfProgram } from "./system.ts";
 
-/** Each is a hash lookup that a packet may have to wait for, and some 40 instructions. */
-const MAX_TABLES = 128;
+/** A program may name 64 maps; two are others than those of flows. */
+const MAX_TABLES = 62;
 const FIRST_ENTRIES = 1024;
 /** Rest between two classifiers, and how many times as long as the making of the last one. */
 const REST_MS = 50;
@@ -85,6 +86,25 @@ interface Served {
   action: Action;
   /** It is in its map no more, and is kept for its last statistics. */
   stopped: boolean;
+  /** Taps that it comes in by or goes out to, once for each. */
+  taps: readonly TapUse[];
+  /** What of it has been added to their traffic. */
+  addedPackets: number;
+  addedBytes: number;
+}
+
+interface TapUse {
+  readonly port: OdpPort;
+  /** The switch sends. */
+  readonly tx: boolean;
+}
+
+/** Packets of a tap that pass by its own counters, as the switch sees them. */
+export interface Traffic {
+  rxPackets: number;
+  rxBytes: number;
+  txPackets: number;
+  txBytes: number;
 }
 
 export interface OffloadHost {
@@ -108,6 +128,9 @@ export class Offload {
   readonly #objects: EbpfObjects;
   readonly #host: OffloadHost;
   readonly #served = new Map<number, Served>();
+  /** Of {@link Served} those with taps. */
+  readonly #tapped = new Set<Served>();
+  readonly #traffic = new Map<OdpPort, Traffic>();
   readonly #left = new Map<number, string>();
   readonly #freeRows: number[] = [];
   #usedRows = 0;
@@ -161,6 +184,7 @@ export class Offload {
     }
     const old = held.action;
     held.action = action;
+    this.#setTaps(held, key, program);
     if (!this.#write(held)) held.table.full = true;
     this.actions.release(old);
   }
@@ -190,7 +214,18 @@ export class Offload {
     const row = resting ? this.#freeRows.shift()! : this.#usedRows++;
     this.#clearRow(row);
     this.#forgetReason(handle);
-    const served: Served = { row, table, key: lookup.key, lookup, action, stopped: false };
+    const served: Served = {
+      row,
+      table,
+      key: lookup.key,
+      lookup,
+      action,
+      stopped: false,
+      taps: [],
+      addedPackets: 0,
+      addedBytes: 0,
+    };
+    this.#setTaps(served, key, program);
     this.#served.set(handle, served);
     table.size++;
     if (!this.#write(served)) {
@@ -257,6 +292,8 @@ export class Offload {
     const { table, row } = held;
     this.stop(handle);
     this.#served.delete(handle);
+    this.#addTraffic(held);
+    this.#tapped.delete(held);
     this.actions.release(held.action);
     const packets = this.#sum(row, ROW_PACKETS);
     this.#pastPackets += packets;
@@ -305,6 +342,57 @@ export class Offload {
       out.usedMs = Math.max(out.usedMs, readU64(stats, at + ROW_USED / 4) / 1e6 + offsetMs);
       out.tcpFlags |= stats[at + ROW_TCP_FLAGS / 4]!;
     }
+  }
+
+  #setTaps(served: Served, key: Flow, program: Int32Array): void {
+    this.#addTraffic(served);
+    const taps: TapUse[] = [];
+    const add = (port: OdpPort, tx: boolean): void => {
+      if (this.#host.portOf(port)?.tap) taps.push({ port, tx });
+    };
+    add(key[W_IN_PORT]!, false);
+    for (let at = 0; at < program.length; at += program[at + 1]!)
+      if (program[at] === ODP_OUTPUT) add(program[at + 2]!, true);
+    served.taps = taps;
+    served.addedPackets = this.#sum(served.row, ROW_PACKETS);
+    served.addedBytes = this.#sum(served.row, ROW_OCTETS);
+    if (taps.length > 0) this.#tapped.add(served);
+    else this.#tapped.delete(served);
+  }
+
+  /** Adds what a megaflow has served, since this was done last, to its taps' traffic. */
+  #addTraffic(served: Served): void {
+    if (served.taps.length === 0) return;
+    const allPackets = this.#sum(served.row, ROW_PACKETS);
+    const allBytes = this.#sum(served.row, ROW_OCTETS);
+    const packets = allPackets - served.addedPackets;
+    const bytes = allBytes - served.addedBytes;
+    served.addedPackets = allPackets;
+    served.addedBytes = allBytes;
+    for (const { port, tx } of served.taps) {
+      const traffic = this.#trafficOf(port);
+      traffic[tx ? "txPackets" : "rxPackets"] += packets;
+      traffic[tx ? "txBytes" : "rxBytes"] += bytes;
+    }
+  }
+
+  #trafficOf(port: OdpPort): Traffic {
+    let traffic = this.#traffic.get(port);
+    if (traffic === undefined) {
+      traffic = { rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0 };
+      this.#traffic.set(port, traffic);
+    }
+    return traffic;
+  }
+
+  /** What programs have taken from a tap, or handed to its host, since it became a port. */
+  traffic(port: OdpPort): Traffic {
+    for (const served of this.#tapped) this.#addTraffic(served);
+    return this.#trafficOf(port);
+  }
+
+  forgetTraffic(port: OdpPort): void {
+    this.#traffic.delete(port);
   }
 
   /** Packets that programs have served so far. */

@@ -39,6 +39,7 @@ import {
   R8,
   R9,
   R10,
+  Rsh,
   Store,
   StoreImm,
 } from "../asm/instruction.ts";
@@ -142,7 +143,10 @@ function wantedBy(tables: readonly MaskTable[]): Wanted {
   return { nw, tp, shaTha };
 }
 
-/** Puts the key together and looks it up; on a hit to {@link HIT} with the value in R0. */
+/**
+ * Puts the key together and looks it up; on a hit to {@link HIT} with the value in R8 and R9: numbers, not the map's memory,
+ * which the verifier would walk on with once for each map.
+ */
 function lookup({ map, fields }: MaskTable): Line[] {
   const base = keyBase(fields.length);
   const lines: Line[] = [comment(map)];
@@ -167,7 +171,11 @@ function lookup({ map, fields }: MaskTable): Line[] {
     Add.imm(R2, base),
     loadMap(R1, map),
     call(MAP_LOOKUP_ELEM),
-    IfNe.imm(R0, 0, HIT),
+    IfEq.imm(R0, 0, `no_${map}`),
+    Load.u64(R8, R0, VALUE_FLOW),
+    Load.u64(R9, R0, VALUE_IFINDEX),
+    jump(HIT),
+    label(`no_${map}`),
   ];
 }
 
@@ -183,51 +191,51 @@ function isPair(first: Field, second: Field | undefined): boolean {
   );
 }
 
-/** The flow is found: R0 points to its value. */
+/** The flow is found: R8 has its number and above it its program, R9 the ifindex and above it flags. */
 function hit(processors: number): Line[] {
   return [
     label(HIT),
-    Mov.reg(R8, R0),
-    comment("R9: the flow's row, this processor's"),
+    comment("R7: the flow's row, this processor's"),
     call(GET_SMP_PROCESSOR_ID),
     And.imm32(R0, processors - 1),
     Lsh.imm(R0, FLOW_BITS),
-    Load.u32(R1, R8, VALUE_FLOW),
+    Mov.reg(R1, R8),
     And.imm32(R1, MAX_BPF_FLOWS - 1),
     Or.reg(R0, R1),
     Lsh.imm(R0, ROW_SHIFT),
-    loadMapValue(R9, MAP_STATS),
-    Add.reg(R9, R0),
-    Load.u64(R1, R9, ROW_PACKETS),
+    loadMapValue(R7, MAP_STATS),
+    Add.reg(R7, R0),
+    Load.u64(R1, R7, ROW_PACKETS),
     Add.imm(R1, 1),
-    Store.u64(R9, ROW_PACKETS, R1),
+    Store.u64(R7, ROW_PACKETS, R1),
     comment("a tag beside the frame counts too"),
     Load.u32(R2, R6, SKB_LEN),
     Load.u32(R1, R6, SKB_VLAN_PRESENT),
     IfEq.imm(R1, 0, "untagged"),
     Add.imm(R2, 4),
     label("untagged"),
-    Load.u64(R1, R9, ROW_OCTETS),
+    Load.u64(R1, R7, ROW_OCTETS),
     Add.reg(R1, R2),
-    Store.u64(R9, ROW_OCTETS, R1),
+    Store.u64(R7, ROW_OCTETS, R1),
+    comment("whether or not there are any: a branch would have the verifier walk all masks twice"),
     Load.u32(R1, R10, SLOT_TCP_FLAGS),
-    IfEq.imm(R1, 0, "no_flags"),
-    Load.u32(R2, R9, ROW_TCP_FLAGS),
+    Load.u32(R2, R7, ROW_TCP_FLAGS),
     Or.reg32(R2, R1),
-    Store.u32(R9, ROW_TCP_FLAGS, R2),
-    label("no_flags"),
+    Store.u32(R7, ROW_TCP_FLAGS, R2),
     call(KTIME_GET_COARSE_NS),
-    Store.u64(R9, ROW_USED, R0),
-    Load.u32(R3, R8, VALUE_PROGRAM),
-    IfNe.imm(R3, 0, "program"),
-    Load.u32(R1, R8, VALUE_IFINDEX),
-    IfEq.imm(R1, 0, "drop"),
-    Load.u32(R2, R8, VALUE_FLAGS),
+    Store.u64(R7, ROW_USED, R0),
+    Rsh.imm(R8, VALUE_PROGRAM * 8),
+    IfNe.imm(R8, 0, "program"),
+    IfEq.imm32(R9, 0, "drop"),
+    Mov.reg32(R1, R9),
+    Rsh.imm(R9, (VALUE_FLAGS - VALUE_IFINDEX) * 8),
+    Mov.reg(R2, R9),
     call(REDIRECT),
     exit(),
     label("program"),
     Mov.reg(R1, R6),
     loadMap(R2, MAP_PROGRAMS),
+    Mov.reg(R3, R8),
     call(TAIL_CALL),
     label("drop"),
     Mov.imm(R0, TC_ACT_SHOT),

@@ -52,7 +52,6 @@ import {
   type Register,
   Rsh,
   Store,
-  StoreImm,
   Sub,
 } from "../asm/instruction.ts";
 import {
@@ -112,61 +111,58 @@ export function parseStart(vlanLimit: number): Line[] {
     Load.u32(R2, R6, SKB_DATA_END),
     label("readable"),
     ...need(R7, 14),
-    StoreImm.u64(R10, SLOT_TCP_FLAGS - 4, 0),
+    Mov.imm(R1, 0),
+    Store.u64(R10, SLOT_TCP_FLAGS, R1),
     ...parseTags(vlanLimit),
     BigEndian.u16(R0),
     IfLt.imm(R0, ETH_TYPE_MIN, UP),
-    Store.u32(R10, SLOT_TYPE, R0),
+    Store.u64(R10, SLOT_TYPE, R0),
   ];
 }
 
-/** Tags into their slots, the type after them (as on the wire) into R0, the network header into R8. */
+/**
+ * Tags into their slots, the type after them (as on the wire) into R0, the network header into R8. The kernel takes the
+ * outermost tag off a frame before programs see it; one that is still there goes up.
+ */
 function parseTags(limit: number): Line[] {
   const lines: Line[] = [
-    comment("tags: the outermost is usually beside the frame"),
     Mov.imm(R4, 0),
     Mov.imm(R5, 0),
     Mov.reg(R8, R7),
     Add.imm(R8, 14),
     Load.u16(R0, R7, 12),
     Load.u32(R1, R6, SKB_VLAN_PRESENT),
-    IfEq.imm(R1, 0, "tag_in_frame"),
+    IfEq.imm(R1, 0, "untagged_frame"),
   ];
-  if (limit === 0) return [...lines, jump(UP), label("tag_in_frame"), ...storeTags()];
-  lines.push(
-    Load.u32(R4, R6, SKB_VLAN_PROTO),
-    BigEndian.u16(R4),
-    Lsh.imm32(R4, 16),
-    Load.u32(R1, R6, SKB_VLAN_TCI),
-    Or.reg32(R4, R1),
-    Or.imm32(R4, VLAN_CFI),
-  );
-  if (limit === 2)
+  if (limit === 0) lines.push(jump(UP));
+  else {
     lines.push(
-      IfEq.imm(R0, WIRE_8021Q, "inner_tag"),
-      IfNe.imm(R0, WIRE_8021AD, "tagged"),
-      label("inner_tag"),
-      ...parseTag(R5, 14),
+      Load.u32(R4, R6, SKB_VLAN_PROTO),
+      BigEndian.u16(R4),
+      Lsh.imm32(R4, 16),
+      Load.u32(R1, R6, SKB_VLAN_TCI),
+      Or.reg32(R4, R1),
+      Or.imm32(R4, VLAN_CFI),
     );
-  lines.push(
-    jump("tagged"),
-    label("tag_in_frame"),
-    IfEq.imm(R0, WIRE_8021Q, "outer_tag"),
-    IfNe.imm(R0, WIRE_8021AD, "tagged"),
-    label("outer_tag"),
-    ...parseTag(R4, 14),
-  );
-  if (limit === 2)
-    lines.push(
-      IfEq.imm(R0, WIRE_8021Q, "second_tag"),
-      IfNe.imm(R0, WIRE_8021AD, "tagged"),
-      label("second_tag"),
-      ...parseTag(R5, 18),
-    );
-  return [...lines, label("tagged"), ...storeTags()];
+    if (limit === 2)
+      lines.push(
+        IfEq.imm(R0, WIRE_8021Q, "inner_tag"),
+        IfNe.imm(R0, WIRE_8021AD, "tagged"),
+        label("inner_tag"),
+        ...parseTag(R5, 14),
+      );
+    lines.push(jump("tagged"));
+  }
+  return [
+    ...lines,
+    label("untagged_frame"),
+    IfEq.imm(R0, WIRE_8021Q, UP),
+    IfEq.imm(R0, WIRE_8021AD, UP),
+    label("tagged"),
+    Store.u64(R10, SLOT_VLAN0, R4),
+    Store.u64(R10, SLOT_VLAN1, R5),
+  ];
 }
-
-const storeTags = (): Line[] => [Store.u32(R10, SLOT_VLAN0, R4), Store.u32(R10, SLOT_VLAN1, R5)];
 
 /** The tag whose TPID is in R0 and whose TCI lies at `at`. */
 function parseTag(into: Register, at: number): Line[] {
@@ -244,7 +240,7 @@ function parseIpv4(wanted: Wanted): Line[] {
     if ((wanted.nw & 0xff) !== 0) lines.push(Or.reg32(R3, R5));
     if ((wanted.nw & 0xff00) !== 0) lines.push(Load.u8(R0, R8, 1), Lsh.imm32(R0, 8), Or.reg32(R3, R0));
     if ((wanted.nw & 0xff0000) !== 0) lines.push(Load.u8(R0, R8, 8), Lsh.imm32(R0, 16), Or.reg32(R3, R0));
-    lines.push(Store.u32(R10, SLOT_NW, R3));
+    lines.push(Store.u64(R10, SLOT_NW, R3));
   }
   lines.push(IfSet.imm(R1, 0x1fff, "ip4_no_ports"), Mov.reg(R9, R8), Add.imm(R9, 20));
   return [...lines, ...parseTransport("ip4", wanted, 20, [IPPROTO_ICMP, IPPROTO_IGMP])];
@@ -275,7 +271,7 @@ function parseIpv6(wanted: Wanted): Line[] {
         Or.reg32(R3, R0),
       );
     if ((wanted.nw & 0xff0000) !== 0) lines.push(Load.u8(R0, R8, 7), Lsh.imm32(R0, 16), Or.reg32(R3, R0));
-    lines.push(Store.u32(R10, SLOT_NW, R3));
+    lines.push(Store.u64(R10, SLOT_NW, R3));
   }
   lines.push(Mov.reg(R9, R8), Add.imm(R9, 40));
   return [...lines, ...parseTransport("ip6", wanted, 40, [IPPROTO_ICMPV6])];
@@ -294,7 +290,7 @@ function parseTransport(branch: Branch, wanted: Wanted, header: number, typed: n
     for (const proto of typed) lines.push(IfEq.imm(R5, proto, name("typed")));
   }
   lines.push(label(name("no_ports")));
-  if (wanted.tp) lines.push(StoreImm.u32(R10, SLOT_TP, 0));
+  if (wanted.tp) lines.push(Mov.imm(R1, 0), Store.u64(R10, SLOT_TP, R1));
   lines.push(
     jump(name("parsed")),
     label(name("tcp")),
@@ -303,7 +299,7 @@ function parseTransport(branch: Branch, wanted: Wanted, header: number, typed: n
     BigEndian.u16(R1),
     Mov.reg32(R3, R1),
     And.imm32(R1, 0xfff),
-    Store.u32(R10, SLOT_TCP_FLAGS, R1),
+    Store.u64(R10, SLOT_TCP_FLAGS, R1),
     comment("the header's length, in words"),
     Rsh.imm32(R3, 12),
     IfLt.imm(R3, 5, UP),
@@ -330,7 +326,7 @@ function parseTransport(branch: Branch, wanted: Wanted, header: number, typed: n
       Load.u32(R1, R9, 0),
       BigEndian.u32(R1),
       label(name("store_ports")),
-      Store.u32(R10, SLOT_TP, R1),
+      Store.u64(R10, SLOT_TP, R1),
     );
   return [...lines, label(name("parsed"))];
 }
@@ -347,7 +343,7 @@ function parseArp(wanted: Wanted): Line[] {
     IfNe.imm(R0, 0x0604, UP),
   ];
   if (wanted.nw !== 0)
-    lines.push(Load.u16(R0, R8, 6), BigEndian.u16(R0), IfGt.imm(R0, 0xff, UP), Store.u32(R10, SLOT_NW, R0));
+    lines.push(Load.u16(R0, R8, 6), BigEndian.u16(R0), IfGt.imm(R0, 0xff, UP), Store.u64(R10, SLOT_NW, R0));
   if (wanted.shaTha)
     lines.push(
       Load.u16(R0, R8, 12),
@@ -356,7 +352,7 @@ function parseArp(wanted: Wanted): Line[] {
       Load.u16(R1, R8, 18),
       BigEndian.u16(R1),
       Or.reg32(R0, R1),
-      Store.u32(R10, SLOT_SHA_THA, R0),
+      Store.u64(R10, SLOT_SHA_THA, R0),
     );
   return lines;
 }
