@@ -26,6 +26,9 @@ export const ACTION_DROPS: readonly DropReason[] = [
   reason("drop_action_forwarding_disabled", "Forwarding is disabled"),
 ];
 
+/** Counter of samples and packet-ins that were lost on their way up; the packet itself went on. */
+export const USERSPACE_ACTION_DROPS = "datapath_drop_userspace_action_error";
+
 /** What the datapath drops of its own accord; `userspace/shared.ts` has the numbers. */
 export const DATAPATH_DROPS: readonly DropReason[] = [
   reason("datapath_drop_invalid_port", "unknown output port"),
@@ -42,4 +45,5 @@ export const DATAPATH_DROPS: readonly DropReason[] = [
   reason("datapath_drop_port_down", "port is down"),
   reason("datapath_drop_no_conntrack", "no conntrack yet"),
   reason("datapath_drop_meter", "meter exceeded"),
+  reason(USERSPACE_ACTION_DROPS, "upcall queue full for what an action handed up"),
 ];

@@ -75,6 +75,8 @@ export interface ExportedBridge {
   port(number: OfPort): OfportState | undefined;
   portByOdp(odpPort: number): OfportState | undefined;
   datapathStats(): Promise<DpStats>;
+  /** Samples that its datapath could not hand up, of all bridges: it does not tell them apart. */
+  lostSamples(): number;
 }
 
 export interface ExportsContext {
@@ -193,7 +195,10 @@ export class BridgeExports implements BridgeSampling {
     };
     if (this.#sflow === undefined) {
       const { clock } = this.#context;
-      this.#sflow = new SflowAgent(clock, this.#collectors(SFLOW_PORT), options, () => this.#counters());
+      this.#sflow = new SflowAgent(clock, this.#collectors(SFLOW_PORT), options, {
+        counters: () => this.#counters(),
+        lostSamples: () => this.#bridge.lostSamples(),
+      });
     } else this.#sflow.configure(options);
     this.sflowProbability = probabilityOf(config.sampling);
     this.#sflow.setPorts(this.#sflowPorts());

@@ -29,6 +29,13 @@ export interface SflowPort {
   records(): CounterRecord[];
 }
 
+/** The switch as a whole. */
+export interface SflowSource {
+  counters(): CounterRecord[];
+  /** Packets chosen as samples that never came here, since whenever. */
+  lostSamples(): number;
+}
+
 /** What sampled packets that took the same way have in common; best one object for all of them. */
 export interface SampledWay {
   /** ifIndex of the input port, 0 when unknown. */
@@ -60,6 +67,7 @@ const SOURCE_IF_INDEX = 0;
 const SAMPLE_LENGTH = 4;
 const SAMPLE_SEQUENCE = 8;
 const SAMPLE_POOL = 20;
+const SAMPLE_DROPS = 24;
 const RECORD_LENGTH = -20;
 const FRAME_LENGTH = -12;
 const HEADER_LENGTH = -4;
@@ -86,18 +94,23 @@ export class SflowAgent {
   #sequence = 0;
   #flowSequence = 0;
   #pool = 0;
+  readonly #source: SflowSource;
+  readonly #lostBefore: number;
+  /** Samples lost since the agent began, as of the last tick. */
+  #drops = 0;
   /** A sample of each way up to the frame's header: the rest is written for each packet. */
   #beginnings = new WeakMap<SampledWay, Uint8Array>();
   readonly #pollers = new Map<string, Poller>();
   readonly #bridge: Poller;
 
-  /** `bridge`: counters of the switch as a whole. */
-  constructor(clock: Clock, collectors: Collectors, options: SflowOptions, bridge: () => CounterRecord[]) {
+  constructor(clock: Clock, collectors: Collectors, options: SflowOptions, source: SflowSource) {
     this.#clock = clock;
     this.#collectors = collectors;
     this.#bootMs = clock.now();
     this.#options = options;
-    this.#bridge = { port: { ifIndex: 0, records: bridge }, sequence: 0, wait: 1 };
+    this.#bridge = { port: { ifIndex: 0, records: () => source.counters() }, sequence: 0, wait: 1 };
+    this.#source = source;
+    this.#lostBefore = source.lostSamples();
     collectors.set(options.targets);
     this.#timer = this.#arm();
   }
@@ -137,6 +150,7 @@ export class SflowAgent {
   /** Once a second: counters that are due, then whatever waits to be sent. */
   tick(): void {
     this.#collectors.forgetRefusals();
+    this.#drops = (this.#source.lostSamples() - this.#lostBefore) >>> 0;
     if (this.#options.pollingSec > 0) {
       for (const poller of this.#pollers.values()) this.#poll(poller, SOURCE_IF_INDEX, poller.port.ifIndex);
       this.#poll(this.#bridge, SOURCE_ENTITY, FIRST_ENTITY + this.#options.subAgent);
@@ -180,6 +194,7 @@ export class SflowAgent {
     view.setUint32(at + SAMPLE_LENGTH, out.length - at - SAMPLE_LENGTH - 4);
     view.setUint32(at + SAMPLE_SEQUENCE, ++this.#flowSequence);
     view.setUint32(at + SAMPLE_POOL, this.#pool);
+    view.setUint32(at + SAMPLE_DROPS, this.#drops);
     view.setUint32(end + RECORD_LENGTH, out.length - end - RECORD_LENGTH - 4);
     view.setUint32(end + FRAME_LENGTH, length + FCS_BYTES);
     view.setUint32(end + HEADER_LENGTH, header.length);

@@ -1,4 +1,5 @@
 /** The rows of sFlow, NetFlow, IPFIX and Flow_Sample_Collector_Set as configuration of a bridge's exporters, and those. */
+import { USERSPACE_ACTION_DROPS } from "../datapath/drop-reasons.ts";
 import { BridgeExports, type ExportsConfig, type ExportsContext } from "../export/bridge-exports.ts";
 import type { IpfixOptions } from "../export/ipfix.ts";
 import { RateLimit, vlog } from "../lib/vlog.ts";
@@ -144,5 +145,6 @@ function exported(ofproto: Ofproto): ConstructorParameters<typeof BridgeExports>
       return found?.ofproto.portAt(found.ofPort);
     },
     datapathStats: () => backer.dpif.stats(),
+    lostSamples: () => backer.dpif.drops().get(USERSPACE_ACTION_DROPS) ?? 0,
   };
 }

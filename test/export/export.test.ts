@@ -237,7 +237,11 @@ const sflowOptions: SflowOptions = {
 t.test("sFlow: samples fill datagrams, counters come on time", async (t) => {
   const clock = new SimClock();
   const net = new FakeDatagrams();
-  const agent = new SflowAgent(clock, new Collectors(net, 6343, () => {}), sflowOptions, () => []);
+  let lost = 5;
+  const agent = new SflowAgent(clock, new Collectors(net, 6343, () => {}), sflowOptions, {
+    counters: () => [],
+    lostSamples: () => lost,
+  });
   agent.setPorts(
     new Map([["p1", { ifIndex: 7, records: () => [{ name: "port_name", values: { name: "p1" } }] }]]),
   );
@@ -272,6 +276,12 @@ t.test("sFlow: samples fill datagrams, counters come on time", async (t) => {
     [1, 2, 3].map((sequence) => ({ sequence, source: { type: 0, index: 7 } })),
     "at 1, 6 and 11 s",
   );
+  lost = 7;
+  await clock.warp(1000);
+  agent.sample(ways[1]!, frame.subarray(0, 61), 61);
+  await clock.warp(1000);
+  const last = net.take().flatMap(({ datagram }) => ("samples" in datagram ? datagram.samples : []));
+  t.match(last, [{ sequence: 21, drops: 2, records: [{ values: { frame_length: 65 } }] }]);
   t.equal(net.collector.totals.lost, 0);
   agent.close();
 });

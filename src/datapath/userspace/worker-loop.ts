@@ -47,6 +47,7 @@ import {
   DROP_NO_PORT,
   DROP_NO_ROOM,
   DROP_UPCALL_QUEUE_FULL,
+  DROP_USERSPACE_ACTION,
   LARGE_SLOT_ROOM,
   LARGE_SLOTS,
   loadSlotPacket,
@@ -273,7 +274,7 @@ export class WorkerLoop implements PacketIo, PortHost {
     if (index < 0) {
       if (slot >= 0) this.freeSlot(slot);
       this.counters[N_LOST]!++;
-      this.counters[N_DROPS + DROP_UPCALL_QUEUE_FULL]!++;
+      this.counters[N_DROPS + (kind === UPCALL_MISS ? DROP_UPCALL_QUEUE_FULL : DROP_USERSPACE_ACTION)]!++;
       return;
     }
     this.counters[N_UPCALLS]!++;
