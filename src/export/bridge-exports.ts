@@ -383,6 +383,7 @@ export class BridgeExports implements BridgeSampling {
       input: ipfixPort(input),
       output: outputPort === undefined ? undefined : ipfixPort(this.#bridge.portByOdp(outputPort)),
       tunnel: undefined,
+      dropped: action.dropped,
     });
   }
 

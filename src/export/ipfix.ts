@@ -80,6 +80,8 @@ export interface IpfixSample {
   /** Sampled on its way out by this port. */
   output: IpfixPort | undefined;
   tunnel: TunnelInfo | undefined;
+  /** It went nowhere. */
+  dropped: boolean;
 }
 
 /** flowEndReason (RFC 5102 section 5.11.3). */
@@ -103,6 +105,8 @@ class Totals {
   octets = 0;
   octetSquares = 0;
   layer2Octets = 0;
+  dropped = 0;
+  droppedOctets = 0;
   ingressUnicast = 0;
   ingressMulticast = 0;
   ingressBroadcast = 0;
@@ -124,6 +128,8 @@ interface Entry {
   octets: number;
   octetSquares: number;
   layer2Octets: number;
+  dropped: number;
+  droppedOctets: number;
   minLength: number;
   maxLength: number;
   multicastOut: number;
@@ -208,7 +214,7 @@ export class IpfixExporter {
       const cached = this.#options.cacheActiveTimeoutMs > 0 && this.#options.cacheMaxFlows > 0;
       this.#add(entry, sample, now);
       if (!cached) {
-        this.#finish(entry, END_FORCED);
+        this.#finish(entry, END_ACTIVE_TIMEOUT);
         this.#sendFinished();
         return;
       }
@@ -247,6 +253,8 @@ export class IpfixExporter {
       octets: 0,
       octetSquares: 0,
       layer2Octets: 0,
+      dropped: 0,
+      droppedOctets: 0,
       minLength: Number.POSITIVE_INFINITY,
       maxLength: 0,
       multicastOut: 0,
@@ -255,7 +263,8 @@ export class IpfixExporter {
     };
   }
 
-  #add(entry: Entry, { flow, length, ipLength, weight, output, tcpFlags }: IpfixSample, now: number): void {
+  #add(entry: Entry, sample: IpfixSample, now: number): void {
+    const { flow, length, ipLength, weight, output, tcpFlags } = sample;
     const t = this.#totals;
     const octets = ipLength * weight;
     const squares = ipLength * ipLength * weight;
@@ -270,6 +279,12 @@ export class IpfixExporter {
     t.octets += octets;
     t.octetSquares += squares;
     t.layer2Octets += length * weight;
+    if (sample.dropped) {
+      entry.dropped += weight;
+      entry.droppedOctets += octets;
+      t.dropped += weight;
+      t.droppedOctets += octets;
+    }
     const multicast = (flow[W_ETH_DST_HI]! & 0x01000000) !== 0;
     const broadcast = flow[W_ETH_DST_HI] === -1 && flow[W_ETH_DST_SRC]! >>> 16 === 0xffff;
     if (output === undefined) {
@@ -288,6 +303,8 @@ export class IpfixExporter {
     }
     entry.totals = {
       packetTotalCount: t.packets,
+      droppedPacketTotalCount: t.dropped,
+      droppedOctetTotalCount: t.droppedOctets,
       ingressUnicastPacketTotalCount: t.ingressUnicast,
       ingressMulticastPacketTotalCount: t.ingressMulticast,
       ingressBroadcastPacketTotalCount: t.ingressBroadcast,
@@ -411,6 +428,8 @@ export class IpfixExporter {
       flowStartDeltaMicroseconds: delta(entry.firstMs),
       flowEndDeltaMicroseconds: delta(entry.lastMs),
       packetDeltaCount: entry.packets,
+      droppedPacketDeltaCount: entry.dropped,
+      droppedOctetDeltaCount: entry.droppedOctets,
       postMCastPacketDeltaCount: entry.multicastOut,
       layer2OctetDeltaCount: entry.layer2Octets,
       flowEndReason: reason,

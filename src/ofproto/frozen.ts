@@ -221,8 +221,8 @@ export class FrozenTable {
 
   /** The operand of a userspace action that hands samples to the bridge's exporters. */
   sample(ofproto: Ofproto, sample: SampleAction): number {
-    const mpls = sample.kind === "sflow" ? sample.mpls.join() : "";
-    const meaning = `s${ofproto.id}|${formatSample(sample)}|${mpls}`;
+    const unsaid = sample.kind === "sflow" ? sample.mpls.join() : sample.dropped;
+    const meaning = `s${ofproto.id}|${formatSample(sample)}|${unsaid}`;
     return this.samples.allocate(meaning, this.pass, () => ({ ofproto, sample }));
   }
 
@@ -295,11 +295,6 @@ export class FrozenTable {
     this.userspace.forgetWhere(({ value }) => "state" in value && value.state.ofproto === ofproto);
     this.samples.forgetWhere(({ value }) => value.ofproto === ofproto);
     this.states.forgetWhere(({ value }) => value.ofproto === ofproto);
-  }
-
-  /** Whether a userspace action hands up a sample, not the packet itself. */
-  isSample(operand: number): boolean {
-    return operand < 0;
   }
 
   /** A userspace action as dumps and traces print it. */

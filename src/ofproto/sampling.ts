@@ -10,7 +10,7 @@ import type { OfPort } from "./types.ts";
 /** What a sampled packet carries up beside its bytes. */
 export type SampleAction =
   | { kind: "sflow"; vlanTci: number; output: number; mpls: readonly number[] }
-  | { kind: "ipfix"; outputPort: number | undefined }
+  | { kind: "ipfix"; outputPort: number | undefined; dropped: boolean }
   | {
       kind: "flow_sample";
       probability: number;
@@ -20,6 +20,8 @@ export type SampleAction =
       outputPort: number | undefined;
       /** 0 default, 1 ingress, 2 egress. */
       direction: number;
+      /** The packet goes nowhere. */
+      dropped: boolean;
     };
 
 /** What translation tells of the ports that a packet leaves by, for sFlow and NetFlow. */

@@ -308,6 +308,7 @@ function sample(more: Partial<IpfixSample>): IpfixSample {
     input: port("p1"),
     output: undefined,
     tunnel: undefined,
+    dropped: false,
     ...more,
   };
 }

@@ -3,84 +3,30 @@
  * clients on both switches, outputs compared. Then a controller made of another library drives our switch.
  */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { BIN, FULL, PEERS, peer, withoutPeer } from "../system/bin.ts";
+import { FULL, PEERS, withoutPeer } from "../system/bin.ts";
+import { DummySwitch, ours, SWITCH_PROGRAMS, sleep, theirs } from "./dummy-switch.ts";
 
-const PROGRAMS = ["ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl", "ovs-ofctl"] as const;
-const skip = withoutPeer(...PROGRAMS);
+const skip = withoutPeer(...SWITCH_PROGRAMS);
 const folder = mkdtempSync(join(tmpdir(), `ovsbox-peers-openflow-${process.pid}-`));
 const running: ChildProcess[] = [];
+const switches: DummySwitch[] = [];
+
+function dummySwitch(program: (name: string) => string): DummySwitch {
+  const one = new DummySwitch(program);
+  switches.push(one);
+  return one;
+}
 
 t.teardown(() => {
   for (const child of running) child.kill("SIGKILL");
+  for (const one of switches) one.stop();
   rmSync(folder, { recursive: true, force: true });
 });
-
-const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
-
-class Switch {
-  readonly dir: string;
-  readonly env: NodeJS.ProcessEnv;
-  readonly program: (name: string) => string;
-
-  constructor(name: string, program: (name: string) => string) {
-    this.dir = join(folder, name);
-    mkdirSync(this.dir);
-    this.program = program;
-    const dir = this.dir;
-    this.env = { ...process.env, OVS_RUNDIR: dir, OVS_LOGDIR: dir, OVS_DBDIR: dir, OVS_SYSCONFDIR: dir };
-    if (PEERS !== undefined) this.env.OVS_PKGDATADIR = join(PEERS, "usr/share/openvswitch");
-  }
-
-  run(name: string, ...args: string[]): string {
-    const r = spawnSync(this.program(name), args, { env: this.env, encoding: "utf8", timeout: 30_000 });
-    if (r.status !== 0) throw new Error(`${this.program(name)} ${args.join(" ")}: ${r.stdout}${r.stderr}`);
-    return r.stdout;
-  }
-
-  async #start(name: string, ready: string, ...args: string[]): Promise<void> {
-    running.push(spawn(this.program(name), args, { env: this.env, stdio: "ignore" }));
-    for (let i = 0; i < 400 && !existsSync(join(this.dir, ready)); i++) await sleep(25);
-  }
-
-  async start(): Promise<void> {
-    const schema = join(PEERS!, "usr/share/openvswitch/vswitch.ovsschema");
-    this.run("ovsdb-tool", "create", join(this.dir, "conf.db"), schema);
-    await this.#start(
-      "ovsdb-server",
-      "db.sock",
-      join(this.dir, "conf.db"),
-      `--remote=punix:${this.dir}/db.sock`,
-    );
-    this.run("ovs-vsctl", "--no-wait", "init");
-    const dummy = ["--enable-dummy=override", "--disable-system", "--pidfile", "-vconsole:off"];
-    await this.#start("ovs-vswitchd", "ovs-vswitchd.pid", `unix:${this.dir}/db.sock`, ...dummy);
-    const protocols = "protocols=OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15";
-    const br0 = ["set", "bridge", "br0", "datapath_type=dummy", "fail_mode=secure", protocols];
-    const ports = [1, 2, 3].flatMap((n) => [
-      ...["--", "add-port", "br0", `p${n}`],
-      ...["--", "set", "interface", `p${n}`, "type=dummy", `ofport_request=${n}`],
-    ]);
-    this.run(
-      "ovs-vsctl",
-      "-t",
-      "20",
-      "add-br",
-      "br0",
-      "--",
-      ...br0,
-      "other-config:datapath-id=0000000000000042",
-      ...ports,
-    );
-  }
-}
-
-const ours = (name: string): string => join(BIN, name);
-const theirs = (name: string): string => peer(name)!;
 
 /** Evens out ids of transactions, times, counters and addresses; the order of ports and groups is the switch's own. */
 function even(text: string, sorted: boolean): string {
@@ -161,7 +107,7 @@ const STEPS: readonly Step[] = [
 ];
 
 /** What each step prints with one client on one switch; what is the switch's own is left out of dump-desc. */
-function walk(client: (name: string) => string, on: Switch, version: number): string[] {
+function walk(client: (name: string) => string, on: DummySwitch, version: number): string[] {
   const out: string[] = [];
   for (const step of STEPS) {
     if (version < (step.first ?? 1) || version > (step.last ?? 6)) continue;
@@ -183,8 +129,8 @@ function walk(client: (name: string) => string, on: Switch, version: number): st
 }
 
 t.test("both clients on both switches, version by version", { skip }, async (t) => {
-  const mine = new Switch("ours", ours);
-  const peers = new Switch("peer", theirs);
+  const mine = dummySwitch(ours);
+  const peers = dummySwitch(theirs);
   await Promise.all([mine.start(), peers.start()]);
   for (const version of FULL ? [1, 2, 3, 4, 5, 6] : [1, 5]) {
     const reference = walk(theirs, peers, version);
@@ -200,7 +146,7 @@ const noLibrary = skip || (existsSync(join(library, "pyof")) ? false : "no pytho
 
 t.test("a controller made of python3-openflow drives our switch", { skip: noLibrary }, async (t) => {
   const script = fileURLToPath(new URL("data/controller.py", import.meta.url));
-  const mine = new Switch("driven", ours);
+  const mine = dummySwitch(ours);
   await mine.start();
   for (const version of [1, 4]) {
     const portFile = join(folder, `port-${version}`);

@@ -1,5 +1,11 @@
 /** Samples for sFlow and IPFIX, and NetFlow's statistics (upstream: compose_sample_action and its callers). */
-import { ODP_METER, ODP_PSAMPLE, ODP_SAMPLE, ODP_USERSPACE } from "../../datapath/odp/actions.ts";
+import {
+  nestedStart,
+  ODP_METER,
+  ODP_PSAMPLE,
+  ODP_SAMPLE,
+  ODP_USERSPACE,
+} from "../../datapath/odp/actions.ts";
 import {
   W_ETH_TYPE,
   W_IPV4_DST,
@@ -73,14 +79,19 @@ export function sampleInput(ctx: XlateContext): void {
     });
   }
   if (sampling.ipfix?.input === true) {
-    emitUserspace(ctx, sampling.ipfix.probability, { kind: "ipfix", outputPort: undefined });
+    emitUserspace(ctx, sampling.ipfix.probability, {
+      kind: "ipfix",
+      outputPort: undefined,
+      dropped: false,
+    });
   }
 }
 
 /** Right before the packet leaves by datapath port `odpPort`. */
 export function sampleOutput(ctx: XlateContext, odpPort: number): void {
   const ipfix = ctx.ofproto.sampling?.ipfix;
-  if (ipfix?.output === true) emitUserspace(ctx, ipfix.probability, { kind: "ipfix", outputPort: odpPort });
+  if (ipfix?.output !== true) return;
+  emitUserspace(ctx, ipfix.probability, { kind: "ipfix", outputPort: odpPort, dropped: false });
 }
 
 /** When it is known where the packet goes: the sFlow sample says so, and NetFlow counts. `first`: translation's bridge. */
@@ -96,6 +107,7 @@ export function finishSamples(ctx: XlateContext): void {
       mpls: pushedLabels(ctx),
     });
   }
+  if (onlySamples(ctx)) markDropped(ctx, 0, ctx.odp.length);
   const type = ctx.original[W_ETH_TYPE];
   if (type !== ETH_TYPE_IP && type !== ETH_TYPE_IPV6) return;
   const credit = sampling.netflowCredit(ctx.original, netflowOutput(ctx));
@@ -109,6 +121,31 @@ export function finishSamples(ctx: XlateContext): void {
     wildcards[W_IPV4_SRC] = -1;
     wildcards[W_IPV4_DST] = -1;
   } else wildcards.fill(-1, W_IPV6_SRC, W_IPV6_LABEL);
+}
+
+/** Copies for monitoring are all that becomes of the packet. */
+export function onlySamples({ odp, outputs }: XlateContext): boolean {
+  if (outputs.count > 0) return false;
+  for (let at = 0; at < odp.length; at += odp.words[at + 1]!) {
+    const opcode = odp.words[at];
+    // Of every packet a sample is taken without an action of that name.
+    const bare = opcode === ODP_USERSPACE && odp.words[at + 2]! < 0;
+    if (!bare && opcode !== ODP_SAMPLE && opcode !== ODP_PSAMPLE) return false;
+  }
+  return true;
+}
+
+/** IPFIX samples of a packet that goes nowhere say so; those of `words` from `start` to `end`. */
+function markDropped(ctx: XlateContext, start: number, end: number): void {
+  const { words } = ctx.odp;
+  const { frozen } = ctx.first.backer;
+  for (let at = start; at < end; at += words[at + 1]!) {
+    if (words[at] === ODP_USERSPACE) {
+      const action = frozen.action(words[at + 2]!);
+      if (action === undefined || !("sample" in action) || action.sample.kind === "sflow") continue;
+      words[at + 2] = frozen.sample(action.ofproto, { ...action.sample, dropped: true });
+    } else if (words[at] === ODP_SAMPLE) markDropped(ctx, nestedStart(words, at), at + words[at + 1]!);
+  }
 }
 
 function netflowOutput(ctx: XlateContext): number {
@@ -154,6 +191,7 @@ export function xlateSample(ctx: XlateContext, action: Sample): void {
       point,
       outputPort: port?.odpPort,
       direction: action.direction,
+      dropped: false,
     });
   }
   closeSample(ctx, at);

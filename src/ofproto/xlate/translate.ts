@@ -1,5 +1,5 @@
 /** A whole translation: a received packet's flow through its bridge's pipeline, or a packet-out's actions. */
-import { ODP_DROP, ODP_PSAMPLE, ODP_SAMPLE, ODP_USERSPACE } from "../../datapath/odp/actions.ts";
+import { ODP_DROP } from "../../datapath/odp/actions.ts";
 import {
   FLOW_DP_WORDS,
   type Flow,
@@ -51,7 +51,7 @@ import {
 import { mirrorIngress } from "./mirror.ts";
 import { resetSavedFlows } from "./output.ts";
 import { endPipeline } from "./recirculate.ts";
-import { finishSamples, sampleInput } from "./sample.ts";
+import { finishSamples, onlySamples, sampleInput } from "./sample.ts";
 import { reportRule, ruleOrMiss } from "./table.ts";
 
 /**
@@ -139,19 +139,6 @@ export interface ActionsOptions {
 }
 
 const PACKET_OUT: ActionsOptions = { packetOut: true, sideEffects: true };
-
-/** Copies for monitoring are all that becomes of the packet. */
-function onlySamples({ odp, outputs, first }: XlateContext): boolean {
-  if (outputs.count > 0) return false;
-  const { frozen } = first.backer;
-  for (let at = 0; at < odp.length; at += odp.words[at + 1]!) {
-    const opcode = odp.words[at];
-    // Of every packet a sample is taken without an action of that name.
-    const bare = opcode === ODP_USERSPACE && frozen.isSample(odp.words[at + 2]!);
-    if (!bare && opcode !== ODP_SAMPLE && opcode !== ODP_PSAMPLE) return false;
-  }
-  return true;
-}
 
 /** A controller's own actions on `ctx.flow`. */
 export function translateActions(
