@@ -26,6 +26,7 @@ import { Collectors, type Warn } from "./collectors.ts";
 import { IpfixExporter, type IpfixOptions, type IpfixPort } from "./ipfix.ts";
 import { Netflow, type NetflowOptions } from "./netflow.ts";
 import { OUTPUT_DROPPED, outputMany, type SampledWay, SflowAgent, type SflowPort } from "./sflow.ts";
+import { tunnelInfo, tunnelRecords } from "./tunnels.ts";
 
 export interface SflowConfig {
   targets: readonly string[];
@@ -352,12 +353,19 @@ export class BridgeExports implements BridgeSampling {
   #sampledSflow(action: SflowAction, packet: Packet, key: Flow, input: OfportState | undefined): void {
     const tci = key[W_VLAN0]! & 0xffff;
     const ifIndex = input?.netdev.ifindex() ?? 0;
+    const frame = packet.data.subarray(packet.offset, packet.offset + packet.length);
+    const tunnel = input && tunnelInfo(key, input.netdev.type);
+    if (tunnel !== undefined) {
+      const way = sampledWay(action, tci, ifIndex);
+      way.records = [...way.records, ...tunnelRecords(tunnel, "ingress")];
+      this.#sflow?.sample(way, frame, packet.length);
+      return;
+    }
     let known = this.#ways.get(action);
     if (known === undefined || known.tci !== tci || known.way.input !== ifIndex) {
       known = { tci, way: sampledWay(action, tci, ifIndex) };
       this.#ways.set(action, known);
     }
-    const frame = packet.data.subarray(packet.offset, packet.offset + packet.length);
     this.#sflow?.sample(known.way, frame, packet.length);
   }
 
@@ -382,7 +390,7 @@ export class BridgeExports implements BridgeSampling {
       point: ofFlow ? action.point : (config?.point ?? 0),
       input: ipfixPort(input),
       output: outputPort === undefined ? undefined : ipfixPort(this.#bridge.portByOdp(outputPort)),
-      tunnel: undefined,
+      tunnel: exporter.options.tunnels && input ? tunnelInfo(key, input.netdev.type) : undefined,
       dropped: action.dropped,
     });
   }

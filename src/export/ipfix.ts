@@ -33,6 +33,7 @@ import {
   type RecordKind,
   templateId,
 } from "./ipfix-templates.ts";
+import type { TunnelInfo } from "./tunnels.ts";
 
 export interface IpfixOptions {
   targets: readonly string[];
@@ -43,6 +44,8 @@ export interface IpfixOptions {
   templateIntervalMs: number;
   statsIntervalMs: number;
   virtualObsId: string | undefined;
+  /** Records tell of the tunnels that packets went through. */
+  tunnels: boolean;
 }
 
 /** A port as records name it. */
@@ -52,16 +55,6 @@ export interface IpfixPort {
   ifType: number;
   name: string;
   description: string;
-}
-
-export interface TunnelInfo {
-  source: number;
-  destination: number;
-  protocol: number;
-  sourcePort: number;
-  destinationPort: number;
-  type: number;
-  key: Uint8Array;
 }
 
 export interface IpfixSample {
@@ -166,6 +159,10 @@ export class IpfixExporter {
       [...this.#templatesSentMs.keys()].flatMap((domain) => this.#templateMessages(domain));
     collectors.set(options.targets);
     this.#timer = this.#arm();
+  }
+
+  get options(): IpfixOptions {
+    return this.#options;
   }
 
   configure(options: IpfixOptions): void {

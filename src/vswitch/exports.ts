@@ -76,6 +76,7 @@ function ipfixOptions(row: IpfixRow): IpfixOptions {
     cacheMaxFlows: Number(row.cache_max_flows ?? 0),
     templateIntervalMs: Number(row.template_interval ?? DEFAULT_INTERVAL_SEC) * 1000,
     statsIntervalMs: Number(row.stats_interval ?? DEFAULT_INTERVAL_SEC) * 1000,
+    tunnels: boolOption(row.other_config, "enable-tunnel-sampling", true),
     virtualObsId: row.other_config.get("virtual_obs_id"),
   };
 }

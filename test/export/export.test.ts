@@ -7,24 +7,28 @@ import { toJson, toLines } from "../../src/export/codec/describe.ts";
 import { MessageReader, MessageWriter, type Template } from "../../src/export/codec/ipfix.ts";
 import { ByteWriter, CodecError } from "../../src/export/codec/layout.ts";
 import { readNetflow5, writeNetflow5 } from "../../src/export/codec/netflow5.ts";
-import { readSflow, writeSflow } from "../../src/export/codec/sflow.ts";
+import { readSflow, type Sample, writeSample, writeSflow } from "../../src/export/codec/sflow.ts";
 import { Collectors } from "../../src/export/collectors.ts";
 import { IpfixExporter, type IpfixOptions, type IpfixSample } from "../../src/export/ipfix.ts";
 import { Netflow, type NetflowOptions, OUTPUT_MULTI } from "../../src/export/netflow.ts";
 import { outputMany, SflowAgent, type SflowOptions } from "../../src/export/sflow.ts";
 import { StreamCollector } from "../../src/export/stream-collector.ts";
+import { type TunnelInfo, tunnelInfo, tunnelRecords } from "../../src/export/tunnels.ts";
 import * as L from "../../src/flow/layout.ts";
 import type { DatagramEvents, Datagrams } from "../../src/lib/datagram.ts";
 import { SimClock } from "../../src/lib/sim-clock.ts";
 import { MemoryNetwork } from "../../src/lib/stream-memory.ts";
 
-const peer = readFileSync(new URL("data/peer.txt", import.meta.url), "utf8")
-  .split("\n")
-  .filter((line) => line !== "" && !line.startsWith("#"))
-  .map((line) => {
-    const [protocol, hex] = line.split(" ");
-    return { protocol: protocol!, bytes: new Uint8Array(Buffer.from(hex!, "hex")) };
-  });
+function recorded(name: string): { protocol: string; bytes: Uint8Array }[] {
+  const lines = readFileSync(new URL(`data/${name}`, import.meta.url), "utf8").split("\n");
+  return lines
+    .filter((line) => line !== "" && !line.startsWith("#"))
+    .map((line) => {
+      const [protocol, hex] = line.split(" ");
+      return { protocol: protocol!, bytes: new Uint8Array(Buffer.from(hex!, "hex")) };
+    });
+}
+const peer = recorded("peer.txt");
 const hexOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
 
 t.test("what the original sends is read, and written again is the same bytes", (t) => {
@@ -293,6 +297,7 @@ const ipfixOptions: IpfixOptions = {
   templateIntervalMs: 60_000,
   statsIntervalMs: 600_000,
   virtualObsId: undefined,
+  tunnels: true,
 };
 const port = (name: string) => ({ ifIndex: 5, ifType: 6, name, description: "" });
 
@@ -385,6 +390,101 @@ t.test(
     exporter.close();
   },
 );
+
+/** How the original's records of tunnels and bonds read, and what makes ours the same. */
+t.test("tunnels and LACP: the records of the original, byte by byte", (t) => {
+  const sent = recorded("tunnels.txt");
+  const samples = sent.flatMap(({ protocol, bytes }) =>
+    protocol === "sflow" ? readSflow(bytes).samples : [],
+  );
+  const bytesOf = (sample: Sample): string => {
+    const out = new ByteWriter();
+    writeSample(out, sample);
+    return hexOf(out.written());
+  };
+  const whole = sent.map(({ bytes }) => hexOf(bytes)).join("\n");
+
+  const counters = samples.filter((sample) => sample.kind === "counters");
+  const lacp = counters.flatMap(({ records }) => records).find((record) => record.name === "lacp")!;
+  t.match(lacp, {
+    values: {
+      actor_system: Uint8Array.of(0x11, 0x22, 0x33, 0x44, 0x55, 0x66),
+      partner_system: new Uint8Array(6),
+      // Actor administrative and operational, partner likewise.
+      port_state: 0x07bf0002,
+      rx_marker_pdus: 0xffffffff,
+      tx_lacpdus: 2,
+    },
+  });
+  const alone = bytesOf({ kind: "counters", sequence: 1, source: { type: 0, index: 1 }, records: [lacp] });
+  t.ok(whole.includes(alone.slice(2 * 20)), "LACP counters, written again");
+
+  const tunnelled = (type: string, id: number, port: number, ingress: boolean): TunnelInfo => {
+    const flow = packet({});
+    const [mine, other] = [0x01010258, 0x0101025c];
+    flow[L.W_TUN_SRC] = ingress ? other : mine;
+    flow[L.W_TUN_DST] = ingress ? mine : other;
+    flow[L.W_TUN_ID_LO] = id;
+    flow[L.W_TUN_FLAGS_TOS_TTL] = ingress ? 184 << 16 : 0;
+    // The frames that came in had source ports of their own.
+    const source = ingress
+      ? (new Map([
+          [4789, 0xc123],
+          [6081, 0xc124],
+        ]).get(port) ?? 0)
+      : 0;
+    flow[L.W_TUN_TP] = (source << 16) | port;
+    return tunnelInfo(flow, type)!;
+  };
+  const flows = samples.filter((sample) => sample.kind === "flow");
+  const swapped = (port: number): number => ((port & 0xff) << 8) | (port >>> 8);
+  const cases = [
+    ["gre", 456, 0, false],
+    ["vxlan", 123, 4789, false],
+    ["geneve", 789, 6081, false],
+    ["gre", 456, 0, true],
+    ["vxlan", 123, 4789, true],
+    ["geneve", 77, 6081, true],
+  ] as const;
+  t.equal(flows.length, cases.length);
+  for (const [i, [type, id, port, ingress]] of cases.entries()) {
+    const direction = ingress ? "ingress" : "egress";
+    const tunnel = tunnelled(type, id, port, ingress);
+    // The original has the ports of the outer header with their bytes swapped.
+    const theirs = { ...tunnel, sourcePort: swapped(tunnel.sourcePort), destinationPort: swapped(port) };
+    const sample: Sample = { ...flows[i]!, records: tunnelRecords(theirs, direction) };
+    t.ok(bytesOf(flows[i]!).includes(bytesOf(sample).slice(2 * 40)), `${type} ${direction}`);
+    t.strictSame(tunnelRecords(tunnel, direction)[1]!.name, `ipv4_tunnel_${direction}`);
+  }
+
+  const reader = new MessageReader();
+  const theirs = sent.flatMap(({ protocol, bytes }) =>
+    protocol === "ipfix" ? reader.read(bytes).records : [],
+  );
+  const net = new FakeDatagrams();
+  const options = { ...ipfixOptions, cacheMaxFlows: 0 };
+  const exporter = new IpfixExporter(new SimClock(), new Collectors(net, 4739, () => {}), options);
+  for (const [type, id, port, ingress] of cases.filter(([, , , ingress]) => ingress)) {
+    const flow = packet({ src: 0xc0a80101 | 0, dst: 0xc0a80202 | 0, proto: 17, tp: (1000 << 16) | 7 });
+    const [name] = [{ gre: "gre0", vxlan: "vx0", geneve: "gnv0" }[type]];
+    const input = { ifIndex: 0, ifType: 0, name, description: "" };
+    const tunnel = tunnelled(type, id, port, ingress);
+    exporter.sample(sample({ flow, length: 42, ipLength: 28, tcpFlags: 0, input, tunnel }));
+  }
+  const ours = net.take().flatMap(({ datagram }) => ("templates" in datagram ? datagram.records : []));
+  t.equal(ours.length, 3);
+  for (const [i, { template, values }] of ours.entries()) {
+    t.equal(template.id, 286);
+    // Times, running totals, and addresses that the frames of this test do not share.
+    const rest = (all: Record<string, unknown>): unknown =>
+      Object.entries(all).filter(
+        ([field]) => !/Microseconds$|Total(Count|SumOfSquares)$|MacAddress$/.test(field),
+      );
+    t.strictSame(rest(values), rest(theirs[i]!.values));
+  }
+  exporter.close();
+  t.end();
+});
 
 t.test(
   "IPFIX over a connection: templates first, nothing lost while the collector is away, up to a bound",

@@ -41,6 +41,8 @@ export const FLOW_RECORDS = {
   },
   ipv4_tunnel_egress: { format: 1023, fields: IPV4_TUNNEL },
   ipv4_tunnel_ingress: { format: 1024, fields: IPV4_TUNNEL },
+  decapsulate_egress: { format: 1027, fields: { inner_header_offset: "u32" } },
+  decapsulate_ingress: { format: 1028, fields: { inner_header_offset: "u32" } },
   vni_egress: { format: 1029, fields: { vni: "u32" } },
   vni_ingress: { format: 1030, fields: { vni: "u32" } },
 } as const satisfies Record<string, { format: number; fields: Layout }>;
