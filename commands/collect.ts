@@ -73,7 +73,12 @@ function options(platform: Platform, settings: Settings): OptionGroup[] {
         platform.stdout(
           `${PROGRAM}: shows what a collector of sFlow, IPFIX and NetFlow gets\n` +
             `usage: ${PROGRAM} [OPTIONS] [sflow|ipfix|netflow]\n` +
-            `Totals follow each datagram; ^C ends.\n${formatOptions(groups)}`,
+            "Prints each datagram decoded, then running totals; ^C ends. The protocol is told by a datagram's first bytes,\n" +
+            "and others than the one that is named are reported as not understood. Templates of IPFIX and NetFlow 9 are\n" +
+            "learned from each exporter; data whose template has not come yet, and datagrams or records that are missing\n" +
+            "by their sequence numbers, are counted and said. Point a bridge at it, for example, by\n" +
+            '  ovs-vsctl -- --id=@s create sFlow targets=\\"127.0.0.1\\" sampling=64 -- set bridge br0 sflow=@s\n' +
+            formatOptions(groups),
         );
         throw new Exit(0);
       },

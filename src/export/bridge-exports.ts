@@ -22,7 +22,7 @@ import {
 } from "../ofproto/sampling.ts";
 import type { OfPort } from "../ofproto/types.ts";
 import type { CounterRecord, FlowRecord } from "./codec/sflow.ts";
-import { Collectors, type Warn } from "./collectors.ts";
+import { type CollectorStatus, Collectors, type Warn } from "./collectors.ts";
 import { IpfixExporter, type IpfixOptions, type IpfixPort } from "./ipfix.ts";
 import { Netflow, type NetflowOptions } from "./netflow.ts";
 import { OUTPUT_DROPPED, outputMany, type SampledWay, SflowAgent, type SflowPort } from "./sflow.ts";
@@ -58,6 +58,8 @@ export interface ExportsConfig {
   collectorSets: ReadonlyMap<number, IpfixOptions>;
   /** Collector set ID → group of local collectors. */
   localGroups: ReadonlyMap<number, number>;
+  /** What of the rows makes no sense, for the log. */
+  complaints: readonly string[];
 }
 
 /** Use of resources by this process. */
@@ -336,6 +338,16 @@ export class BridgeExports implements BridgeSampling {
     return exporter;
   }
 
+  /** Each exporter by name, with its collectors. */
+  status(): [string, readonly CollectorStatus[]][] {
+    const found: [string, readonly CollectorStatus[]][] = [];
+    if (this.#sflow !== undefined) found.push(["sFlow", this.#sflow.collectors]);
+    if (this.#netflow !== undefined) found.push(["NetFlow", this.#netflow.collectors]);
+    if (this.#bridgeIpfix !== undefined) found.push(["IPFIX", this.#bridgeIpfix.collectors]);
+    for (const [id, exporter] of this.#sets) found.push([`IPFIX of set ${id}`, exporter.collectors]);
+    return found;
+  }
+
   ipfixStats(): IpfixStats | undefined {
     return this.#bridgeIpfix?.stats;
   }
@@ -402,6 +414,7 @@ export class BridgeExports implements BridgeSampling {
       ipfix: undefined,
       collectorSets: new Map(),
       localGroups: new Map(),
+      complaints: [],
     });
     subAgents.delete(this.#subAgent);
   }

@@ -10,15 +10,29 @@ export type Warn = (message: string) => void;
 
 /** UDP, or a connection. */
 interface Transport {
-  send(bytes: Uint8Array): void;
+  /** False when it was not taken, and is lost. */
+  send(bytes: Uint8Array): boolean;
   readonly localAddress: string | undefined;
   close(): void;
 }
 
 interface Collector {
   transport: Transport;
-  /** The last datagram was refused: said once, until one gets through again. */
-  refused: boolean;
+  /** Messages handed over, and those of them that are known to be lost. */
+  sent: number;
+  lost: number;
+  /** Since the last look. */
+  sentLately: boolean;
+  refusedLately: boolean;
+  /** What is wrong: said once, until something gets through again. */
+  problem: string | undefined;
+}
+
+export interface CollectorStatus {
+  target: string;
+  sent: number;
+  lost: number;
+  problem: string | undefined;
 }
 
 /** Targets of one exporter; opened anew when they change. */
@@ -28,13 +42,15 @@ export class Collectors {
   readonly #warn: Warn;
   readonly #connections: { clock: Clock; streams: StreamFactory } | undefined;
   readonly #open = new Map<string, Collector>();
+  /** Targets that are no addresses, and why. */
+  readonly #bad = new Map<string, string>();
   /** Called when a collector that had refused datagrams may be back. */
   returned: (() => void) | undefined = undefined;
   /** What a new connection begins with; for exporters that may send over one ("tcp:" and "ssl:" targets). */
   preamble: () => readonly Uint8Array[] = () => [];
-  /** Messages handed over, and those that were refused. */
-  sent = 0;
-  #refused = 0;
+  /** Of targets that are no more. */
+  #sentBefore = 0;
+  #lostBefore = 0;
 
   /** `connections`: for "tcp:HOST:PORT" and "ssl:HOST:PORT"; undefined: UDP only. */
   constructor(
@@ -49,11 +65,26 @@ export class Collectors {
     this.#connections = connections;
   }
 
+  /** Messages handed over. */
+  get sent(): number {
+    let sent = this.#sentBefore;
+    for (const collector of this.#open.values()) sent += collector.sent;
+    return sent;
+  }
+
+  /** Those of them that were refused or could not be kept. */
   get errors(): number {
-    let lost = this.#refused;
-    for (const { transport } of this.#open.values())
-      if (transport instanceof StreamCollector) lost += transport.lost;
+    let lost = this.#lostBefore;
+    for (const collector of this.#open.values()) lost += collector.lost;
     return lost;
+  }
+
+  /** Each target's, in no order. */
+  status(): CollectorStatus[] {
+    return [
+      ...[...this.#open].map(([target, { sent, lost, problem }]) => ({ target, sent, lost, problem })),
+      ...[...this.#bad].map(([target, problem]) => ({ target, sent: 0, lost: 0, problem })),
+    ];
   }
 
   get size(): number {
@@ -69,14 +100,17 @@ export class Collectors {
   /** Keeps what is in both, opens what is new ("HOST[:PORT]"), closes the rest. True when anything changed. */
   set(targets: readonly string[]): boolean {
     let changed = false;
-    for (const [target, { transport }] of this.#open) {
+    for (const [target, { transport, sent, lost }] of this.#open) {
       if (targets.includes(target)) continue;
       transport.close();
+      this.#sentBefore += sent;
+      this.#lostBefore += lost;
       this.#open.delete(target);
       changed = true;
     }
+    for (const target of this.#bad.keys()) if (!targets.includes(target)) this.#bad.delete(target);
     for (const target of targets) {
-      if (this.#open.has(target)) continue;
+      if (this.#open.has(target) || this.#bad.has(target)) continue;
       const collector = this.#connect(target);
       if (collector === undefined) continue;
       this.#open.set(target, collector);
@@ -97,44 +131,43 @@ export class Collectors {
       !Number.isInteger(port)
     ) {
       this.#warn(`couldn't open connection to collector ${target} (Invalid argument)`);
+      this.#bad.set(target, "Invalid argument");
       return undefined;
     }
-    const collector: Collector = {
-      refused: false,
-      transport: this.#datagrams.udp(address.host, port, {
+    const collector = opened(
+      this.#datagrams.udp(address.host, port, {
         failed: (error) => {
-          this.#refused++;
+          collector.lost++;
           this.#tell(collector, target, describeError(error));
         },
       }),
-    };
+    );
     return collector;
   }
 
   #stream(name: string, { clock, streams }: { clock: Clock; streams: StreamFactory }): Collector {
     const failed = (reason: string): void => this.#tell(collector, name, reason);
     const preamble = (): readonly Uint8Array[] => {
-      collector.refused = false;
+      collector.problem = undefined;
       return this.preamble();
     };
-    const collector: Collector = {
-      refused: false,
-      transport: new StreamCollector({ clock, streams, name, preamble, failed }),
-    };
+    const collector = opened(new StreamCollector({ clock, streams, name, preamble, failed }));
     return collector;
   }
 
   /** Once, until something gets through again. */
   #tell(collector: Collector, target: string, reason: string): void {
-    if (!collector.refused) this.#warn(`${target}: sending to collector failed (${reason})`);
-    collector.refused = true;
+    if (collector.problem === undefined) this.#warn(`${target}: sending to collector failed (${reason})`);
+    collector.problem = reason;
+    collector.refusedLately = true;
   }
 
   /** One message to each. */
   send(bytes: Uint8Array): void {
     for (const collector of this.#open.values()) {
-      collector.transport.send(bytes);
-      this.sent++;
+      collector.sent++;
+      collector.sentLately = true;
+      if (!collector.transport.send(bytes)) collector.lost++;
     }
   }
 
@@ -146,8 +179,11 @@ export class Collectors {
     let back = false;
     for (const collector of this.#open.values()) {
       if (collector.transport instanceof StreamCollector) continue;
-      back ||= collector.refused;
-      collector.refused = false;
+      back ||= collector.refusedLately;
+      // Told again only when something has got through in between.
+      if (collector.sentLately && !collector.refusedLately) collector.problem = undefined;
+      collector.sentLately = false;
+      collector.refusedLately = false;
     }
     if (back) this.returned?.();
   }
@@ -155,4 +191,8 @@ export class Collectors {
   close(): void {
     this.set([]);
   }
+}
+
+function opened(transport: Transport): Collector {
+  return { transport, sent: 0, lost: 0, sentLately: false, refusedLately: false, problem: undefined };
 }

@@ -22,7 +22,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import type { IpfixStats } from "../ofproto/sampling.ts";
 import { MessageWriter, type RecordValues, type Template } from "./codec/ipfix.ts";
 import { ByteWriter } from "./codec/layout.ts";
-import type { Collectors } from "./collectors.ts";
+import type { CollectorStatus, Collectors } from "./collectors.ts";
 import { ethDstBytes, ethSrcBytes, ipv6Bytes } from "./flow-bytes.ts";
 import {
   dataTemplates,
@@ -163,6 +163,10 @@ export class IpfixExporter {
 
   get options(): IpfixOptions {
     return this.#options;
+  }
+
+  get collectors(): readonly CollectorStatus[] {
+    return this.#collectors.status();
   }
 
   configure(options: IpfixOptions): void {

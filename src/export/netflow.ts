@@ -18,7 +18,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { MessageWriter, makeTemplate, type RecordValues } from "./codec/ipfix.ts";
 import { ByteWriter } from "./codec/layout.ts";
 import { NETFLOW5_MAX_RECORDS, type Netflow5Record, writeNetflow5 } from "./codec/netflow5.ts";
-import type { Collectors } from "./collectors.ts";
+import type { CollectorStatus, Collectors } from "./collectors.ts";
 import { ipv6Bytes } from "./flow-bytes.ts";
 
 export interface NetflowOptions {
@@ -103,6 +103,10 @@ export class Netflow {
       this.#templatesSentMs = Number.NEGATIVE_INFINITY;
     };
     this.#timer = this.#arm();
+  }
+
+  get collectors(): readonly CollectorStatus[] {
+    return this.#collectors.status();
   }
 
   configure(options: NetflowOptions): void {

@@ -7,7 +7,7 @@ import type { Clock, Timer } from "../lib/clock.ts";
 import { addressBytes } from "../lib/ip.ts";
 import { ByteWriter } from "./codec/layout.ts";
 import { type CounterRecord, type FlowRecord, writeSample, writeSflowHeader } from "./codec/sflow.ts";
-import type { Collectors } from "./collectors.ts";
+import type { CollectorStatus, Collectors } from "./collectors.ts";
 
 export interface SflowOptions {
   targets: readonly string[];
@@ -117,6 +117,10 @@ export class SflowAgent {
 
   get options(): SflowOptions {
     return this.#options;
+  }
+
+  get collectors(): readonly CollectorStatus[] {
+    return this.#collectors.status();
   }
 
   configure(options: SflowOptions): void {

@@ -23,8 +23,6 @@ export interface StreamCollectorOptions {
 }
 
 export class StreamCollector {
-  /** Messages that were not kept. */
-  lost = 0;
   readonly #options: StreamCollectorOptions;
   #stream: Stream | undefined = undefined;
   #waiting: Uint8Array[] = [];
@@ -69,7 +67,8 @@ export class StreamCollector {
     const waiting = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
-    for (const message of waiting) this.send(message);
+    // No more than fits: it has been kept within the bound.
+    for (const message of waiting) stream.write(message);
   }
 
   #again(reason: string): void {
@@ -79,16 +78,17 @@ export class StreamCollector {
     this.#backoffMs = Math.min(this.#backoffMs * 2, MAX_BACKOFF_MS);
   }
 
-  send(bytes: Uint8Array): void {
+  /** False when the message is lost: too much waits already. */
+  send(bytes: Uint8Array): boolean {
     const stream = this.#stream;
-    if (stream !== undefined) {
-      if (stream.backlog > MAX_WAITING_BYTES) this.lost++;
-      else stream.write(bytes.slice());
-    } else if (this.#waitingBytes + bytes.length > MAX_WAITING_BYTES) this.lost++;
+    const before = stream === undefined ? this.#waitingBytes + bytes.length : stream.backlog;
+    if (before > MAX_WAITING_BYTES) return false;
+    if (stream !== undefined) stream.write(bytes.slice());
     else {
       this.#waiting.push(bytes.slice());
-      this.#waitingBytes += bytes.length;
+      this.#waitingBytes = before;
     }
+    return true;
   }
 
   close(): void {

@@ -7,60 +7,85 @@ import type { DatagramEvents, DatagramListener, DatagramSocket, Datagrams } from
 
 /** Datagrams kept while an address is being resolved. */
 const MAX_PENDING = 64;
+/** A name that could not be resolved, or an address without a way to it, is tried again when something is to be sent. */
+const OPEN_AGAIN_MS = 5000;
 
 class UdpSocket implements DatagramSocket {
   localAddress: string | undefined = undefined;
   #socket: Socket | undefined = undefined;
   #pending: Uint8Array[] | undefined = [];
   #closed = false;
+  /** When opening failed last. */
+  #unopenedMs: number | undefined = undefined;
+  readonly #host: string;
+  readonly #port: number;
   readonly #events: DatagramEvents;
 
   constructor(host: string, port: number, events: DatagramEvents) {
+    this.#host = host;
+    this.#port = port;
     this.#events = events;
-    lookup(host, (error, address) => {
+    this.#open();
+  }
+
+  #open(): void {
+    this.#unopenedMs = undefined;
+    lookup(this.#host, (error, address) => {
       if (this.#closed) return;
-      if (error !== null) this.#failed(error);
-      else this.#connect(address, port);
+      if (error === null) this.#connect(address, this.#port);
+      else this.#unopened(error);
     });
+  }
+
+  #unopened(error: Error): void {
+    this.#unopenedMs = performance.now();
+    this.#failed(error);
   }
 
   #connect(address: string, port: number): void {
     const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
-    this.#socket = socket;
     socket.on("error", (error) => this.#failed(error));
     socket.unref();
-    socket.connect(port, address, () => {
-      if (this.#closed) return;
+    const connected = (error?: Error): void => {
+      if (error !== undefined && !this.#closed) this.#unopened(error);
+      if (error !== undefined || this.#closed) {
+        socket.close();
+        return;
+      }
+      this.#socket = socket;
       this.localAddress = socket.address().address;
       const pending = this.#pending ?? [];
       this.#pending = undefined;
       for (const bytes of pending) this.send(bytes);
       this.#events.connected?.();
-    });
+    };
+    // Called with what the kernel says when there is no way to the address.
+    socket.connect(port, address, connected);
   }
 
   #failed(error: Error): void {
     if (!this.#closed) this.#events.failed?.(error);
   }
 
-  send(bytes: Uint8Array): void {
-    if (this.#pending !== undefined) {
-      if (this.#pending.length < MAX_PENDING) this.#pending.push(bytes.slice());
-      return;
+  send(bytes: Uint8Array): boolean {
+    if (this.#pending === undefined) {
+      this.#socket?.send(bytes.slice(), (error) => {
+        if (error != null) this.#failed(error);
+      });
+      return true;
     }
-    this.#socket?.send(bytes.slice(), (error) => {
-      if (error != null) this.#failed(error);
-    });
+    if (this.#unopenedMs !== undefined && performance.now() - this.#unopenedMs > OPEN_AGAIN_MS) {
+      this.#open();
+    }
+    if (this.#pending.length >= MAX_PENDING) return false;
+    this.#pending.push(bytes.slice());
+    return true;
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    try {
-      this.#socket?.close();
-    } catch {
-      // Not bound yet.
-    }
+    this.#socket?.close();
   }
 }
 

@@ -1,8 +1,8 @@
 /** Datagrams to one peer each, for exporters. The implementation (`datagram-node.ts`) uses node:dgram. */
 
 export interface DatagramSocket {
-  /** `bytes` is copied or sent before this returns; a failure is told to `failed`. */
-  send(bytes: Uint8Array): void;
+  /** `bytes` is copied or sent before this returns; a failure is told to `failed`. False when it was not taken at all. */
+  send(bytes: Uint8Array): boolean;
   /** Numeric address of this side, once connected. */
   readonly localAddress: string | undefined;
   close(): void;

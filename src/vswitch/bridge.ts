@@ -354,6 +354,11 @@ export class Bridge {
     this.#exports = applyExports(ofproto, this.#exports, config.exports, this.#context.exports);
   }
 
+  /** sFlow and its kin, where there are any. */
+  get exporters(): BridgeExports | undefined {
+    return this.#exports;
+  }
+
   #configureMirrors(): void {
     const { config, ofproto } = this;
     const about = (mirror: MirrorRow): string => `bridge ${this.name}: mirror ${mirror.name}`;

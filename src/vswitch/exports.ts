@@ -14,19 +14,26 @@ type IpfixRow = Row<OpenVswitchSchema, "IPFIX">;
 const DEFAULT_SAMPLING = 400;
 const DEFAULT_POLLING_SEC = 30;
 const DEFAULT_HEADER_BYTES = 128;
+const MAX_SAMPLING = 0xffff_ffff;
+const MAX_POLLING_SEC = 0x7fff_ffff;
+/** A sample must fit into a datagram. */
+const MAX_HEADER_BYTES = 1024;
 const DEFAULT_ACTIVE_TIMEOUT_SEC = 600;
 const DEFAULT_INTERVAL_SEC = 600;
 
 const log = vlog("ofproto_dpif_lsample");
+const bridgeLog = vlog("bridge");
 const limit = new RateLimit(1, 1);
 
 /** undefined where the bridge exports nothing. */
 export function readExports(idl: SwitchIdl, bridge: BridgeRow): ExportsConfig | undefined {
+  const complaints: string[] = [];
   const config: ExportsConfig = {
-    sflow: readSflow(idl, bridge),
+    sflow: readSflow(idl, bridge, complaints),
     netflow: readNetflow(idl, bridge),
     ipfix: readBridgeIpfix(idl, bridge),
     ...readCollectorSets(idl, bridge),
+    complaints,
   };
   const { sflow, netflow, ipfix, collectorSets, localGroups } = config;
   const sets = collectorSets.size + localGroups.size;
@@ -35,19 +42,29 @@ export function readExports(idl: SwitchIdl, bridge: BridgeRow): ExportsConfig | 
     : config;
 }
 
-/** A number from the database; what makes no sense is the default. */
-function positive(value: number | bigint | undefined, fallback: number): number {
-  return value === undefined || value < 1 ? fallback : Number(value);
+/** A column that the schema sets no bounds for: what is out of `range` is said, and the default or the upper bound taken. */
+function inRange(
+  column: string,
+  value: number | bigint | undefined,
+  [least, most]: readonly [number, number],
+  fallback: number,
+  complaints: string[],
+): number {
+  if (value === undefined) return fallback;
+  const taken = value < least ? fallback : Math.min(Number(value), most);
+  if (taken !== Number(value))
+    complaints.push(`${column} ${value} is not from ${least} to ${most}: ${taken} is used`);
+  return taken;
 }
 
-function readSflow(idl: SwitchIdl, bridge: BridgeRow): ExportsConfig["sflow"] {
+function readSflow(idl: SwitchIdl, bridge: BridgeRow, complaints: string[]): ExportsConfig["sflow"] {
   const row = idl.row("sFlow", bridge.sflow);
   if (row === undefined) return undefined;
   return {
     targets: [...row.targets],
-    sampling: Math.min(positive(row.sampling, DEFAULT_SAMPLING), 0xffff_ffff),
-    pollingSec: row.polling === undefined ? DEFAULT_POLLING_SEC : Math.max(Number(row.polling), 0),
-    headerBytes: Math.min(positive(row.header, DEFAULT_HEADER_BYTES), 1024),
+    sampling: inRange("sFlow sampling", row.sampling, [1, MAX_SAMPLING], DEFAULT_SAMPLING, complaints),
+    pollingSec: inRange("sFlow polling", row.polling, [0, MAX_POLLING_SEC], DEFAULT_POLLING_SEC, complaints),
+    headerBytes: inRange("sFlow header", row.header, [1, MAX_HEADER_BYTES], DEFAULT_HEADER_BYTES, complaints),
     agent: row.agent,
   };
 }
@@ -86,7 +103,7 @@ function readBridgeIpfix(idl: SwitchIdl, bridge: BridgeRow): ExportsConfig["ipfi
   if (row === undefined) return undefined;
   return {
     ...ipfixOptions(row),
-    sampling: positive(row.sampling, DEFAULT_SAMPLING),
+    sampling: Number(row.sampling ?? DEFAULT_SAMPLING),
     domain: Number(row.obs_domain_id ?? 0),
     point: Number(row.obs_point_id ?? 0),
     input: boolOption(row.other_config, "enable-input-sampling", true),
@@ -117,7 +134,9 @@ export function applyExports(
   context: ExportsContext,
 ): BridgeExports | undefined {
   // What has been forwarded so far goes to those who asked for it then.
-  if (exports !== undefined && !exports.isConfigured(config)) ofproto.backer.pushStats();
+  const news = exports === undefined || !exports.isConfigured(config);
+  if (exports !== undefined && news) ofproto.backer.pushStats();
+  if (news) for (const complaint of config?.complaints ?? []) bridgeLog.warn(`${ofproto.name}: ${complaint}`);
   if (config === undefined) {
     if (exports !== undefined) {
       ofproto.setSampling(undefined);
@@ -132,6 +151,19 @@ export function applyExports(
   const changed = there.configure(config);
   if (changed || exports === undefined) ofproto.setSampling(there);
   return there;
+}
+
+/** Each exporter's collectors: what was sent, what was lost, what is wrong. */
+export function formatExports(bridge: string, exports: BridgeExports | undefined): string {
+  if (exports === undefined) return "";
+  const lines = [`${bridge}:`];
+  for (const [name, collectors] of exports.status()) {
+    lines.push(`  ${name}:`);
+    for (const { target, sent, lost, problem } of collectors) {
+      lines.push(`    ${target}: ${sent} sent, ${lost} lost${problem === undefined ? "" : `, ${problem}`}`);
+    }
+  }
+  return `${lines.join("\n")}\n`;
 }
 
 function exported(ofproto: Ofproto): ConstructorParameters<typeof BridgeExports>[0] {

@@ -32,6 +32,7 @@ import { datapathOpener } from "./datapaths.ts";
 import { registerDpctlCommands } from "./dpctl.ts";
 import { registerDpifEbpfCommands } from "./dpif-ebpf-commands.ts";
 import { registerDpifNetdevCommands } from "./dpif-netdev-commands.ts";
+import { formatExports } from "./exports.ts";
 import { registerLaterCommands } from "./later-commands.ts";
 import { type Identity, Vswitch } from "./vswitch.ts";
 
@@ -143,6 +144,11 @@ export class Vswitchd {
           }
         },
       );
+    commands.register("exports/show", "[bridge]", 0, 1, ([name], reply) => {
+      const bridges = [...this.vswitch.bridges()].filter((one) => name === undefined || one.name === name);
+      if (name !== undefined && bridges.length === 0) return reply.error("Unknown bridge");
+      reply.ok(bridges.map((bridge) => formatExports(bridge.name, bridge.exporters)).join(""));
+    });
     commands.register("bridge/reconnect", "[bridge]", 0, 1, ([name], reply) => {
       if (name !== undefined && this.vswitch.bridge(name) === undefined) return reply.error("Unknown bridge");
       for (const bridge of this.vswitch.bridges())

@@ -1,14 +1,14 @@
 /** sFlow, IPFIX and NetFlow of real packets, read by our own collector and by tshark. */
+import type { ChildProcess } from "node:child_process";
+import { join } from "node:path";
 import t from "tap";
-import { cannotRun, World } from "./world.ts";
+import { cannotRun, sleep, World } from "./world.ts";
 
 const skip = cannotRun("ping");
 const noTshark = skip || cannotRun("ping", "tshark", "tcpdump");
 
-/** Two hosts, a bridge, and a collector beside the switch, which prints a line of JSON a datagram. */
-async function withCollector(
-  body: (world: World, datagrams: () => Datagram[]) => Promise<void>,
-): Promise<void> {
+/** Two hosts and a bridge between them. */
+async function withSwitch(body: (world: World) => Promise<void>): Promise<void> {
   const world = new World();
   try {
     world.startUp();
@@ -16,16 +16,23 @@ async function withCollector(
     world.host("ha", "10.1.1.1/24");
     world.host("hb", "10.1.1.2/24");
     world.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");
+    await body(world);
+  } finally {
+    await world.close();
+  }
+}
+
+/** Two hosts, a bridge, and a collector beside the switch, which prints a line of JSON a datagram. */
+async function withCollector(
+  body: (world: World, datagrams: () => Datagram[]) => Promise<void>,
+): Promise<void> {
+  await withSwitch(async (world) => {
     const collector = world.background("sw", "ovsbox", "collect", "--format=json");
     let text = "";
-    let ready = "";
     collector.stdout!.on("data", (chunk) => {
       text += chunk;
     });
-    collector.stderr!.on("data", (chunk) => {
-      ready += chunk;
-    });
-    await world.until("the collector listens", () => ready.includes("listening"));
+    await spoken(world, collector, "listening");
     // Addresses are learned before anything is counted.
     world.ping("ha", "10.1.1.2");
     await body(world, () =>
@@ -34,9 +41,43 @@ async function withCollector(
         .slice(0, -1)
         .map((line) => JSON.parse(line) as Datagram),
     );
-  } finally {
-    await world.close();
+  });
+}
+
+/** Waits until a program has said `words` on its standard error. */
+async function spoken(world: World, program: ChildProcess, words: string): Promise<void> {
+  let text = "";
+  program.stderr!.on("data", (chunk) => {
+    text += chunk;
+  });
+  await world.until(words, () => text.includes(words), 20);
+}
+
+/** tcpdump of the switch's loopback into a file, from now on. */
+async function capturing(world: World, filter: string): Promise<ChildProcess> {
+  const file = join(world.dir, "exports.pcap");
+  const capture = world.background("sw", "tcpdump", "-U", "-B", "16384", "-i", "lo", "-w", file, filter);
+  await spoken(world, capture, "listening");
+  return capture;
+}
+
+/** What `ip netns exec` starts takes its place: a signal reaches it. */
+async function ended(program: ChildProcess): Promise<void> {
+  const gone = new Promise((done) => program.once("exit", done));
+  program.kill("SIGINT");
+  await gone;
+}
+
+/** What tshark reads of each field, in all datagrams of the capture that `options` let through. */
+function fields(world: World, options: string[], ...names: string[]): string[][] {
+  const file = join(world.dir, "exports.pcap");
+  const wanted = names.flatMap((name) => ["-e", name]);
+  const text = world.command("tshark", "-r", file, ...options, "-T", "fields", ...wanted);
+  const columns: string[][] = names.map(() => []);
+  for (const line of text.split("\n")) {
+    for (const [i, cell] of line.split("\t").entries()) if (cell !== "") columns[i]!.push(...cell.split(","));
   }
+  return columns;
 }
 
 interface Datagram {
@@ -89,23 +130,7 @@ t.test("IPFIX and NetFlow count every packet, and say so when the exporter goes"
 
 t.test("sFlow sends headers and counters, as tshark reads them too", { skip: noTshark }, async (t) => {
   await withCollector(async (world, datagrams) => {
-    const capture = world.background(
-      "sw",
-      "tcpdump",
-      "-U",
-      "-i",
-      "lo",
-      "-w",
-      `${world.dir}/sflow.pcap`,
-      "udp",
-      "port",
-      "6343",
-    );
-    let tcpdump = "";
-    capture.stderr!.on("data", (chunk) => {
-      tcpdump += chunk;
-    });
-    await world.until("tcpdump listens", () => tcpdump.includes("listening"));
+    const capture = await capturing(world, "udp port 6343");
     world.vsctl(
       ...[
         "--",
@@ -142,20 +167,100 @@ t.test("sFlow sends headers and counters, as tshark reads them too", { skip: noT
           .map((r) => r.name),
       );
     await world.until("counters", () => ports().size > 0);
-    capture.kill("SIGINT");
-    const decoded = world.command(
-      "tshark",
-      "-r",
-      `${world.dir}/sflow.pcap`,
-      "-T",
-      "fields",
-      "-e",
-      "sflow_245.agent",
-      "-e",
-      "sflow_245.numsamples",
-    );
-    t.match(decoded, /127\.0\.0\.9/, "tshark names the agent");
+    await ended(capture);
+    const [agents, lengths] = fields(world, [], "sflow_245.agent", "sflow_245.header.sampled_header_length");
+    t.strictSame([...new Set(agents)], ["127.0.0.9"], "tshark names the agent");
+    t.equal(Math.max(...lengths!.map(Number)), 128, "and no header is longer");
     world.vsctl("--", "clear", "Bridge", "br0", "sflow");
     t.equal(world.vsctl("list", "sflow").trim(), "", "gone with the last reference");
+  });
+});
+
+t.test("what users type", { skip }, async (t) => {
+  await withSwitch(async (world) => {
+    const type = (line: string): string => world.command("sh", "-c", line);
+    type(
+      'ovs-vsctl -- --id=@sflow create sflow target=\\"127.0.0.1:6343\\" header=128 sampling=64 polling=3 -- set bridge br0 sflow=@sflow',
+    );
+    const sflow = type("ovs-vsctl list sflow");
+    t.match(sflow, /^header +: 128$/m);
+    t.match(sflow, /^polling +: 3$/m);
+    t.match(sflow, /^sampling +: 64$/m);
+    t.match(sflow, /^targets +: \["127.0.0.1:6343"\]$/m);
+    t.match(world.appctl("exports/show"), /^br0:\n {2}sFlow:\n {4}127.0.0.1:6343: /);
+    type("ovs-vsctl -- clear Bridge br0 sflow");
+    t.equal(type("ovs-vsctl list sflow").trim(), "");
+    type(
+      'ovs-vsctl -- set Bridge br0 ipfix=@i -- --id=@i create IPFIX targets=\\"127.0.0.1:4739\\" obs_domain_id=123 obs_point_id=456 cache_active_timeout=60 cache_max_flows=13 other_config:enable-input-sampling=false other_config:enable-tunnel-sampling=true',
+    );
+    const ipfix = type("ovs-vsctl list ipfix");
+    t.match(ipfix, /^cache_active_timeout: 60$/m);
+    t.match(ipfix, /^cache_max_flows +: 13$/m);
+    t.match(ipfix, /^obs_domain_id +: 123$/m);
+    t.match(ipfix, /^obs_point_id +: 456$/m);
+    t.match(ipfix, /^other_config +: \{enable-input-sampling="false", enable-tunnel-sampling="true"\}$/m);
+    t.match(world.appctl("exports/show"), /^br0:\n {2}IPFIX:\n {4}127.0.0.1:4739: /);
+    type("ovs-vsctl clear Bridge br0 ipfix");
+    t.equal(type("ovs-vsctl list ipfix").trim(), "");
+    t.equal(world.appctl("exports/show").trim(), "");
+  });
+});
+
+/** What is wrong, how the log tells of it, and how exports/show does. */
+const BAD = [
+  ["a port where nobody listens", "127.0.0.1:1", /: \d+ sent, [1-9]\d* lost, .*refused/i],
+  ["a network that cannot be reached", "203.0.113.1:6343", /: .*(unreach|connect)/i],
+  ["a name that cannot be resolved", "nosuch.invalid:6343", /: .*(ENOTFOUND|EAI_AGAIN|not known|resol)/i],
+] as const;
+
+t.test("bad targets and numbers: told once, shown, and nothing else", { skip }, async (t) => {
+  await withSwitch(async (world) => {
+    const script =
+      'require("net").createServer((s) => s.resetAndDestroy()).listen(4741, () => console.error("ready"))';
+    await spoken(world, world.background("sw", process.execPath, "-e", script), "ready");
+    const targets = [...BAD.map(([, target]) => target), "127.0.0.1:70000"];
+    world.vsctl(
+      ...[
+        "--",
+        "--id=@s",
+        "create",
+        "sFlow",
+        `targets=${JSON.stringify(targets)}`,
+        "header=0",
+        "sampling=-5",
+      ],
+      ...["polling=1", "agent=127.0.0.1", "--", "set", "bridge", "br0", "sflow=@s"],
+      ...["--", "--id=@i", "create", "IPFIX", 'targets="tcp:127.0.0.1:4741"', "sampling=1"],
+      ...["--", "set", "bridge", "br0", "ipfix=@i"],
+    );
+    world.ping("ha", "10.1.1.2", 100);
+    await sleep(2500);
+    world.ping("ha", "10.1.1.2", 100);
+    const log = (): string[] => world.log().split("\n");
+    const told = (text: string): number => log().filter((line) => line.includes(text)).length;
+    const shown = world.appctl("exports/show", "br0").split("\n");
+    for (const [what, target, status] of BAD) {
+      t.equal(told(`${target}: sending to collector failed`), 1, `${what}: told once`);
+      t.match(
+        shown.find((line) => line.includes(target)),
+        status,
+        `${what}: shown`,
+      );
+    }
+    t.equal(told("collector 127.0.0.1:70000 (Invalid argument)"), 1, "a port that is none: told once");
+    t.ok(shown.includes("    127.0.0.1:70000: 0 sent, 0 lost, Invalid argument"));
+    t.equal(told("br0: sFlow header 0 is not from 1 to 1024: 128 is used"), 1, "header=0");
+    t.equal(told("br0: sFlow sampling -5 is not from 1 to 4294967295: 400 is used"), 1, "negative sampling");
+    const resets = told("tcp:127.0.0.1:4741: sending to collector failed");
+    t.ok(resets >= 1 && resets <= 12, `a collector that resets: told ${resets} times, limited`);
+    t.ok(shown.some((line) => /tcp:127.0.0.1:4741: [1-9]\d* sent/.test(line)));
+    world.vsctl("set", "sflow", ".", "sampling=99999999999", "header=4000", "polling=-1");
+    world.ping("ha", "10.1.1.2", 10);
+    const huge = "br0: sFlow sampling 99999999999 is not from 1 to 4294967295: 4294967295 is used";
+    t.equal(told(huge), 1, "huge sampling");
+    t.equal(told("br0: sFlow header 4000 is not from 1 to 1024: 1024 is used"), 1, "a long header");
+    t.equal(told("br0: sFlow polling -1 is not from 0 to 2147483647: 30 is used"), 1, "negative polling");
+    t.not(world.try("ovs-vsctl", "set", "ipfix", ".", "sampling=-1").status, 0, "refused by the database");
+    t.equal(told("|ERR|") + told("|EMER|"), 0);
   });
 });

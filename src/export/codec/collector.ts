@@ -59,14 +59,18 @@ export class Collector {
     this.#only = only;
   }
 
-  /** @throws CodecError, counted, when the datagram is not understood. */
-  receive(bytes: Uint8Array, from: string): Decoded {
+  /**
+   * `lost`: what is missing before this datagram by its sequence number: datagrams of sFlow and NetFlow 9, records of the others.
+   * @throws CodecError, counted, when the datagram is not understood.
+   */
+  receive(bytes: Uint8Array, from: string): Decoded & { lost: number } {
     this.totals.datagrams++;
     this.totals.bytes += bytes.length;
     try {
       const decoded = this.#decode(bytes, from);
+      const before = this.totals.lost;
       this.#count(decoded, from);
-      return decoded;
+      return { ...decoded, lost: this.totals.lost - before };
     } catch (error) {
       if (error instanceof CodecError) this.totals.malformed++;
       throw error;

@@ -38,8 +38,9 @@ function formatInterface(value: number): string {
 const formatSource = ({ type, index }: DataSource): string => `${SOURCE_TYPES[type] ?? type}:${index}`;
 
 /** As JSON writes it: names as in the specification, bytes in hex, addresses as text. */
-export function toJson(decoded: Decoded, from: string): unknown {
-  return { protocol: decoded.protocol, from, ...(body(decoded) as object) };
+export function toJson(decoded: Decoded & { lost: number }, from: string): unknown {
+  const { protocol, lost } = decoded;
+  return { protocol, from, ...(lost > 0 && { lost }), ...(body(decoded) as object) };
 }
 
 function body({ datagram }: Decoded): unknown {
@@ -113,8 +114,18 @@ function named(fields: readonly TemplateField[], values: Readonly<Record<string,
 }
 
 /** The same as lines; `header` describes a sampled frame. */
-export function toLines(decoded: Decoded, from: string, header: (frame: Uint8Array) => string): string[] {
-  const { datagram } = decoded;
+export function toLines(
+  decoded: Decoded & { lost: number },
+  from: string,
+  header: (frame: Uint8Array) => string,
+): string[] {
+  const { lost } = decoded;
+  const lines = bodyLines(decoded, from, header);
+  if (lost > 0) lines.unshift(`${lost} missing before the next, by its sequence number`);
+  return lines;
+}
+
+function bodyLines({ datagram }: Decoded, from: string, header: (frame: Uint8Array) => string): string[] {
   if ("samples" in datagram) return sflowLines(datagram, from, header);
   if ("engine_id" in datagram) return netflow5Lines(datagram, from);
   return messageLines(datagram, from);
