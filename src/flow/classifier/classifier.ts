@@ -42,6 +42,21 @@ export type RuleHandle = number;
 export const VERSION_MAX = 0x7ffffffe;
 const NEVER_HIDDEN = 0x7fffffff;
 
+// What is kept of a rule: words of its row.
+const R_PRIORITY = 0;
+/** Id of its subtable, -1 when the row is free. */
+const R_SUBTABLE = 1;
+/** Its row in the subtable. */
+const R_ROW = 2;
+const R_HASH = 3;
+/** Versions that it is visible in: from, until (exclusive). */
+const R_FROM = 4;
+const R_UNTIL = 5;
+/** Next rule with the same match and a lower or equal priority, -1 at the end. */
+const R_NEXT = 6;
+/** 32 bytes: a rule is in one cache line. */
+const RULE_WORDS = 8;
+
 export interface ClassifierOptions {
   /** Fields to keep prefix tries on (Flow_Table.prefixes), at most four. Default: IPv4 and IPv6 addresses. */
   readonly prefixes?: readonly string[];
@@ -111,16 +126,8 @@ export class Classifier {
   #order: Subtable[] = [];
   #unsorted = false;
 
-  // One entry a rule.
-  #capacity = 16;
-  #priority = new Int32Array(16);
-  #subtableOf = new Int32Array(16).fill(-1);
-  #row = new Int32Array(16);
-  #hash = new Int32Array(16);
-  #from = new Int32Array(16);
-  #until = new Int32Array(16);
-  /** Next rule with the same match and a lower or equal priority, -1 at the end. */
-  #next = new Int32Array(16);
+  /** RULE_WORDS a rule, together because a lookup reads most of them. */
+  #rules = new Int32Array(16 * RULE_WORDS);
   #used = 0;
   #free: number[] = [];
   #size = 0;
@@ -176,9 +183,9 @@ export class Classifier {
     conjunctions?: readonly Conjunction[] | undefined,
   ): RuleHandle {
     const rule = this.#free.pop() ?? this.#newRule();
-    this.#priority[rule] = priority;
-    this.#from[rule] = version;
-    this.#until[rule] = NEVER_HIDDEN;
+    this.#rules[rule * RULE_WORDS + R_PRIORITY] = priority;
+    this.#rules[rule * RULE_WORDS + R_FROM] = version;
+    this.#rules[rule * RULE_WORDS + R_UNTIL] = NEVER_HIDDEN;
     if (conjunctions !== undefined && conjunctions.length > 0) this.#conjunctions.set(rule, conjunctions);
     if (match.tunMetadata !== undefined) this.#tunMetadata.set(rule, match.tunMetadata);
     this.#place(rule, match);
@@ -194,27 +201,30 @@ export class Classifier {
 
   /** The rule is invisible from `version` on; it stays until {@link remove}. */
   hideFrom(rule: RuleHandle, version: number): void {
-    this.#until[rule] = version;
+    this.#rules[rule * RULE_WORDS + R_UNTIL] = version;
   }
 
   /** Takes {@link hideFrom} back. */
   unhide(rule: RuleHandle): void {
-    this.#until[rule] = NEVER_HIDDEN;
+    this.#rules[rule * RULE_WORDS + R_UNTIL] = NEVER_HIDDEN;
   }
 
   isVisible(rule: RuleHandle, version: number): boolean {
-    return this.#from[rule]! <= version && version < this.#until[rule]!;
+    return (
+      this.#rules[rule * RULE_WORDS + R_FROM]! <= version &&
+      version < this.#rules[rule * RULE_WORDS + R_UNTIL]!
+    );
   }
 
   remove(rule: RuleHandle): void {
-    const subtable = this.#subtables[this.#subtableOf[rule]!]!;
+    const subtable = this.#subtables[this.#rules[rule * RULE_WORDS + R_SUBTABLE]!]!;
     this.#unchain(subtable, rule);
     this.#countPrefixes(subtable, rule, -1);
-    subtable.countPriority(this.#priority[rule]!, -1);
+    subtable.countPriority(this.#rules[rule * RULE_WORDS + R_PRIORITY]!, -1);
     if (subtable.stale) this.#unsorted = true;
-    subtable.freeRows.push(this.#row[rule]!);
+    subtable.freeRows.push(this.#rules[rule * RULE_WORDS + R_ROW]!);
     if (subtable.freeRows.length === subtable.rows) this.#dropSubtable(subtable);
-    this.#subtableOf[rule] = -1;
+    this.#rules[rule * RULE_WORDS + R_SUBTABLE] = -1;
     this.#conjunctions.delete(rule);
     this.#tunMetadata.delete(rule);
     this.#free.push(rule);
@@ -226,8 +236,9 @@ export class Classifier {
     const subtable = this.#findSubtable(match.mask, hashMask(match.mask));
     if (subtable === undefined) return -1;
     const slot = this.#findSlot(subtable, subtable.hashAll(match.flow), match.flow);
-    for (let rule = subtable.slots[slot]! - 1; rule >= 0; rule = this.#next[rule]!) {
-      if (this.#priority[rule] === priority && this.isVisible(rule, version)) return rule;
+    for (let rule = subtable.slots[slot]! - 1; rule >= 0; rule = this.#rules[rule * RULE_WORDS + R_NEXT]!) {
+      if (this.#rules[rule * RULE_WORDS + R_PRIORITY] === priority && this.isVisible(rule, version))
+        return rule;
     }
     return -1;
   }
@@ -247,7 +258,7 @@ export class Classifier {
   }
 
   priorityOf(rule: RuleHandle): number {
-    return this.#priority[rule]!;
+    return this.#rules[rule * RULE_WORDS + R_PRIORITY]!;
   }
 
   conjunctionsOf(rule: RuleHandle): readonly Conjunction[] {
@@ -256,18 +267,18 @@ export class Classifier {
 
   /** A copy of the rule's match. */
   matchOf(rule: RuleHandle): Match {
-    const subtable = this.#subtables[this.#subtableOf[rule]!]!;
+    const subtable = this.#subtables[this.#rules[rule * RULE_WORDS + R_SUBTABLE]!]!;
     const flow = new Int32Array(FLOW_WORDS);
     const mask = new Int32Array(FLOW_WORDS);
-    subtable.expand(this.#row[rule]!, flow);
+    subtable.expand(this.#rules[rule * RULE_WORDS + R_ROW]!, flow);
     subtable.unwildcard(mask, subtable.words.length);
     return { flow, mask, tunMetadata: this.#tunMetadata.get(rule) };
   }
 
   /** The same in a few words, for a rule that is about to leave. */
   packedMatchOf(rule: RuleHandle): PackedMatch {
-    const { words, masks, values } = this.#subtables[this.#subtableOf[rule]!]!;
-    const at = this.#row[rule]! * words.length;
+    const { words, masks, values } = this.#subtables[this.#rules[rule * RULE_WORDS + R_SUBTABLE]!]!;
+    const at = this.#rules[rule * RULE_WORDS + R_ROW]! * words.length;
     return {
       words,
       masks,
@@ -281,8 +292,10 @@ export class Classifier {
     for (const subtable of this.#order) {
       if (!subtable.priorities.has(priority)) continue;
       for (const rule of this.#rulesOf(subtable)) {
-        if (this.#priority[rule] !== priority || !this.isVisible(rule, version)) continue;
-        if (this.#agrees(subtable, this.#row[rule]!, match.flow, match.mask)) return true;
+        if (this.#rules[rule * RULE_WORDS + R_PRIORITY] !== priority || !this.isVisible(rule, version))
+          continue;
+        if (this.#agrees(subtable, this.#rules[rule * RULE_WORDS + R_ROW]!, match.flow, match.mask))
+          return true;
       }
     }
     return false;
@@ -294,9 +307,13 @@ export class Classifier {
    */
   *rules(target?: Match, version?: number): Generator<RuleHandle> {
     for (let rule = 0; rule < this.#used; rule++) {
-      const id = this.#subtableOf[rule]!;
+      const id = this.#rules[rule * RULE_WORDS + R_SUBTABLE]!;
       if (id < 0 || (version !== undefined && !this.isVisible(rule, version))) continue;
-      if (target !== undefined && !this.#within(this.#subtables[id]!, this.#row[rule]!, target)) continue;
+      if (
+        target !== undefined &&
+        !this.#within(this.#subtables[id]!, this.#rules[rule * RULE_WORDS + R_ROW]!, target)
+      )
+        continue;
       yield rule;
     }
   }
@@ -309,7 +326,7 @@ export class Classifier {
     clauses: RuleHandle[] | undefined,
   ): RuleHandle {
     if (this.#unsorted) this.#sort();
-    this.#trieBits.fill(-1);
+    if (wildcards !== undefined) for (let i = 0; i < 4; i++) this.#trieBits[i] = -1;
     const soft = this.#soft;
     if (conjunctive) soft.length = 0;
     const order = this.#order;
@@ -318,17 +335,22 @@ export class Classifier {
     for (let i = 0; i < order.length; i++) {
       const subtable = order[i]!;
       if (this.#sorts && bestPriority >= subtable.maxPriority) break;
-      let rule = this.#match(subtable, flow, wildcards);
-      for (; rule >= 0; rule = this.#next[rule]!) {
-        if (this.#from[rule]! > version || version >= this.#until[rule]!) continue;
+      let rule =
+        wildcards === undefined ? this.#find(subtable, flow) : this.#match(subtable, flow, wildcards);
+      for (; rule >= 0; rule = this.#rules[rule * RULE_WORDS + R_NEXT]!) {
+        if (
+          this.#rules[rule * RULE_WORDS + R_FROM]! > version ||
+          version >= this.#rules[rule * RULE_WORDS + R_UNTIL]!
+        )
+          continue;
         if (conjunctive && this.#conjunctions.has(rule)) {
-          soft.push(rule, this.#priority[rule]!);
+          soft.push(rule, this.#rules[rule * RULE_WORDS + R_PRIORITY]!);
           continue;
         }
         if (this.#conjunctions.size > 0 && this.#conjunctions.has(rule)) continue;
-        if (this.#priority[rule]! > bestPriority) {
+        if (this.#rules[rule * RULE_WORDS + R_PRIORITY]! > bestPriority) {
           best = rule;
-          bestPriority = this.#priority[rule]!;
+          bestPriority = this.#rules[rule * RULE_WORDS + R_PRIORITY]!;
         }
         break;
       }
@@ -366,9 +388,9 @@ export class Classifier {
   }
 
   /** Head of the chain that has the flow's values in this subtable, or -1. */
-  #match(subtable: Subtable, flow: Flow, wildcards: Flow | undefined): RuleHandle {
-    const tried = this.#usesTries && wildcards !== undefined ? subtable.triedStages : 0;
-    if (tried !== 0 && !this.#stages && this.#excluded(subtable, -1, flow, wildcards!)) return -1;
+  #match(subtable: Subtable, flow: Flow, wildcards: Flow): RuleHandle {
+    const tried = this.#usesTries ? subtable.triedStages : 0;
+    if (tried !== 0 && !this.#stages && this.#excluded(subtable, -1, flow, wildcards)) return -1;
     const ends = subtable.stageEnds;
     const last = subtable.lastStage;
     let hash = 0;
@@ -378,15 +400,15 @@ export class Classifier {
         const end = ends[stage]!;
         if (end === from) continue;
         // A stage whose hash nobody has is not reached by the tries of later ones, which would narrow the megaflow.
-        if ((tried & (1 << stage)) !== 0 && this.#excluded(subtable, stage, flow, wildcards!)) {
-          subtable.unwildcard(wildcards!, from);
+        if ((tried & (1 << stage)) !== 0 && this.#excluded(subtable, stage, flow, wildcards)) {
+          subtable.unwildcard(wildcards, from);
           return -1;
         }
         if (stage === last) break;
         hash = subtable.hashWords(flow, hash, from, end);
         from = end;
         if (!subtable.stageHashes[stage]!.has(hash)) {
-          if (wildcards !== undefined) subtable.unwildcard(wildcards, end);
+          subtable.unwildcard(wildcards, end);
           return -1;
         }
       }
@@ -394,11 +416,14 @@ export class Classifier {
     const count = subtable.words.length;
     hash = finishHash(subtable.hashWords(flow, hash, from, count));
     const head = subtable.slots[this.#findSlot(subtable, hash, flow)]! - 1;
-    if (wildcards !== undefined) {
-      if (head < 0 && this.#portTries && subtable.ports !== undefined) missByPorts(subtable, flow, wildcards);
-      else subtable.unwildcard(wildcards, count);
-    }
+    if (head < 0 && this.#portTries && subtable.ports !== undefined) missByPorts(subtable, flow, wildcards);
+    else subtable.unwildcard(wildcards, count);
     return head;
+  }
+
+  /** The same where nobody asks which bits decide: one probe, as stages would each cost another cache miss. */
+  #find(subtable: Subtable, flow: Flow): RuleHandle {
+    return subtable.slots[this.#findSlot(subtable, subtable.hashAll(flow), flow)]! - 1;
   }
 
   /** A trie of this stage (-1: of any) shows that no rule here can match; the bits that show it are un-wildcarded. */
@@ -431,18 +456,22 @@ export class Classifier {
     for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
       const rule = slots[slot]! - 1;
       if (rule < 0) return slot;
-      if (this.#hash[rule] === hash && subtable.rowEquals(this.#row[rule]!, flow)) return slot;
+      if (
+        this.#rules[rule * RULE_WORDS + R_HASH] === hash &&
+        subtable.rowEquals(this.#rules[rule * RULE_WORDS + R_ROW]!, flow)
+      )
+        return slot;
     }
   }
 
   #place(rule: RuleHandle, match: Match): void {
     const hash = hashMask(match.mask);
     const subtable = this.#findSubtable(match.mask, hash) ?? this.#addSubtable(match.mask, hash);
-    this.#subtableOf[rule] = subtable.id;
-    this.#row[rule] = subtable.addRow(match.flow);
-    this.#hash[rule] = subtable.hashAll(match.flow);
+    this.#rules[rule * RULE_WORDS + R_SUBTABLE] = subtable.id;
+    this.#rules[rule * RULE_WORDS + R_ROW] = subtable.addRow(match.flow);
+    this.#rules[rule * RULE_WORDS + R_HASH] = subtable.hashAll(match.flow);
     const before = subtable.maxPriority;
-    subtable.countPriority(this.#priority[rule]!, 1);
+    subtable.countPriority(this.#rules[rule * RULE_WORDS + R_PRIORITY]!, 1);
     if (subtable.maxPriority !== before) this.#unsorted = true;
     this.#chain(subtable, rule, match.flow);
     this.#countPrefixes(subtable, rule, 1);
@@ -450,41 +479,41 @@ export class Classifier {
 
   #chain(subtable: Subtable, rule: RuleHandle, flow: Flow): void {
     if ((subtable.chains + 1) * 2 > subtable.slots.length) this.#growSlots(subtable);
-    const slot = this.#findSlot(subtable, this.#hash[rule]!, flow);
-    const priority = this.#priority[rule]!;
+    const slot = this.#findSlot(subtable, this.#rules[rule * RULE_WORDS + R_HASH]!, flow);
+    const priority = this.#rules[rule * RULE_WORDS + R_PRIORITY]!;
     let before = -1;
     let at = subtable.slots[slot]! - 1;
     if (at < 0) subtable.chains++;
     // Of equal priorities, the one that was added last comes first.
-    while (at >= 0 && this.#priority[at]! > priority) {
+    while (at >= 0 && this.#rules[at * RULE_WORDS + R_PRIORITY]! > priority) {
       before = at;
-      at = this.#next[at]!;
+      at = this.#rules[at * RULE_WORDS + R_NEXT]!;
     }
-    this.#next[rule] = at;
+    this.#rules[rule * RULE_WORDS + R_NEXT] = at;
     if (before < 0) subtable.slots[slot] = rule + 1;
-    else this.#next[before] = rule;
+    else this.#rules[before * RULE_WORDS + R_NEXT] = rule;
   }
 
   #unchain(subtable: Subtable, rule: RuleHandle): void {
     const slots = subtable.slots;
     const mask = slots.length - 1;
-    let slot = this.#hash[rule]! & mask;
+    let slot = this.#rules[rule * RULE_WORDS + R_HASH]! & mask;
     for (; ; slot = (slot + 1) & mask) {
       let before = -1;
       let at = slots[slot]! - 1;
       while (at >= 0 && at !== rule) {
         before = at;
-        at = this.#next[at]!;
+        at = this.#rules[at * RULE_WORDS + R_NEXT]!;
       }
       if (at < 0) continue;
-      if (before >= 0) this.#next[before] = this.#next[rule]!;
-      else slots[slot] = this.#next[rule]! + 1;
+      if (before >= 0) this.#rules[before * RULE_WORDS + R_NEXT] = this.#rules[rule * RULE_WORDS + R_NEXT]!;
+      else slots[slot] = this.#rules[rule * RULE_WORDS + R_NEXT]! + 1;
       break;
     }
     if (slots[slot] !== 0) return;
     subtable.chains--;
     for (let at = (slot + 1) & mask; slots[at] !== 0; at = (at + 1) & mask) {
-      const home = this.#hash[slots[at]! - 1]! & mask;
+      const home = this.#rules[(slots[at]! - 1) * RULE_WORDS + R_HASH]! & mask;
       if (((at - home) & mask) < ((at - slot) & mask)) continue;
       slots[slot] = slots[at]!;
       slots[at] = 0;
@@ -498,7 +527,7 @@ export class Classifier {
     const mask = slots.length - 1;
     for (const head of old) {
       if (head === 0) continue;
-      let slot = this.#hash[head - 1]! & mask;
+      let slot = this.#rules[(head - 1) * RULE_WORDS + R_HASH]! & mask;
       while (slots[slot] !== 0) slot = (slot + 1) & mask;
       slots[slot] = head;
     }
@@ -508,7 +537,7 @@ export class Classifier {
   /** Enters a rule into, or takes it out of, stage hashes and tries. */
   #countPrefixes(subtable: Subtable, rule: RuleHandle, by: 1 | -1): void {
     const scratch = SCRATCH;
-    subtable.expand(this.#row[rule]!, scratch);
+    subtable.expand(this.#rules[rule * RULE_WORDS + R_ROW]!, scratch);
     let hash = 0;
     let from = 0;
     for (let stage = 0; stage < subtable.lastStage; stage++) {
@@ -559,23 +588,17 @@ export class Classifier {
   }
 
   #newRule(): RuleHandle {
-    if (this.#used === this.#capacity) {
-      const capacity = this.#capacity * 2;
-      this.#priority = grow(this.#priority, capacity);
-      this.#subtableOf = grow(this.#subtableOf, capacity);
-      this.#row = grow(this.#row, capacity);
-      this.#hash = grow(this.#hash, capacity);
-      this.#from = grow(this.#from, capacity);
-      this.#until = grow(this.#until, capacity);
-      this.#next = grow(this.#next, capacity);
-      this.#capacity = capacity;
+    if (this.#used * RULE_WORDS === this.#rules.length) {
+      const grown = new Int32Array(this.#rules.length * 2);
+      grown.set(this.#rules);
+      this.#rules = grown;
     }
     return this.#used++;
   }
 
   *#rulesOf(subtable: Subtable): Generator<RuleHandle> {
     for (const head of subtable.slots) {
-      for (let rule = head - 1; rule >= 0; rule = this.#next[rule]!) yield rule;
+      for (let rule = head - 1; rule >= 0; rule = this.#rules[rule * RULE_WORDS + R_NEXT]!) yield rule;
     }
   }
 
@@ -605,12 +628,6 @@ export class Classifier {
 }
 
 const SCRATCH = new Int32Array(FLOW_WORDS);
-
-function grow(array: Int32Array<ArrayBuffer>, capacity: number): Int32Array<ArrayBuffer> {
-  const grown = new Int32Array(capacity);
-  grown.set(array);
-  return grown;
-}
 
 function countWords(mask: Flow): number {
   let count = 0;
