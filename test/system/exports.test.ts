@@ -1,11 +1,16 @@
 /** sFlow, IPFIX and NetFlow of real packets, read by our own collector and by tshark. */
 import type { ChildProcess } from "node:child_process";
-import { join } from "node:path";
+import { mkdirSync, readdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import t from "tap";
+import { peer, withoutPeer } from "./bin.ts";
 import { cannotRun, sleep, World } from "./world.ts";
 
 const skip = cannotRun("ping");
 const noTshark = skip || cannotRun("ping", "tshark", "tcpdump");
+const noDecoders = noTshark || withoutPeer("sfcapd", "nfcapd", "nfdump");
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 
 /** Two hosts and a bridge between them. */
 async function withSwitch(body: (world: World) => Promise<void>): Promise<void> {
@@ -173,6 +178,153 @@ t.test("sFlow sends headers and counters, as tshark reads them too", { skip: noT
     t.equal(Math.max(...lengths!.map(Number)), 128, "and no header is longer");
     world.vsctl("--", "clear", "Bridge", "br0", "sflow");
     t.equal(world.vsctl("list", "sflow").trim(), "", "gone with the last reference");
+  });
+});
+
+/** A collector of nfdump's; the function ends it and adds up what it has got to port 9. */
+async function nfdump(world: World, program: "sfcapd" | "nfcapd", port: number) {
+  const folder = join(world.dir, `${program}-${port}`);
+  mkdirSync(folder);
+  const options = ["-w", folder, "-p", `${port}`, "-b", "127.0.0.1", "-t", "3600"];
+  const started = world.background("sw", peer(program)!, ...options);
+  await spoken(world, started, "Startup");
+  return async (): Promise<{ packets: number; octets: number; records: number }> => {
+    // Its file is whole when it has ended.
+    await sleep(500);
+    await ended(started);
+    const file = join(folder, readdirSync(folder).find((name) => name.startsWith("nfcapd"))!);
+    const text = world.command(peer("nfdump")!, "-r", file, "-N", "-q", "-o", "fmt:%pkt %byt", "dst port 9");
+    const rows = text.split("\n").filter((line) => /\d/.test(line));
+    const sums = rows.map((line) => line.trim().split(/\s+/).map(Number));
+    const sum = (column: number): number => sums.reduce((total, row) => total + row[column]!, 0);
+    return { packets: sum(0), octets: sum(1), records: rows.length };
+  };
+}
+
+/** 60-byte UDP frames of 20 flows to port 9 of nobody's address; how many of them the bridge has had so far. */
+function traffic(world: World, rate: number, seconds: number): number {
+  const words = [join(root, "node_modules/.bin/bun"), join(root, "test/bench/traffic.ts"), "eth0"];
+  world.inside("ha", ...words, world.mac("hb"), "20", `${seconds}`, `${rate}`);
+  return Number(/n_packets=(\d+)/.exec(world.ofctl("dump-flows", "br0", "udp,tp_dst=9"))![1]);
+}
+
+/** Samples that found the way up full. */
+function lostSamples(world: World): number {
+  const counter = /datapath_drop_userspace_action_error.* total: (\d+)/.exec(world.appctl("coverage/show"));
+  return Number(counter?.[1] ?? 0);
+}
+
+t.test("counted traffic, read by sfcapd, nfcapd and tshark", { skip: noDecoders }, async (t) => {
+  await withSwitch(async (world) => {
+    world.ping("ha", "10.1.1.2");
+    world.ofctl("add-flow", "br0", "priority=10,udp,tp_dst=9,actions=NORMAL");
+    const sflow = await nfdump(world, "sfcapd", 6343);
+    const netflow5 = await nfdump(world, "nfcapd", 2055);
+    const netflow9 = await nfdump(world, "nfcapd", 2056);
+    let capture = await capturing(world, "udp port 6343");
+    world.vsctl(
+      ...[
+        "--",
+        "--id=@s",
+        "create",
+        "sFlow",
+        'targets="127.0.0.1"',
+        "header=128",
+        "sampling=64",
+        "polling=1",
+      ],
+      ...["agent=127.0.0.1", "--", "set", "bridge", "br0", "sflow=@s", "--", "--id=@n", "create", "NetFlow"],
+      ...['targets="127.0.0.1:2055"', "active_timeout=60", "--", "set", "bridge", "br0", "netflow=@n"],
+    );
+    let packets = 0;
+    for (let round = 0; round < 6 && packets < 200_000; round++) packets = traffic(world, 105_000, 2);
+    t.ok(packets >= 200_000, `${packets} packets`);
+    await sleep(2500);
+    packets = Number(/n_packets=(\d+)/.exec(world.ofctl("dump-flows", "br0", "udp,tp_dst=9"))![1]);
+    const received = (what: string): string =>
+      world.inside("sw", "cat", `/sys/class/net/ha/statistics/rx_${what}`).trim();
+    const counters = [received("packets"), received("bytes")];
+    world.vsctl("clear", "bridge", "br0", "sflow", "--", "clear", "bridge", "br0", "netflow");
+    const five = await netflow5();
+    t.strictSame([five.packets, five.octets], [packets, packets * 60], "NetFlow 5: all packets and octets");
+
+    await ended(capture);
+    const sampled = await sflow();
+    const drops = Math.max(...fields(world, [], "sflow.flow_sample.dropped_packets")[0]!.map(Number));
+    const sigma = Math.sqrt(packets * (1 / 64) * (63 / 64));
+    const off = (sampled.records + drops - packets / 64) / sigma;
+    const found = `${sampled.records} samples of ${packets} packets, ${drops} lost: ${off.toFixed(2)} sigma`;
+    t.ok(Math.abs(off) < 4, `sFlow: ${found}`);
+    t.equal(sampled.packets, sampled.records * 64, "sfcapd knows the rate");
+    const names = ["sflow_245.ifindex", "sflow_245.ifinpkt", "sflow_245.ifinoct"];
+    const [indexes, inPackets, inOctets] = fields(world, ["-Y", "sflow_245.ifinpkt"], ...names);
+    const ha = world.inside("sw", "cat", "/sys/class/net/ha/ifindex").trim();
+    const last = indexes!.lastIndexOf(ha);
+    t.strictSame([inPackets![last], inOctets![last]], counters, "sFlow: the port's counters");
+
+    // Without a collector at first; then one comes, late.
+    world.vsctl(
+      ...[
+        "--",
+        "--id=@i",
+        "create",
+        "IPFIX",
+        'targets="127.0.0.1:4739"',
+        "sampling=1",
+        "template_interval=2",
+      ],
+      ...["cache_active_timeout=1", "cache_max_flows=1000", "other_config:enable-output-sampling=false"],
+      ...["--", "set", "bridge", "br0", "ipfix=@i", "other_config:netflow-version=9", "--", "--id=@n"],
+      ...["create", "NetFlow", 'targets="127.0.0.1:2056"', "--", "set", "bridge", "br0", "netflow=@n"],
+    );
+    const unseen = traffic(world, 100, 1);
+    const lostBefore = lostSamples(world);
+    await world.until("nobody listens", () =>
+      /127.0.0.1:4739: .*refused/i.test(world.appctl("exports/show", "br0")),
+    );
+    const idle = (): boolean => world.ofctl("dump-ipfix-bridge", "br0").includes("current flows=0");
+    await world.until("all is sent", idle, 10);
+    const collector = world.background("sw", "ovsbox", "collect", "ipfix", "--format=json");
+    let collected = "";
+    collector.stdout!.on("data", (chunk) => {
+      collected += chunk;
+    });
+    await spoken(world, collector, "listening");
+    capture = await capturing(world, "udp port 4739");
+    await sleep(1100);
+    traffic(world, 2000, 3);
+    await world.until("all is sent", idle, 10);
+    await sleep(1100);
+    t.match(world.appctl("exports/show", "br0"), /127.0.0.1:4739: \d+ sent, [1-9]\d* lost\n/, "well again");
+    world.vsctl("clear", "bridge", "br0", "ipfix", "--", "clear", "bridge", "br0", "netflow");
+    const all = Number(/n_packets=(\d+)/.exec(world.ofctl("dump-flows", "br0", "udp,tp_dst=9"))![1]);
+    await world.until("records", () => collected.includes("destinationTransportPort"));
+    await ended(collector);
+    const lost = lostSamples(world) - lostBefore;
+    const { totals } = JSON.parse(collected.trim().split("\n").at(-1)!);
+    t.equal(totals.packets + lost, all - unseen, "IPFIX: all packets since the collector came");
+    t.equal(totals.withoutTemplate, 0, "the collector that came late knows every template");
+    const nine = await netflow9();
+    const since = all - packets;
+    t.strictSame([nine.packets, nine.octets], [since, since * 60], "NetFlow 9: all packets and octets");
+    await ended(capture);
+
+    const cells = (filter: string, ...names: string[]): string[][] =>
+      fields(world, ["-d", "udp.port==4739,cflow", "-Y", filter], ...names);
+    const [ports, counts, octets] = cells("cflow.dstport", "cflow.dstport", "cflow.packets", "cflow.octets");
+    t.strictSame([...new Set(ports)], ["9"]);
+    const sum = (all: string[]): number => all.reduce((total, text) => total + Number(text), 0);
+    t.equal(sum(counts!) + lost, all - unseen, "IPFIX: all packets since then, as tshark reads it");
+    t.equal(sum(octets!), sum(counts!) * 46, "and octets");
+    if (lost > 0) t.comment(`${lost} samples found the way up full`);
+    const [times] = cells("udp.port == 4739 and cflow.template_id", "frame.time_relative");
+    // Templates take several datagrams.
+    const rounds = times!.map(Number).filter((time, i, all) => i === 0 || time - all[i - 1]! > 0.5);
+    const gaps = rounds.slice(1).map((time, i) => time - rounds[i]!);
+    t.ok(
+      gaps.some((gap) => gap >= 1.9) && gaps.every((gap) => gap < 6),
+      `templates came again after ${gaps.map((gap) => gap.toFixed(1)).join(", ")} s`,
+    );
   });
 });
 
