@@ -13,7 +13,7 @@ import {
 } from "../../../src/datapath/ebpf/system.ts";
 import type { RecordRing } from "../../../src/datapath/ebpf/upcall-port.ts";
 import type { BpfMapSpec } from "../../../src/sys/bpf.ts";
-import { type Environment, interpret, Memory } from "./interpreter.ts";
+import { checkReachable, type Environment, interpret, Memory } from "./interpreter.ts";
 
 export interface Skb {
   bytes: number[];
@@ -150,6 +150,7 @@ export class FakeBpf implements EbpfSystem {
   }
 
   loadProgram(_name: string, instructions: Uint8Array): EbpfProgram {
+    checkReachable(instructions);
     const fd = this.fds++;
     this.programs.set(fd, instructions);
     return {

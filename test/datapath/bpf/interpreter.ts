@@ -105,6 +105,26 @@ function holds(code: number, a: bigint, b: bigint): boolean {
   }
 }
 
+/** The kernel's verifier refuses instructions that nothing leads to. Throws when there are any. */
+export function checkReachable(program: Uint8Array): void {
+  const view = new DataView(program.buffer, program.byteOffset, program.length);
+  const seen = new Set<number>();
+  const todo = [0];
+  for (let pc = todo.pop(); pc !== undefined; pc = todo.pop()) {
+    if (seen.has(pc)) continue;
+    seen.add(pc);
+    const opcode = view.getUint8(pc * 8);
+    const code = opcode & 0xf0;
+    const jumps = (opcode & 7) === bpf.CLASS_JMP || (opcode & 7) === bpf.CLASS_JMP32;
+    if (opcode === 0x18) seen.add(pc + 1);
+    if (jumps && code === bpf.JMP_EXIT) continue;
+    if (jumps && code !== bpf.JMP_CALL) todo.push(pc + 1 + view.getInt16(pc * 8 + 2, true));
+    if (!jumps || code !== bpf.JMP_ALWAYS) todo.push(pc + (opcode === 0x18 ? 2 : 1));
+  }
+  for (let pc = 0; pc < program.length / 8; pc++)
+    if (!seen.has(pc)) throw new Error(`instruction ${pc} is unreachable`);
+}
+
 /** Runs a program to its end; returns R0. */
 export function interpret(program: Uint8Array, environment: Environment): number {
   const { memory } = environment;

@@ -113,7 +113,7 @@ export function classifierProgram(spec: ClassifierSpec): Line[] {
       lines.push(jump(branch));
     }
   }
-  lines.push(jump(rest));
+  if (!branches.includes("other")) lines.push(jump(rest));
   for (const branch of branches) {
     const tables = of(branch);
     lines.push(label(branch), ...parseBranch(branch, wantedBy(tables)));
