@@ -1,6 +1,6 @@
 /** Changing a row: its columns in the notation of ovs-vsctl, a preview made by the server, and only then the change. */
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import type { EditPreview, RowEdit, TableInfo } from "../protocol.ts";
 import { connection } from "./connection.ts";
 
@@ -55,6 +55,11 @@ export function Editor(props: EditorProps): JSX.Element {
         {said.text}
       </p>
     );
+  // The preview is short, where the form was long.
+  const top = useRef<HTMLElement>(null);
+  useEffect(() => {
+    if (preview !== undefined) top.current?.scrollIntoView({ block: "end" });
+  }, [preview]);
   if (was === undefined) {
     return (
       <div class="editor">
@@ -69,7 +74,7 @@ export function Editor(props: EditorProps): JSX.Element {
   }
   if (preview !== undefined) {
     return (
-      <section class="editor" aria-label="Preview">
+      <section class="editor" aria-label="Preview" ref={top}>
         <h3>One transaction would change</h3>
         <table class="changes">
           <tbody>
