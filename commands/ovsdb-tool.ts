@@ -8,12 +8,9 @@ import type { Json } from "../src/lib/json.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { vlog, vlogStart } from "../src/lib/vlog.ts";
 import { vlogOptions } from "../src/lib/vlog-options.ts";
-import {
-  type ClusterHeader,
-  clusteredDatabase,
-  readClusterHeader,
-  showClusterLog,
-} from "../src/ovsdb/cluster-file.ts";
+import { ClusterFault, checkCluster } from "../src/ovsdb/cluster-check.ts";
+import { clusteredDatabase, readClusterHeader, showClusterLog } from "../src/ovsdb/cluster-file.ts";
+import type { ClusterHeader } from "../src/ovsdb/cluster-record.ts";
 import { convertDatabase } from "../src/ovsdb/convert.ts";
 import { createFile, DatabaseFile, loadFile, readSchema, writeNewFile } from "../src/ovsdb/database-file.ts";
 import type { Disk } from "../src/ovsdb/disk.ts";
@@ -257,6 +254,16 @@ function toStandalone(tool: Tool, [target, path]: readonly string[]): number {
   return 0;
 }
 
+function checkClusterFiles(tool: Tool, paths: readonly string[]): number {
+  try {
+    checkCluster(tool.disk, paths, (line) => void printLine(tool, line));
+    return 0;
+  } catch (error) {
+    if (error instanceof ClusterFault) throw new Fatal(error.message);
+    throw error;
+  }
+}
+
 function compareVersions(_tool: Tool, [a, op, b]: readonly string[]): number {
   for (const version of [a!, b!]) {
     if (!isVersion(version)) throw new Fatal(`${version}: not an OVSDB version number in format x.y.z`);
@@ -292,7 +299,7 @@ export const COMMANDS: Readonly<Record<string, Command>> = {
   "create-cluster": { min: 3, max: 3, usage: "DB CONTENTS LOCAL", run: notBuilt },
   "join-cluster": { min: 4, max: Infinity, usage: "DB NAME LOCAL REMOTE...", run: notBuilt },
   "cluster-to-standalone": { min: 2, max: 2, usage: "DB CLUSTERDB", run: toStandalone },
-  "check-cluster": { min: 1, max: Infinity, usage: "DB...", run: notBuilt },
+  "check-cluster": { min: 1, max: Infinity, usage: "DB...", run: checkClusterFiles },
   compact: {
     min: 0,
     max: 2,

@@ -3,6 +3,8 @@
  * text, and what the database is that they hold. A header record with a snapshot, then records of Raft's state: terms,
  * votes, log entries with `index`, what is committed.
  */
+import type { ClusterHeader } from "./cluster-record.ts";
+import { parseClusterHeader, parseClusterRecord } from "./cluster-record.ts";
 import { convertDatabase } from "./convert.ts";
 import type { Disk } from "./disk.ts";
 import { OvsdbError } from "./error.ts";
@@ -15,28 +17,9 @@ import { schemaFromJson } from "./schema.ts";
 import { LogHistory } from "./show-log.ts";
 import { Database } from "./table.ts";
 
-export interface ClusterHeader {
-  readonly name: string;
-  readonly serverId: string;
-  readonly localAddress: string;
-  /** Undefined: a server that has not joined yet. */
-  readonly clusterId: string | undefined;
-}
-
 /** Throws OvsdbError. */
 export function readClusterHeader(disk: Disk, path: string): ClusterHeader {
-  const json = new LogReader(readFile(disk, path), path, "CLUSTER").next()!.json;
-  const text = (member: string): string => {
-    const value = json[member];
-    if (typeof value === "string") return value;
-    throw new OvsdbError("syntax error", `${path}: no "${member}" in the header of a clustered database`);
-  };
-  return {
-    name: text("name"),
-    serverId: text("server_id"),
-    localAddress: text("local_address"),
-    clusterId: typeof json.cluster_id === "string" ? json.cluster_id : undefined,
-  };
+  return parseClusterHeader(new LogReader(readFile(disk, path), path, "CLUSTER").next()?.json);
 }
 
 /** What is stored for a snapshot or a log entry: a schema, if there is a new one, and a transaction. */
@@ -60,6 +43,11 @@ export function showClusterLog(
   for (let i = 0, record = reader.next(); record !== undefined; i++, record = reader.next()) {
     const { json } = record;
     print(`record ${i}:\n`);
+    const fault = faultOf(i === 0, json);
+    if (fault !== undefined) {
+      print(`${fault.message}\n\n`);
+      continue;
+    }
     for (const [member, label, form] of i === 0 ? HEADER : STATE) {
       const value = json[member];
       if (value !== undefined) print(` ${label}: ${form(value)}\n`);
@@ -68,6 +56,17 @@ export function showClusterLog(
     if (schema !== undefined) print(` ${i === 0 ? "prev_" : ""}schema: ${history.learn(schema)}\n`);
     if (changes === undefined || Object.keys(changes).length === 0) print("\n");
     else history.changes("", changes);
+  }
+}
+
+function faultOf(isHeader: boolean, json: JsonObject): OvsdbError | undefined {
+  try {
+    if (isHeader) parseClusterHeader(json);
+    else parseClusterRecord(json);
+    return undefined;
+  } catch (error) {
+    if (error instanceof OvsdbError) return error;
+    throw error;
   }
 }
 

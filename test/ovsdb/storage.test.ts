@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import fc from "fast-check";
 import t from "tap";
 import { SimClock } from "../../src/lib/sim-clock.ts";
+import { checkCluster } from "../../src/ovsdb/cluster-check.ts";
 import { clusteredDatabase, readClusterHeader, showClusterLog } from "../../src/ovsdb/cluster-file.ts";
 import { createFile, DatabaseFile, loadFile } from "../../src/ovsdb/database-file.ts";
 import { datumJsonText } from "../../src/ovsdb/datum.ts";
@@ -429,6 +430,17 @@ t.test("a query runs without a file", async (t) => {
   t.match(outcome, { kind: "done", transaction: undefined });
 });
 
+function writeClustered(disk: SimDisk, path: string, records: readonly Json[]): void {
+  const parts = records.map((json) => {
+    const text = `${JSON.stringify(json)}\n`;
+    const hash = createHash("sha1").update(text).digest("hex");
+    return `OVSDB CLUSTER ${text.length} ${hash}\n${text}`;
+  });
+  const file = disk.open(path, "create");
+  file.write(new TextEncoder().encode(parts.join("")), 0);
+  file.close();
+}
+
 t.test("clustered files are read", async (t) => {
   const disk = new SimDisk();
   const schema = (version: string): Json => ({
@@ -444,16 +456,7 @@ t.test("clustered files are read", async (t) => {
   });
   const ids = ["1", "2", "3"].map((digit) => `${digit.repeat(8)}-0000-4000-8000-000000000000`);
   const [one, two, three] = ids as [string, string, string];
-  const write = (path: string, ...records: Json[]): void => {
-    const parts = records.map((json) => {
-      const text = `${JSON.stringify(json)}\n`;
-      const hash = createHash("sha1").update(text).digest("hex");
-      return `OVSDB CLUSTER ${text.length} ${hash}\n${text}`;
-    });
-    const file = disk.open(path, "create");
-    file.write(new TextEncoder().encode(parts.join("")), 0);
-    file.close();
-  };
+  const write = (path: string, ...records: Json[]): void => writeClustered(disk, path, records);
   const entry = (index: number, data: Json): Json => ({ term: 2, index, eid: one, data });
   const member = { name: "C", server_id: two, local_address: "tcp:1.2.3.4:5" };
   const snapshot = {
@@ -478,7 +481,7 @@ t.test("clustered files are read", async (t) => {
     { note: "left" },
   );
   write("/joining", { ...member, remote_addresses: ["tcp:1.2.3.4:6", "tcp:1.2.3.4:7"] });
-  t.strictSame(readClusterHeader(disk, "/c"), {
+  t.match(readClusterHeader(disk, "/c"), {
     name: "C",
     serverId: two,
     localAddress: "tcp:1.2.3.4:5",
@@ -523,4 +526,145 @@ t.test("clustered files are read", async (t) => {
   text = "";
   showClusterLog(disk.read("/joining"), "/joining", 0, (piece) => (text += piece));
   t.match(text, / remote_addresses: tcp:1.2.3.4:6 tcp:1.2.3.4:7\n\n$/);
+});
+
+t.test("check-cluster finds what cannot be", async (t) => {
+  const [a, b] = ["a", "b"].map((letter) => `${letter.repeat(8)}-1111-4111-8111-111111111111`) as [
+    string,
+    string,
+  ];
+  const header = (id: string, more: object = {}): Json => ({
+    name: "D",
+    server_id: id,
+    local_address: "unix:x",
+    cluster_id: "cccccccc-1111-4111-8111-111111111111",
+    prev_index: 1,
+    prev_term: 1,
+    prev_eid: a,
+    prev_servers: { [a]: "unix:a", [b]: "unix:b" },
+    prev_data: [{}, {}],
+    ...more,
+  });
+  const entry = (index: number, term: number, n = index): Json => ({
+    term,
+    index,
+    eid: a,
+    data: [null, { n }],
+  });
+  const log: readonly Json[] = [
+    { term: 1, leader: a },
+    entry(2, 1),
+    { commit_index: 2 },
+    entry(3, 1),
+    { commit_index: 3 },
+  ];
+  const good: readonly Json[] = [header(a), { term: 1, vote: a }, ...log];
+  const other: readonly Json[] = [header(b), { term: 1 }, ...log];
+  // Messages as the original's, seen with the same files; "" where it finds nothing.
+  const cases: readonly { name: string; files: readonly (readonly Json[])[]; want: string | RegExp }[] = [
+    { name: "good files", files: [good, other], want: "" },
+    { name: "one is behind", files: [good, other.slice(0, 5)], want: "" },
+    {
+      name: "not joined",
+      files: [good, [{ name: "D", server_id: b, local_address: "unix:b", remote_addresses: ["unix:a"] }]],
+      want: "/1 has not joined the cluster, omitting",
+    },
+    { name: "one server twice", files: [good, good], want: "Duplicate server ID aaaa in /1 and /0." },
+    {
+      name: "two clusters",
+      files: [good, [header(b, { cluster_id: b })]],
+      want: "/0 has cluster ID cccc but /1 has cluster ID bbbb",
+    },
+    {
+      name: "two names",
+      files: [good, [header(b, { name: "E" })]],
+      want: '/0 is named "D" but /1 is named "E"',
+    },
+    {
+      name: "two leaders of a term",
+      files: [good, [header(b), { term: 1, leader: b }]],
+      want: "term 1 has two different leaders: /0 says that the leader is /0 and /1 says that the leader is /1",
+    },
+    {
+      name: "two leaders in one file",
+      files: [[...good, { term: 1, leader: b }]],
+      want: "/0: record 7 reports leader bbbb for term 1 but record 2 previously reported the leader as /0 in that term",
+    },
+    {
+      name: "two votes",
+      files: [[...good, { term: 1, vote: b }]],
+      want: "/0: record 7 votes for bbbb in term 1 but a previous record for the same term voted for /0",
+    },
+    {
+      name: "commit goes back",
+      files: [[...good, { commit_index: 2 }]],
+      want: "/0: record 7 regresses commit index from 3 to 2",
+    },
+    {
+      name: "commit of what is not there",
+      files: [[...good, { commit_index: 9 }]],
+      want: "/0: record 7 advances commit index to 9 but last log index is 3",
+    },
+    {
+      name: "a gap",
+      files: [[...good, entry(7, 1)]],
+      want: "/0: record 7 with index 7 skips past expected index 4",
+    },
+    {
+      name: "committed entries go",
+      files: [[...other, entry(2, 1)]],
+      want: "/0: record 7 attempts to truncate log from 4 to 2 entries, but commit index is already 3",
+    },
+    {
+      name: "a leader takes back",
+      files: [[...good, entry(4, 1), entry(4, 1, 8)]],
+      want: "/0: record 8 truncates log from 5 to 4 entries while server is leader",
+    },
+    {
+      name: "a new leader decides otherwise",
+      files: [[...good, entry(4, 1), { term: 2 }, entry(4, 2, 8)]],
+      want: "/0: record 9 truncates log from 5 to 4 entries",
+    },
+    {
+      name: "terms fall",
+      files: [[header(a), entry(2, 3), entry(3, 2)]],
+      want: "/0: record 2 with index 3 term 2 precedes previous entry's term 3",
+    },
+    {
+      name: "entries differ",
+      files: [good, [header(b), entry(2, 1, 77)]],
+      want: /^log entries with index 2 differ:\n\/0 has \{"data":\[null,\{"n":2\}\],.*\n\/1 has .*"n":77.*"term":1\}$/,
+    },
+    {
+      name: "a leader lacks what was committed",
+      files: [good, [...other.slice(0, 4), { term: 2, leader: b }]],
+      want: "leader /1 for term 2 has log entries only up to index 2, but index 3 was committed in a previous term (e.g. by /0)",
+    },
+    {
+      name: "a record with too much",
+      files: [[...good, { term: 1, vote: a, index: 4 }]],
+      want: /: syntax error: Parsing raft log record failed: Member 'index' is present but not allowed here\.$/,
+    },
+    {
+      name: "a header with too little",
+      files: [[header(a, { prev_eid: undefined })]],
+      want: /: syntax error: Parsing raft header failed: Required 'prev_eid' member is missing\.$/,
+    },
+  ];
+  for (const { name, files, want } of cases) {
+    const disk = new SimDisk();
+    for (const [i, records] of files.entries()) writeClustered(disk, `/${i}`, records);
+    const lines: string[] = [];
+    try {
+      checkCluster(
+        disk,
+        files.map((_, i) => `/${i}`),
+        (line) => lines.push(line),
+      );
+    } catch (error) {
+      lines.push((error as Error).message);
+    }
+    if (typeof want === "string") t.equal(lines.join("\n"), want, name);
+    else t.match(lines.join("\n"), want, name);
+  }
 });
