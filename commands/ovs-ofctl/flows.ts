@@ -1,5 +1,5 @@
 /** Commands that change flows: add-flow(s), mod-flows, del-flows, replace-flows, diff-flows, packet-out. */
-import { hashMatch, matchesEqual } from "../../src/flow/match.ts";
+import { hashMatch, type Match, makeMatch, matchesEqual } from "../../src/flow/match.ts";
 import { formatMatch } from "../../src/flow/match-text.ts";
 import { compactTunMetadata } from "../../src/flow/tun-metadata.ts";
 import { Fatal } from "../../src/lib/errors.ts";
@@ -17,12 +17,13 @@ import {
 } from "../../src/openflow/messages.ts";
 import { matchInPort } from "../../src/openflow/msg/packet.ts";
 import { parsePort } from "../../src/openflow/ports.ts";
-import { P_ANY } from "../../src/openflow/protocols.ts";
+import { P_ANY, protocolVersion, versionProtocols } from "../../src/openflow/protocols.ts";
 import { hexDump } from "../../src/openflow/text/common.ts";
 import {
   emptyFlowMod,
   type FlowParseOptions,
   leadingCommand,
+  type ParsedFlow,
   parseFlow,
 } from "../../src/openflow/text/flow-parse.ts";
 import { Writer } from "../../src/openflow/wire.ts";
@@ -31,12 +32,39 @@ import { parserLog } from "./dumps.ts";
 import { atLine, readLines } from "./lines.ts";
 import { parsePacketOut } from "./packet-out.ts";
 import { packetFromHex } from "./packets.ts";
-import { inputNames, type Names, openForFlowMods, resolveName, Session, setDumpProtocol } from "./session.ts";
+import {
+  encodeInProtocol,
+  inputNames,
+  type Names,
+  openForFlowMods,
+  resolveName,
+  Session,
+  setDumpProtocol,
+} from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 
 async function parseOptions(o: Ofctl, name: string): Promise<FlowParseOptions> {
   const names = await inputNames(o, name);
   return { ports: names?.ports, tables: names?.tables, log: parserLog };
+}
+
+/** A parser for each flow of a file; errors name file and line. Command -2: each line may say what it is for. */
+async function flowParsers(
+  o: Ofctl,
+  file: string,
+  command: number,
+  options: FlowParseOptions,
+): Promise<FlowParser[]> {
+  const plain = { ...options };
+  const reusing = { ...options };
+  return (await readLines(o, file)).map(({ text, line }) => (scratch) => {
+    reusing.scratch = scratch;
+    const leading = command === -2 ? leadingCommand(text) : undefined;
+    const of = leading?.command ?? (command === -2 ? OFPFC_ADD : command);
+    return atLine(file, line, () =>
+      parseFlow(leading?.rest ?? text, of, scratch === undefined ? plain : reusing),
+    );
+  });
 }
 
 /** Parses a whole file of flows; errors name file and line. */
@@ -46,42 +74,73 @@ export async function readFlowFile(
   command: number,
   options: FlowParseOptions,
 ): Promise<{ flows: FlowMod[]; usable: number }> {
-  const flows: FlowMod[] = [];
-  let usable = P_ANY;
-  for (const { text, line } of await readLines(o, file)) {
-    const leading = command === -2 ? leadingCommand(text) : undefined;
-    const parsed = atLine(file, line, () =>
-      parseFlow(leading?.rest ?? text, leading?.command ?? (command === -2 ? OFPFC_ADD : command), options),
-    );
-    usable &= parsed.usable;
-    flows.push(parsed.fm);
-  }
-  return { flows, usable };
+  const parsed = (await flowParsers(o, file, command, options)).map((parse) => parse(undefined));
+  return {
+    flows: parsed.map(({ fm }) => fm),
+    usable: parsed.reduce((all, one) => all & one.usable, P_ANY),
+  };
 }
 
-const FLUSH_BYTES = 262144;
 /** So many -m show what is sent. */
 const DUMP_VERBOSITY = 5;
 
-async function sendFlowMods(
-  o: Ofctl,
-  name: string,
-  flows: readonly FlowMod[],
-  usable: number,
-): Promise<void> {
+/** Parses one flow, with the match given if any. */
+type FlowParser = (scratch: Match | undefined) => ParsedFlow;
+
+/** Flow_mods one after the other, in `protocol` (one bit; 0: no allowed one can say them). */
+interface EncodedFlows {
+  bytes: Uint8Array;
+  protocol: number;
+  usable: number;
+}
+
+/**
+ * Parses flows and encodes each at once, so that a match serves them all and 100 000 flows take their bytes: in the best
+ * of `allowed` that can say all so far. One that it cannot say starts it over with the next best.
+ */
+function encodeFlows(flows: readonly FlowParser[], allowed: number): EncodedFlows {
+  const scratch = makeMatch();
+  const w = new Writer(flows.length === 1 ? 256 : 65536);
+  let usable = P_ANY;
+  let protocol = bestProtocol(allowed);
+  for (let i = 0; i < flows.length; i++) {
+    const { fm, usable: can } = flows[i]!(scratch);
+    usable &= can;
+    if ((usable & protocol) !== 0) encodeInProtocol(w, fm, protocol);
+    else if (protocol !== 0) {
+      protocol = bestProtocol(usable & allowed);
+      w.pos = 0;
+      i = -1;
+    }
+  }
+  return { bytes: w.done(), protocol, usable };
+}
+
+/** What a switch that speaks all versions is asked for: the newest version, in its plainest protocol. */
+function bestProtocol(protocols: number): number {
+  const newest = protocolVersion(1 << (31 - Math.clz32(protocols)));
+  const of = protocols & versionProtocols(newest);
+  return of & -of;
+}
+
+async function sendFlows(o: Ofctl, name: string, flows: readonly FlowParser[]): Promise<void> {
   if (o.settings.bundle) {
-    await bundleMessages(o, name, flows, usable);
+    const parsed = flows.map((parse) => parse(undefined));
+    const usable = parsed.reduce((all, one) => all & one.usable, P_ANY);
+    await bundleMessages(
+      o,
+      name,
+      parsed.map(({ fm }) => fm),
+      usable,
+    );
     return;
   }
-  const session = await openForFlowMods(o, name, usable);
-  const w = new Writer(FLUSH_BYTES + 65536);
-  for (const fm of flows) {
-    const start = w.pos;
-    session.queue(w, fm);
-    if (o.settings.verbosity >= DUMP_VERBOSITY) o.platform.stdout(rawText(o, w.bytes.subarray(start, w.pos)));
-    if (w.pos > FLUSH_BYTES) await session.flush(w);
-  }
-  await session.barrier(w);
+  const encoded = encodeFlows(flows, o.settings.protocols);
+  const session = await openForFlowMods(o, name, encoded.usable);
+  const { bytes } = session.protocol === encoded.protocol ? encoded : encodeFlows(flows, session.protocol);
+  await session.flowMods(bytes, (message) => {
+    if (o.settings.verbosity >= DUMP_VERBOSITY) o.platform.stdout(rawText(o, message));
+  });
   session.close();
 }
 
@@ -97,14 +156,13 @@ async function flowCommand(o: Ofctl, args: string[], command: number): Promise<v
     await flowFile(o, [name, "-"], command);
     return;
   }
-  const { fm, usable } = parseFlow(args[1] ?? "", command, await parseOptions(o, name));
-  await sendFlowMods(o, name, [fm], usable);
+  const options = await parseOptions(o, name);
+  await sendFlows(o, name, [(scratch) => parseFlow(args[1] ?? "", command, { ...options, scratch })]);
 }
 
 async function flowFile(o: Ofctl, args: string[], command: number): Promise<void> {
   const options = await parseOptions(o, args[0]!);
-  const { flows, usable } = await readFlowFile(o, args[1]!, command, options);
-  await sendFlowMods(o, args[0]!, flows, usable);
+  await sendFlows(o, args[0]!, await flowParsers(o, args[1]!, command, options));
 }
 
 export const addFlow = (o: Ofctl, args: string[]): Promise<void> => flowCommand(o, args, OFPFC_ADD);
@@ -252,12 +310,9 @@ export async function replaceFlows(o: Ofctl, args: string[]): Promise<void> {
     session.close();
     return;
   }
-  const w = new Writer(FLUSH_BYTES + 65536);
-  for (const fm of changes) {
-    session.queue(w, fm);
-    if (w.pos > FLUSH_BYTES) await session.flush(w);
-  }
-  await session.barrier(w);
+  const w = new Writer(65536);
+  for (const fm of changes) encodeInProtocol(w, fm, session.protocol);
+  await session.flowMods(w.done());
   session.close();
 }
 

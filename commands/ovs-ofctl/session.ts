@@ -68,6 +68,18 @@ export function resolveName(platform: Platform, name: string, suffix = "mgmt"): 
   return undefined;
 }
 
+/** So much is written at once. */
+const FLUSH_BYTES = 262144;
+
+/** Appends a message in a flow protocol (one bit). */
+export function encodeInProtocol(w: Writer, message: Message, protocol: number, xid = 0): void {
+  encodeTo(w, message, protocolVersion(protocol), {
+    xid,
+    nxm: (protocol & (P_OF10_NXM | P_OF10_NXM_TID)) !== 0,
+    tableIds: (protocol & (P_OF10_STD_TID | P_OF10_NXM_TID)) !== 0,
+  });
+}
+
 /** The message whose `type` may be T. */
 type Asked<T extends MessageType> = Message extends infer M
   ? M extends { type: infer U }
@@ -240,24 +252,42 @@ export class Session {
   }
 
   /** Appends to a buffer that goes out with `flush`. */
-  queue(w: Writer, message: Message, options: EncodeMessageOptions = {}): number {
-    const xid = options.xid ?? nextXid();
-    const nxm = (this.protocol & (P_OF10_NXM | P_OF10_NXM_TID)) !== 0;
-    const tableIds = (this.protocol & (P_OF10_STD_TID | P_OF10_NXM_TID)) !== 0;
-    encodeTo(w, message, this.version, { nxm, tableIds, ...options, xid });
+  queue(w: Writer, message: Message, xid = nextXid()): number {
+    encodeInProtocol(w, message, this.protocol, xid);
     return xid;
   }
 
   /** Sends what `w` holds and empties it; waits when the peer is slow. */
   async flush(w: Writer): Promise<void> {
-    const more = this.vconn.sendOwned(w.bytes.slice(0, w.pos));
+    const { pos } = w;
     w.pos = 0;
-    if (!more && !this.#closed) {
-      await new Promise<void>((resolve) => {
-        this.#drained = resolve;
-      });
-      this.#drained = undefined;
+    await this.#write(w.bytes.slice(0, pos));
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    if (this.vconn.sendOwned(bytes) || this.#closed) return;
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve;
+    });
+    this.#drained = undefined;
+  }
+
+  /** Sends messages without replies, which get their xids here, and a barrier after them. */
+  async flowMods(bytes: Uint8Array, each?: (message: Uint8Array) => void): Promise<void> {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    let start = 0;
+    for (let at = 0; at < bytes.length; ) {
+      const end = at + view.getUint16(at + 2);
+      view.setUint32(at + 4, nextXid());
+      each?.(bytes.subarray(at, end));
+      at = end;
+      if (at - start < FLUSH_BYTES) continue;
+      await this.#write(bytes.subarray(start, at));
+      start = at;
     }
+    const w = new Writer(bytes.length - start + 8);
+    w.put(bytes.subarray(start));
+    await this.barrier(w);
   }
 
   /** One request, its one reply. Throws Fatal when the connection dies. */

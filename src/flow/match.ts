@@ -27,6 +27,14 @@ export function makeMatch(): Match {
   return { flow: new Int32Array(FLOW_WORDS), mask: new Int32Array(FLOW_WORDS), tunMetadata: undefined };
 }
 
+/** Makes a used match one of everything again. */
+export function clearMatch(match: Match): Match {
+  match.flow.fill(0);
+  match.mask.fill(0);
+  match.tunMetadata = undefined;
+  return match;
+}
+
 export function copyMatch(match: Match): Match {
   return { flow: match.flow.slice(), mask: match.mask.slice(), tunMetadata: match.tunMetadata };
 }

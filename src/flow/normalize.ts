@@ -86,27 +86,33 @@ export function prerequisitesMet(field: Field, flow: L.Flow, mask?: L.Flow): boo
   }
 }
 
-/** Which header words the exact ethertype, protocol and ICMPv6 type of a match allow: bits to keep, by word. */
-function allowed(match: Match): Map<number, number> {
-  const keep = new Map<number, number>();
-  const words = (from: number, count: number, bits = -1) => {
-    for (let word = from; word < from + count; word++) keep.set(word, (keep.get(word) ?? 0) | bits);
-  };
+/** Bits to keep, by word; written anew for each match. */
+const KEEP = new Int32Array(L.FLOW_WORDS);
+
+function keep(from: number, count: number, bits = -1): void {
+  for (let word = from; word < from + count; word++) KEEP[word] = KEEP[word]! | bits;
+}
+
+function keepSll(): void {
+  keep(L.W_ARP_SHA_HI, 1);
+  keep(L.W_ARP_SHA_THA, 1, 0xffff0000 | 0);
+}
+
+function keepTll(): void {
+  keep(L.W_ARP_SHA_THA, 1, 0xffff);
+  keep(L.W_ARP_THA_LO, 1);
+}
+
+/** Sets KEEP to the bits of the header words that the exact ethertype, protocol and ICMPv6 type of a match allow. */
+function keepAllowed(match: Match): void {
+  KEEP.fill(0);
   const { flow, mask } = match;
   const type = typeOf(flow, mask);
   const protocol = protocolOf(flow, mask);
-  const sll = () => {
-    words(L.W_ARP_SHA_HI, 1);
-    words(L.W_ARP_SHA_THA, 1, 0xffff0000 | 0);
-  };
-  const tll = () => {
-    words(L.W_ARP_SHA_THA, 1, 0xffff);
-    words(L.W_ARP_THA_LO, 1);
-  };
   if (type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6) {
-    words(L.W_NW, 1);
-    if (type === ETH_TYPE_IPV4) words(L.W_IPV4_SRC, 2);
-    else words(L.W_IPV6_SRC, 9);
+    keep(L.W_NW, 1);
+    if (type === ETH_TYPE_IPV4) keep(L.W_IPV4_SRC, 2);
+    else keep(L.W_IPV6_SRC, 9);
     const icmp = type === ETH_TYPE_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
     if (
       protocol === IPPROTO_TCP ||
@@ -114,28 +120,27 @@ function allowed(match: Match): Map<number, number> {
       protocol === IPPROTO_SCTP ||
       protocol === icmp
     ) {
-      words(L.W_TP, 1);
+      keep(L.W_TP, 1);
     }
-    if (protocol === IPPROTO_TCP) words(L.W_TCP_FLAGS, 1, 0xffff);
+    if (protocol === IPPROTO_TCP) keep(L.W_TCP_FLAGS, 1, 0xffff);
     const kind = mask[L.W_TP]! >>> 16 === 0 ? -1 : flow[L.W_TP]! >>> 16;
     if (type === ETH_TYPE_IPV6 && protocol === IPPROTO_ICMPV6 && (kind === 135 || kind === 136)) {
-      words(L.W_ND_TARGET, 4);
-      words(L.W_IGMP_ND_RESERVED, 1);
-      words(L.W_TCP_FLAGS, 1, 0xff0000);
-      if (kind === 135) sll();
-      else tll();
+      keep(L.W_ND_TARGET, 4);
+      keep(L.W_IGMP_ND_RESERVED, 1);
+      keep(L.W_TCP_FLAGS, 1, 0xff0000);
+      if (kind === 135) keepSll();
+      else keepTll();
     }
   } else if (type === ETH_TYPE_ARP || type === ETH_TYPE_RARP) {
-    words(L.W_IPV4_SRC, 2);
-    words(L.W_NW, 1, 0xff);
-    sll();
-    tll();
+    keep(L.W_IPV4_SRC, 2);
+    keep(L.W_NW, 1, 0xff);
+    keepSll();
+    keepTll();
   } else if (isMplsType(type)) {
-    words(L.W_MPLS, 3);
+    keep(L.W_MPLS, 3);
   } else if (type === ETH_TYPE_NSH) {
-    words(L.W_NSH_BASE, 6);
+    keep(L.W_NSH_BASE, 6);
   }
-  return keep;
 }
 
 /**
@@ -143,13 +148,13 @@ function allowed(match: Match): Map<number, number> {
  * what 3.7 logs: "normalization changed ofp_match, details:", " pre: TEXT", "post: TEXT".
  */
 export function normalizeMatch(match: Match): { pre: string; post: string } | undefined {
-  const keep = allowed(match);
+  keepAllowed(match);
   const { flow, mask } = match;
   const headers = (word: number) => (word >= L.W_MPLS && word < L.FLOW_PACKET_WORDS) || isNsh(word);
   let pre: string | undefined;
   for (let word = L.W_MPLS; word < L.W_TUN_ID_HI; word++) {
     if (!headers(word)) continue;
-    const drop = mask[word]! & ~(keep.get(word) ?? 0);
+    const drop = mask[word]! & ~KEEP[word]!;
     if (drop === 0) continue;
     // Fragment bits alone go without a word, as in the original.
     if (word !== L.W_NW || (drop & 0xffffff) !== 0) pre ??= formatMatch(match);

@@ -33,13 +33,16 @@ export const MESSAGES: readonly MessageRow[] = [
 ];
 
 const byWire = new Map<string, MessageRow>();
-const byType = new Map<string, MessageRow[]>();
+/** Rows of kind "msg" by `version << 8 | type`. */
+const plain: (MessageRow | undefined)[] = [];
+/** By version, then type. */
+const byType = Array.from({ length: 7 }, () => new Map<MessageType, MessageRow[]>());
 for (const row of MESSAGES) {
   for (let v = row.first; v <= Math.min(row.last, 6); v++) {
     byWire.set(`${v}.${row.kind}.${row.number}`, row);
-    const key = `${v}.${row.type}`;
-    const list = byType.get(key);
-    if (list === undefined) byType.set(key, [row]);
+    if (row.kind === "msg") plain[(v << 8) | row.number] = row;
+    const list = byType[v]!.get(row.type);
+    if (list === undefined) byType[v]!.set(row.type, [row]);
     else list.push(row);
   }
 }
@@ -98,8 +101,13 @@ export function messageName(bytes: Uint8Array): string | undefined {
 }
 
 function find(bytes: Uint8Array, whole = true): Found {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { version, type } = readHeaderAt(bytes);
+  const own = plain[(version << 8) | type];
+  if (own !== undefined) {
+    if (whole) checkLength(own, bytes.length, 8);
+    return { row: own, body: 8, more: false, flags: 0 };
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let kind: Kind = "msg";
   let number = type;
   let body = 8;
@@ -216,7 +224,7 @@ export function decode(bytes: Uint8Array, options: DecodeOptions = {}): Decoded 
 
 /** Chooses the row that writes `message` in `version`; undefined when the version cannot say it. */
 function rowFor(message: Message, version: Version, options: EncodeOptions): MessageRow | undefined {
-  const list = byType.get(`${version}.${message.type}`);
+  const list = byType[version]!.get(message.type);
   if (list === undefined) return undefined;
   if (list.length === 1) return list[0];
   const extended = version === 1 && options.nxm === true;
@@ -301,14 +309,14 @@ setInnerCodec({
 /** The first version that has a message type, as OpenFlow itself knows it; 0: none has. */
 export function firstVersion(type: MessageType): Version | 0 {
   for (let v = 1; v <= 6; v++) {
-    if (byType.get(`${v}.${type}`)?.some((row) => !row.kind.startsWith("nx"))) return v as Version;
+    if (byType[v]!.get(type)?.some((row) => !row.kind.startsWith("nx"))) return v as Version;
   }
   return 0;
 }
 
 /** The row of a message type in a version, for writers that fill in the body themselves (replies.ts). */
 export function messageRow(type: MessageType, version: Version, nx = false): MessageRow | undefined {
-  const list = byType.get(`${version}.${type}`);
+  const list = byType[version]?.get(type);
   return list?.find((row) => row.kind.startsWith("nx") === nx) ?? list?.[0];
 }
 

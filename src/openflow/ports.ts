@@ -69,7 +69,9 @@ export function portName(port: OfpPort): string {
 
 /** strtoul with base 0: decimal, 0x hexadecimal, 0 octal; undefined when not wholly a number. */
 export function parseUint(text: string): number | undefined {
+  const digit = text.charCodeAt(0) - 48;
+  if (text.length === 1) return digit >= 0 && digit <= 9 ? digit : undefined;
+  if (digit > 0 && digit <= 9) return /^[0-9]+$/.test(text) ? Number(text) : undefined;
   if (/^0[xX][0-9a-fA-F]+$/.test(text)) return Number.parseInt(text.slice(2), 16);
-  if (/^0[0-7]*$/.test(text)) return text === "0" ? 0 : Number.parseInt(text, 8);
-  return /^[1-9][0-9]*$/.test(text) ? Number(text) : undefined;
+  return /^0[0-7]*$/.test(text) ? Number.parseInt(text, 8) : undefined;
 }

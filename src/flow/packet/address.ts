@@ -2,10 +2,22 @@
 
 /** a.b.c.d as a signed word; undefined when it is no address. Parts past 255 wrap, as the original lets them. */
 export function parseIpv4(text: string): number | undefined {
-  const parts = /^(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text);
-  if (parts === null) return undefined;
-  const byte = (i: number) => Number(parts[i]) & 0xff;
-  return (byte(1) << 24) | (byte(2) << 16) | (byte(3) << 8) | byte(4);
+  let word = 0;
+  let part = 0;
+  let digits = 0;
+  let dots = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c >= 48 && c <= 57) {
+      part = (part * 10 + c - 48) & 0xff;
+      digits++;
+    } else if (c === 46 && digits > 0 && dots < 3) {
+      word = (word << 8) | part;
+      part = digits = 0;
+      dots++;
+    } else return undefined;
+  }
+  return dots === 3 && digits > 0 ? (word << 8) | part : undefined;
 }
 
 export function formatIpv4(value: number): string {

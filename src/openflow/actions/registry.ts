@@ -389,7 +389,7 @@ function parseList(
   for (const { key, value } of keyValues(text)) {
     count++;
     const parse = byWord.get(key) ?? byWord.get(key.toLowerCase());
-    if (key.toLowerCase() === "drop") drop = true;
+    if (parse === undefined && key.toLowerCase() === "drop") drop = true;
     else if (key === "unroll_xlate") {
       throw new TextError("UNROLL is an internal action that shouldn't be used via OpenFlow");
     } else if (key === "apply_actions") throw new TextError("apply_actions is the default instruction");

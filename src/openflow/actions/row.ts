@@ -296,7 +296,7 @@ export function keyValues(text: string): KeyValue[] {
   return out;
 }
 
-function isSeparator(c: number): boolean {
+export function isSeparator(c: number): boolean {
   return c === 44 || c === 32 || (c >= 9 && c <= 13);
 }
 

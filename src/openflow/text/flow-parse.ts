@@ -3,12 +3,12 @@
  * (upstream: ofp-flow's parser). Errors are thrown as TextError with the original's words.
  */
 
-import { type Match, makeMatch } from "../../flow/match.ts";
+import { clearMatch, type Match, makeMatch } from "../../flow/match.ts";
 import { type PortNames, parseMatchItem, setDefaultPacketType } from "../../flow/match-text.ts";
 import { normalizeMatch } from "../../flow/normalize.ts";
 import { checkActions, checkOrder } from "../actions/check.ts";
 import { parseActions, type TableNames, TextError } from "../actions/registry.ts";
-import { keyValues, parseBig } from "../actions/row.ts";
+import { isSeparator, keyValues, parseBig } from "../actions/row.ts";
 import { OFPG_ANY, OFPP_ANY } from "../actions.ts";
 import { logNormalization } from "../log.ts";
 import { matchProtocols } from "../match-protocols.ts";
@@ -37,6 +37,8 @@ import { P_ANY, USABLE_13_UP, USABLE_14_UP, USABLE_NXM_OXM, USABLE_TID } from ".
 export interface FlowParseOptions {
   ports?: PortNames | undefined;
   tables?: TableNames | undefined;
+  /** A match to use up for the flow, of one that nobody keeps. */
+  scratch?: Match | undefined;
   /** Log lines: module ofp_match, ofp_actions. */
   log?: ((module: string, level: "info" | "warn", line: string) => void) | undefined;
 }
@@ -90,11 +92,11 @@ const FLAG_USABLE: Readonly<Record<string, number>> = {
 /** Statistics that a dumped flow has and that are read over. */
 const IGNORED = new Set(["duration", "n_packets", "n_bytes", "idle_age", "hard_age"]);
 
-export function emptyFlowMod(command: number): FlowMod {
+export function emptyFlowMod(command: number, match = makeMatch()): FlowMod {
   return {
     type: "flow-mod",
     command,
-    match: makeMatch(),
+    match,
     priority: OFP_DEFAULT_PRIORITY,
     cookie: 0n,
     cookieMask: 0n,
@@ -129,14 +131,19 @@ export function leadingCommand(text: string): { command: number; rest: string } 
 
 /** Where the actions begin: "actions=" or "action=" after a comma, white space or at the start. */
 function splitActions(text: string): { match: string; actions: string | undefined } {
-  const found = /(?:^|[,\s])actions?=/.exec(text);
-  if (found === null) return { match: text, actions: undefined };
-  return { match: text.slice(0, found.index), actions: text.slice(found.index + found[0].length) };
+  for (let at = text.indexOf("action"); at >= 0; at = text.indexOf("action", at + 1)) {
+    const value = at + (text.startsWith("s", at + 6) ? 7 : 6);
+    if (text[value] !== "=" || (at > 0 && !isSeparator(text.charCodeAt(at - 1)))) continue;
+    return { match: text.slice(0, Math.max(0, at - 1)), actions: text.slice(value + 1) };
+  }
+  return { match: text, actions: undefined };
 }
 
 /** Parses one flow for `command` (OFPFC_*, or -1 for what requests take). */
 export function parseFlow(text: string, command: number, options: FlowParseOptions = {}): ParsedFlow {
-  const fm = emptyFlowMod(command < 0 ? OFPFC_DELETE : command);
+  const { scratch } = options;
+  const match = scratch === undefined ? makeMatch() : clearMatch(scratch);
+  const fm = emptyFlowMod(command < 0 ? OFPFC_DELETE : command, match);
   const fields = allowed(command);
   const parts = fields & ACTIONS ? splitActions(text) : { match: text, actions: undefined };
   if (fields & ACTIONS && parts.actions === undefined) throw new TextError("must specify an action");
@@ -182,8 +189,7 @@ function parseItem(
   if (IGNORED.has(key)) return P_ANY;
   if (value === "") {
     const problem = parseMatchItem(fm.match, key, undefined, options.ports);
-    if (problem === null)
-      throw new TextError(known(key) ? `field ${key} missing value` : `field ${key} missing value`);
+    if (problem === null) throw new TextError(`field ${key} missing value`);
     if (problem !== undefined) throw new TextError(problem);
     return P_ANY;
   }
@@ -233,10 +239,6 @@ function parseItem(
   return P_ANY;
 }
 
-function known(key: string): boolean {
-  return key !== "";
-}
-
 function unquote(text: string): string {
   if (!text.startsWith('"')) return text;
   try {
@@ -262,7 +264,7 @@ function cookie(value: string, fm: FlowMod, command: number): number {
     return P_ANY & (USABLE_NXM_OXM | 16);
   }
   if (command !== OFPFC_ADD && command !== OFPFC_MODIFY && command !== OFPFC_MODIFY_STRICT) {
-    throw new TextError("cookie must be followed by a mask".replace(/.*/, "cannot set cookie"));
+    throw new TextError("cannot set cookie");
   }
   fm.newCookie = u64(value);
   fm.modifyCookie = true;
