@@ -43,8 +43,7 @@ const OFP_VLAN_NONE = 0xffff;
 const ETH_SRC = mustField("eth_src");
 const ETH_DST = mustField("eth_dst");
 
-export function readMatch10(r: Reader): Match {
-  const match = makeMatch();
+export function readMatch10(r: Reader, match = makeMatch()): Match {
   const wild = r.u32();
   const inPort = r.u16();
   const srcHi = r.u16();

@@ -37,7 +37,7 @@ import {
   W_TUN_ID_HI,
   W_VLAN0,
 } from "../flow/layout.ts";
-import { type Match, makeMatch, type TunMetadataSlot } from "../flow/match.ts";
+import { clearMatch, type Match, makeMatch, type TunMetadataSlot } from "../flow/match.ts";
 import { setDefaultPacketType } from "../flow/match-text.ts";
 import { prerequisitesMet } from "../flow/normalize.ts";
 import { isMplsType } from "../flow/packet/ethernet.ts";
@@ -381,6 +381,8 @@ export interface MatchOptions {
   prerequisites?: boolean;
   /** Only metadata, as packet_out of 1.5 has it: OFPBRC_PIPELINE_FIELDS_ONLY otherwise. Zero padding may end it. */
   pipeline?: boolean;
+  /** A match to use up for what is read. */
+  scratch?: Match | undefined;
 }
 
 /** Fields that are not read from a packet's headers. */
@@ -392,7 +394,7 @@ const PIPELINE =
  * skipped and prerequisites not asked for.
  */
 export function readMatch(r: Reader, length: number, options: MatchOptions = {}): Match {
-  const match = makeMatch();
+  const match = options.scratch === undefined ? makeMatch() : clearMatch(options.scratch);
   const body = r.sub(length);
   while (body.left > 0) {
     if (options.pipeline && zeroPadding(body)) break;

@@ -3,6 +3,7 @@
  * messages taken in order, one at a time. A message whose effect takes time (a barrier) holds up those behind it.
  */
 
+import { type Match, makeMatch } from "../../flow/match.ts";
 import { messageName } from "../../openflow/codec.ts";
 import {
   type AsyncConfig,
@@ -40,6 +41,8 @@ export const DEFAULT_MISS_SEND_LEN = 128;
 /** Bytes of packet-ins that may wait to be sent. */
 const MAX_QUEUED_BYTES = 1 << 20;
 
+const OFPT_FLOW_MOD = 14;
+
 export type ConnectionKind = "primary" | "service";
 
 export class Connection {
@@ -59,6 +62,8 @@ export class Connection {
   /** Default as OpenFlow 1.3 has it; controllers change it. */
   async: AsyncConfig = defaultAsync();
   enableAsync = true;
+  /** The match of the flow_mod in hand. */
+  private readonly scratch: Match = makeMatch();
   /** Open and closed bundles of messages, by their numbers. */
   readonly bundles = new Map<number, Bundle>();
   readonly monitors = new FlowMonitors();
@@ -137,7 +142,9 @@ export class Connection {
   receive(bytes: Uint8Array): void {
     this.snoop?.(bytes);
     const xid = ((bytes[4]! << 24) | (bytes[5]! << 16) | (bytes[6]! << 8) | bytes[7]!) >>> 0;
-    const decoded = decode(bytes, { tableIds: this.version !== 1 || this.tableId });
+    // What is told of flow_mods later is the rules' own.
+    const scratch = bytes[1] === OFPT_FLOW_MOD ? this.scratch : undefined;
+    const decoded = decode(bytes, { tableIds: this.version !== 1 || this.tableId, scratch });
     if (decoded instanceof OfpError) {
       this.fail(decoded, bytes, xid);
       return;

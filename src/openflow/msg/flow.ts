@@ -1,6 +1,6 @@
 /** Flows: flow_mod, flow_removed, flow and aggregate statistics. Rows of the message registry; upstream: ofp-flow. */
 import { W_NW } from "../../flow/layout.ts";
-import type { Match } from "../../flow/match.ts";
+import { clearMatch, type Match, makeMatch } from "../../flow/match.ts";
 import { normalizeMatch } from "../../flow/normalize.ts";
 import { decodeActions, decodeInstructions, encodeInstructions } from "../actions/registry.ts";
 import { decodeShared } from "../actions/shared.ts";
@@ -62,7 +62,7 @@ function decodeFlowMod10(r: Reader, options: DecodeOptions, nx: boolean): FlowMo
   const cookieMatch = { value: 0n, mask: 0n };
   let match: Match | undefined;
   const exact = !nx && isExact10(r);
-  if (!nx) match = readMatch10(r);
+  if (!nx) match = readMatch10(r, options.scratch === undefined ? makeMatch() : clearMatch(options.scratch));
   const newCookie = r.u64();
   let command = r.u16();
   const idleSec = r.u16();

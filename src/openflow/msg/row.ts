@@ -1,4 +1,5 @@
 /** The shape of the message registry's rows, and helpers that several messages share. */
+import type { Match } from "../../flow/match.ts";
 import type { Message, Version } from "../messages.ts";
 import type { Reader, Writer } from "../wire.ts";
 
@@ -31,6 +32,8 @@ export interface DecodeOptions {
   tableIds?: boolean;
   /** Accept matches with unknown fields. */
   loose?: boolean;
+  /** A match to use up for a flow_mod that nobody keeps: making one takes as long as the rest of decoding. */
+  scratch?: Match | undefined;
 }
 
 export interface MessageRow<M extends Message = Message> {
