@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
+import { errorNames, errorNumbers, type Version } from "../../src/openflow/index.ts";
 import { FULL, PEERS, withoutPeer } from "../system/bin.ts";
 import { DummySwitch, ours, SWITCH_PROGRAMS, sleep, theirs } from "./dummy-switch.ts";
 
@@ -21,6 +22,7 @@ function dummySwitch(program: (name: string) => string): DummySwitch {
   switches.push(one);
   return one;
 }
+const VERSIONS: readonly Version[] = [1, 2, 3, 4, 5, 6];
 
 t.teardown(() => {
   for (const child of running) child.kill("SIGKILL");
@@ -186,4 +188,23 @@ t.test("a controller made of python3-openflow drives our switch", { skip: noLibr
       `version 1.${version - 1}`,
     );
   }
+});
+
+t.test("errors have the numbers that the peer prints", { skip }, async (t) => {
+  const wrong: string[] = [];
+  let known = 0;
+  for (const name of errorNames()) {
+    const { status, stdout } = spawnSync(theirs("ovs-ofctl"), ["print-error", name], { encoding: "utf8" });
+    if (status !== 0) continue;
+    known++;
+    const numbers = VERSIONS.flatMap((v) => {
+      const n = errorNumbers(name, v);
+      if (n === undefined) return [];
+      const vendor = n.vendor === 0 ? "0" : `0x${n.vendor.toString(16)}`;
+      return [`OpenFlow 1.${v - 1}: vendor ${vendor}, type ${n.type}, code ${n.code}\n`];
+    });
+    if (numbers.join("") !== stdout) wrong.push(`${name}: ${numbers.join("")} instead of ${stdout}`);
+  }
+  t.same(wrong, []);
+  t.ok(known > 150, `${known} errors that the peer knows`);
 });

@@ -1,10 +1,13 @@
 /** Bad input gets one clear line with the program's name, the original's exit status, and changes nothing. */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import t from "tap";
+import { decode, OfpError, type Version } from "../../src/openflow/index.ts";
+import { BAD_MESSAGES, XID } from "./bad-messages.ts";
 import { BIN } from "./bin.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "ovsbox-bad-"));
@@ -17,6 +20,7 @@ const env = {
 };
 const run = (name: string, ...args: string[]) =>
   spawnSync(join(BIN, name), args, { env, encoding: "utf8", timeout: 20_000, cwd: folder });
+const VERSIONS = "OpenFlow10,OpenFlow11,OpenFlow12,OpenFlow13,OpenFlow14,OpenFlow15";
 const daemons = ["ovsdb-server", "ovs-vswitchd"];
 
 t.before(async () => {
@@ -38,7 +42,18 @@ t.before(async () => {
     spawn(join(BIN, name!), args, { env, cwd: folder, stdio: "ignore" }).unref();
     for (let i = 0; i < 100 && !existsSync(join(folder, `${name}.pid`)); i++) await sleep(50);
   }
-  const made = run("ovs-vsctl", "-t10", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=dummy");
+  const made = run(
+    "ovs-vsctl",
+    "-t10",
+    "add-br",
+    "br0",
+    "--",
+    "set",
+    "bridge",
+    "br0",
+    "datapath_type=dummy",
+    `protocols=${VERSIONS}`,
+  );
   if (made.status !== 0) throw new Error(`no switch to try on: ${made.stderr}`);
   run("ovs-ofctl", "del-flows", "br0");
 });
@@ -208,3 +223,59 @@ t.test("each is refused, and nothing has changed", async (t) => {
   t.equal(run("ovs-vsctl", "list-ports", "br0").stdout, "", "ports");
   t.equal(run("ovs-vsctl", "get", "bridge", "br0", "stp_enable").stdout, "false\n", "columns");
 });
+
+/** What the switch says to `messages` on a connection of their own, until it answers the echo request behind them. */
+function replies(version: Version, messages: readonly Uint8Array[]): Promise<Uint8Array[]> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(join(folder, "br0.mgmt"));
+    const out: Uint8Array[] = [];
+    let bytes = Buffer.alloc(0);
+    socket.on("data", (chunk) => {
+      bytes = Buffer.concat([bytes, chunk]);
+      while (bytes.length >= 8 && bytes.length >= bytes.readUInt16BE(2)) {
+        out.push(Uint8Array.from(bytes.subarray(0, bytes.readUInt16BE(2))));
+        bytes = bytes.subarray(out.at(-1)!.length);
+        if (out.at(-1)![1] !== OFPT_ECHO_REPLY) continue;
+        socket.destroy();
+        resolve(out);
+      }
+    });
+    socket.on("error", reject);
+    socket.on("close", () => reject(new Error("connection closed")));
+    const header = (type: number, xid: number): number[] => [version, type, 0, 8, 0, 0, 0, xid];
+    socket.write(Buffer.concat([Buffer.from(header(0, 1)), ...messages, Buffer.from(header(2, 9))]));
+  });
+}
+
+const OFPT_ERROR = 1;
+const OFPT_ECHO_REPLY = 3;
+
+t.test(
+  "OpenFlow: each bad message gets its error with its beginning, and the connection lives",
+  async (t) => {
+    const wrong: string[] = [];
+    for (const { name, first = 1, last = 6, error, make } of BAD_MESSAGES) {
+      for (let version = first; version <= last; version++) {
+        const messages = make(version as Version);
+        const request = messages.at(-1)!;
+        const errors = (await replies(version as Version, messages)).filter(
+          (reply) => reply[1] === OFPT_ERROR,
+        );
+        const decoded = errors.length === 1 ? decode(errors[0]!) : undefined;
+        const what = `${name} in ${version}`;
+        if (decoded === undefined || decoded instanceof OfpError || decoded.message.type !== "error") {
+          wrong.push(`${what}: ${errors.length} errors`);
+          continue;
+        }
+        const { payload, error: got } = decoded.message;
+        if (got !== error) wrong.push(`${what}: ${got} instead of ${error}`);
+        if (decoded.version !== version || decoded.xid !== XID) wrong.push(`${what}: version or xid`);
+        const enough = payload.length >= Math.min(64, request.length);
+        if (!enough || Buffer.compare(payload, request.subarray(0, payload.length)) !== 0) {
+          wrong.push(`${what}: ${payload.length} bytes of the message, or others`);
+        }
+      }
+    }
+    t.same(wrong, []);
+  },
+);
