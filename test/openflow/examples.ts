@@ -306,7 +306,7 @@ export function examples(version: Version): readonly Message[] {
           ...{ rxErrors: 7n, txErrors: 8n, rxFrameErr: 9n, rxOverErr: 10n, rxCrcErr: 11n, collisions: 12n },
           ...{
             duration: version > 3 ? DURATION : undefined,
-            rfc2819: undefined,
+            rfc2819: version > 4 ? Array.from({ length: 21 }, (_, i) => BigInt(100 + i)) : undefined,
             custom: version > 4 ? [{ name: "rx_q0", value: 3n }] : [],
           },
         },

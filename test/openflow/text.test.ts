@@ -21,6 +21,7 @@ import {
 } from "../../src/openflow/text/json.ts";
 import { OFPMC_ADD, parseMeter, parseMeterId } from "../../src/openflow/text/meter-parse.ts";
 import { printMessage } from "../../src/openflow/text/print.ts";
+import { examples } from "./examples.ts";
 
 t.test("learn: a constant or field that fits not is told with the whole argument", async (t) => {
   const cases: [text: string, why: string][] = [
@@ -285,4 +286,29 @@ t.test("JSON: parts are merged; what cannot be decoded says so", async (t) => {
     error: "OFPBRC_BAD_TYPE",
     bytes: "01fa000800000001",
   });
+});
+
+t.test("port statistics of RFC 2819 and custom ones", async (t) => {
+  const [example] = examples(5).filter((m) => m.type === "port-reply");
+  const ports = (rfc2819: bigint[] | undefined): string => {
+    const reply = { ...example!, ports: [{ ...example!.ports[0]!, rfc2819 }] };
+    return printMessage(encode(reply, 5, { xid: 7 }))
+      .split("\n")
+      .slice(4)
+      .join("\n");
+  };
+  const unknown = 0xffff_ffff_ffff_ffffn;
+  const custom = "           CUSTOM Statistics\n                      rx_q0=3,\n";
+  t.equal(ports(new Array(21).fill(unknown)), custom);
+  const some = new Array(21).fill(unknown);
+  some[0] = 5n;
+  some[20] = 6n;
+  t.equal(ports(some), `           rx rfc2819 1_to_64_packets=5, rx_jabber_errors=6, \n${custom}`);
+  some[14] = 7n;
+  some[16] = 8n;
+  t.match(ports(some), "           tx rfc2819 multicast_packets=7, broadcast_packets=8, \n");
+  const bytes = encode({ ...example!, ports: [{ ...example!.ports[0]!, rfc2819: some.slice(5) }] }, 5, {
+    xid: 7,
+  });
+  t.equal((decode(bytes) as OfpError).ofp, "OFPBPC_BAD_LEN", "16 counters");
 });

@@ -377,15 +377,15 @@ function readPortStats(r: Reader, version: number): PortStats {
       const experimenter = data.u32();
       const expType = data.u32();
       if (experimenter === INTEL_VENDOR && expType === 1) {
-        data.need(4 + 16 * 8, "OFPBPC_BAD_LEN");
+        if (data.left !== 4 + RFC2819_COUNTERS * 8) throw new OfpError("OFPBPC_BAD_LEN");
         data.skip(4);
-        s.rfc2819 = [];
-        for (let i = 0; i < 16; i++) s.rfc2819.push(data.u64());
+        s.rfc2819 = Array.from({ length: RFC2819_COUNTERS }, () => data.u64());
       } else if (experimenter === INTEL_VENDOR && expType === 2) {
         data.need(4, "OFPBPC_BAD_LEN");
         data.skip(2);
         const count = data.u16();
-        for (let i = 0; i < count && data.left > 0; i++) {
+        for (let i = 0; i < count; i++) {
+          data.need(1, "OFPBPC_BAD_LEN");
           const size = data.u8();
           data.need(size + 8, "OFPBPC_BAD_LEN");
           const name = data.text(size);
@@ -398,6 +398,8 @@ function readPortStats(r: Reader, version: number): PortStats {
 }
 
 const INTEL_VENDOR = 0x0000aa01;
+/** Of RFC 2819, in the order of Intel's extension: text/port.ts names them. */
+const RFC2819_COUNTERS = 21;
 
 export function writePortStats(w: Writer, s: PortStats, version: number): void {
   const start = w.pos;

@@ -94,7 +94,7 @@ export function formatPortStats(s: PortStats, o: PrintOptions): string {
   out += `           tx pkts=${counter(s.txPackets)}, bytes=${counter(s.txBytes)}, drop=${counter(s.txDropped)}, errs=${counter(s.txErrors)}, coll=${counter(s.collisions)}\n`;
   if (s.duration !== undefined && s.duration.sec !== 0xffffffff)
     out += `           duration=${duration(s.duration)}\n`;
-  if (s.rfc2819?.some((value) => value !== UNKNOWN64)) out += rfc2819(s.rfc2819);
+  if (s.rfc2819 !== undefined) out += rfc2819(s.rfc2819);
   if (s.custom.length > 0) {
     out += "           CUSTOM Statistics";
     s.custom.forEach(({ name, value }, i) => {
@@ -106,10 +106,39 @@ export function formatPortStats(s: PortStats, o: PrintOptions): string {
   return out;
 }
 
+const SIZES = [
+  "1_to_64_packets",
+  "65_to_127_packets",
+  "128_to_255_packets",
+  "256_to_511_packets",
+  "512_to_1023_packets",
+  "1024_to_1522_packets",
+  "1523_to_max_packets",
+];
+
+/** In the order of the wire. */
+const RFC2819: readonly (readonly [direction: "rx" | "tx", name: string])[] = [
+  ...SIZES.map((name) => ["rx", name] as const),
+  ...SIZES.map((name) => ["tx", name] as const),
+  ["tx", "multicast_packets"],
+  ["rx", "broadcast_packets"],
+  ["tx", "broadcast_packets"],
+  ["rx", "undersized_errors"],
+  ["rx", "oversize_errors"],
+  ["rx", "rx_fragmented_errors"],
+  ["rx", "rx_jabber_errors"],
+];
+
+/** A line a direction with the counters that are known. */
 function rfc2819(values: readonly bigint[]): string {
-  const v = (i: number): string => counter(values[i] ?? 0n);
-  let out = "           rx rfc2819 ";
-  out += `broadcast=${v(7)}, multicast=${v(8)}, undersized=${v(12)},\n           oversize=${v(13)}, rx_fragments=${v(14)}, rx_jabber=${v(15)}, \n`;
+  let out = "";
+  for (const direction of ["rx", "tx"]) {
+    const known = RFC2819.map(([of, name], i) => [of, name, values[i]!] as const).filter(
+      ([of, , value]) => of === direction && value !== UNKNOWN64,
+    );
+    if (known.length === 0) continue;
+    out += `           ${direction} rfc2819 ${known.map(([, name, value]) => `${name}=${value}, `).join("")}\n`;
+  }
   return out;
 }
 
