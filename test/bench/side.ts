@@ -26,14 +26,29 @@ export interface Side {
   stop(): void;
 }
 
+/** A built source tree of the original to compare with instead of Debian's packages. */
+const TREE = process.env.OVS_TREE || undefined;
+
+/** A program of the peer. */
+function peerProgram(name: string): string | undefined {
+  if (TREE === undefined) return peer(name);
+  const folders = ["utilities", "vswitchd", "ovsdb"];
+  return folders.map((folder) => join(TREE, folder, name)).find((path) => existsSync(path));
+}
+
+/** The peer's file of its data folder. */
+function peerData(name: string): string {
+  return TREE === undefined ? join(PEERS!, "usr/share/openvswitch", name) : join(TREE, "vswitchd", name);
+}
+
 export function program(maker: Maker, name: string): string {
-  const path = maker === "ours" ? join(BIN, name) : peer(name);
+  const path = maker === "ours" ? join(BIN, name) : peerProgram(name);
   if (path === undefined || !existsSync(path)) throw new Error(`${maker} lacks ${name}`);
   return path;
 }
 
 export const havePeer = (): boolean =>
-  peer("ovs-vswitchd") !== undefined && peer("ovsdb-server") !== undefined;
+  peerProgram("ovs-vswitchd") !== undefined && peerProgram("ovsdb-server") !== undefined;
 
 function sleep(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
@@ -56,7 +71,8 @@ export function startSide(maker: Maker, switchArgs: string[] = [], only?: "datab
     OVS_DBDIR: folder,
     OVS_SYSCONFDIR: folder,
   };
-  if (maker === "peer" && PEERS !== undefined) env.OVS_PKGDATADIR = join(PEERS, "usr/share/openvswitch");
+  if (maker === "peer" && TREE === undefined && PEERS !== undefined)
+    env.OVS_PKGDATADIR = join(PEERS, "usr/share/openvswitch");
   const daemons: ChildProcess[] = [];
   const pids = new Map<string, number>();
   const run = (name: string, ...args: string[]): string => {
@@ -99,7 +115,7 @@ export function startSide(maker: Maker, switchArgs: string[] = [], only?: "datab
     const text =
       maker === "ours"
         ? spawnSync(join(BIN, "ovsbox"), ["--schema"], { encoding: "utf8" }).stdout
-        : readFileSync(join(PEERS!, "usr/share/openvswitch/vswitch.ovsschema"), "utf8");
+        : readFileSync(peerData("vswitch.ovsschema"), "utf8");
     writeFileSync(schema, text);
     run("ovsdb-tool", "create", join(folder, "conf.db"), schema);
     start("ovsdb-server", [
