@@ -72,11 +72,16 @@ export function resolveName(platform: Platform, name: string, suffix = "mgmt"): 
 const FLUSH_BYTES = 262144;
 
 /** Appends a message in a flow protocol (one bit). */
-export function encodeInProtocol(w: Writer, message: Message, protocol: number, xid = 0): void {
+export function encodeInProtocol(
+  w: Writer,
+  message: Message,
+  protocol: number,
+  options: EncodeMessageOptions = {},
+): void {
   encodeTo(w, message, protocolVersion(protocol), {
-    xid,
     nxm: (protocol & (P_OF10_NXM | P_OF10_NXM_TID)) !== 0,
     tableIds: (protocol & (P_OF10_STD_TID | P_OF10_NXM_TID)) !== 0,
+    ...options,
   });
 }
 
@@ -252,8 +257,9 @@ export class Session {
   }
 
   /** Appends to a buffer that goes out with `flush`. */
-  queue(w: Writer, message: Message, xid = nextXid()): number {
-    encodeInProtocol(w, message, this.protocol, xid);
+  queue(w: Writer, message: Message, options: EncodeMessageOptions = {}): number {
+    const xid = options.xid ?? nextXid();
+    encodeInProtocol(w, message, this.protocol, { ...options, xid });
     return xid;
   }
 
