@@ -273,7 +273,8 @@ t.test("hostile bytes: an error value or a message that survives, never an excep
         if (why !== undefined) wrong.push(`${hex(bytes)}: ${why}`);
       }
     }),
-    { numRuns: count / 1000 },
+    // The short run is the same each time; the long one (1 000 000) looks for what is new.
+    { numRuns: count / 1000, ...(FULL ? {} : { seed: 1 }) },
   );
   const seconds = Number(process.hrtime.bigint() - began) / 1e9;
   t.same(wrong, []);

@@ -504,7 +504,8 @@ function writeFieldIds(
 ): void {
   for (const field of FIELDS) {
     if (!names.includes(field.name)) continue;
-    const header = fieldHeader(field, version);
+    // A field of older versions only (vlan_tci) keeps its old header: a list of names loses nothing.
+    const header = fieldHeader(field, version) ?? field.headers[0];
     if (header !== undefined) writeHeader(w, header, field.bytes, masked.includes(field.name));
   }
 }
