@@ -180,8 +180,9 @@ export class Collectors {
     for (const collector of this.#open.values()) {
       if (collector.transport instanceof StreamCollector) continue;
       back ||= collector.refusedLately;
-      // Told again only when something has got through in between.
-      if (collector.sentLately && !collector.refusedLately) collector.problem = undefined;
+      // Told again only when something has got through in between: what waits for an address has not.
+      const through = collector.sentLately && collector.transport.localAddress !== undefined;
+      if (through && !collector.refusedLately) collector.problem = undefined;
       collector.sentLately = false;
       collector.refusedLately = false;
     }

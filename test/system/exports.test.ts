@@ -66,9 +66,9 @@ async function capturing(world: World, filter: string): Promise<ChildProcess> {
   return capture;
 }
 
-/** What `ip netns exec` starts takes its place: a signal reaches it. */
+/** Ends it (what `ip netns exec` starts takes its place: a signal reaches it), and waits until all that it wrote has been read. */
 async function ended(program: ChildProcess): Promise<void> {
-  const gone = new Promise((done) => program.once("exit", done));
+  const gone = new Promise((done) => program.once("close", done));
   program.kill("SIGINT");
   await gone;
 }
@@ -216,6 +216,12 @@ function lostSamples(world: World): number {
 
 t.test("counted traffic, read by sfcapd, nfcapd and tshark", { skip: noDecoders }, async (t) => {
   await withSwitch(async (world) => {
+    // No ARP between the last counters that are sent and those that are read here.
+    for (const [host, peer, address] of [
+      ["ha", "hb", "10.1.1.2"],
+      ["hb", "ha", "10.1.1.1"],
+    ] as const)
+      world.inside(host, ...["ip", "neigh", "replace", address, "lladdr", world.mac(peer), "dev", "eth0"]);
     world.ping("ha", "10.1.1.2");
     world.ofctl("add-flow", "br0", "priority=10,udp,tp_dst=9,actions=NORMAL");
     const sflow = await nfdump(world, "sfcapd", 6343);
