@@ -54,7 +54,11 @@ export async function sendBundle(session: Session, messages: readonly Message[])
   for (const message of messages) {
     const xid = nextXid();
     const inner = session.encode(message, { xid }).bytes;
-    session.queue(w, { type: "bundle-add-message", bundleId, flags: ATOMIC_ORDERED, message: inner }, { xid });
+    session.queue(
+      w,
+      { type: "bundle-add-message", bundleId, flags: ATOMIC_ORDERED, message: inner },
+      { xid },
+    );
     numbers.set(xid, message);
     if (w.pos > 262144) await session.flush(w);
   }
