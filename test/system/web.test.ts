@@ -268,6 +268,7 @@ t.test("the page", { skip, timeout: 300_000 }, async (t) => {
       await page
         .locator("[role=row]", { hasText: "50:54:00:00:00:01" })
         .filter({ hasText: "web1" })
+        .first()
         .waitFor(PATIENT);
       await picture(page, "addresses");
     });
