@@ -176,6 +176,22 @@ export function parseCoverage(text: string): Map<string, number> {
   return found;
 }
 
+/** `memory/show`: "cells:10 idl-cells:5 ...". */
+export function parseMemory(text: string): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const match of text.matchAll(/([^\s:]+(?: keys)?):(\d+)/g)) found.set(match[1]!, Number(match[2]));
+  return found;
+}
+
+/** `dpif-netdev/pmd-stats-show`: sums over all threads. */
+export function parsePmdStats(text: string): Map<string, number> {
+  const found = new Map<string, number>();
+  for (const match of text.matchAll(/^\s+([a-z][^:]*): (\d+)/gm)) {
+    found.set(match[1]!, (found.get(match[1]!) ?? 0) + Number(match[2]));
+  }
+  return found;
+}
+
 export interface UpcallCounts {
   readonly name: string;
   readonly flows: number;

@@ -1,7 +1,7 @@
 /** Datapath flows, lookups and drops of one switch, by its control socket, asked for while a page looks. */
 import type { Clock } from "../lib/clock.ts";
+import { parseDatapaths, parseMacs, parseMegaflow } from "../lib/control-text.ts";
 import type { Control } from "./control.ts";
-import { parseDatapaths, parseMacs, parseMegaflow } from "./control-text.ts";
 import { PolledFeed, pieces } from "./feed.ts";
 import type { DatapathCounts, DatapathData, Drop, MacsData, MegaflowTuple } from "./protocol.ts";
 
@@ -87,7 +87,10 @@ export class DatapathFeed extends PolledFeed {
     const add: MegaflowTuple[] = [];
     const counts: number[] = [];
     const wallMs = this.#clock.wall();
-    this.#datapaths = parseDatapaths(await this.#control.text("dpctl/show"));
+    // The page has ports from elsewhere.
+    this.#datapaths = parseDatapaths(await this.#control.text("dpctl/show")).map(
+      ({ ports: _, ...counts }) => counts,
+    );
     for (const { name } of this.#datapaths) {
       const text = await this.#control.text("dpctl/dump-flows", "--names", name);
       for (const line of text.split("\n")) this.#seen(name, line, round, add, counts);

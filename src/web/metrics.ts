@@ -3,8 +3,14 @@
  * and its bridges. What does not answer is left out, and an `…_up` says so.
  */
 import promClient from "prom-client";
+import {
+  parseCoverage,
+  parseDatapaths,
+  parseMemory,
+  parsePmdStats,
+  parseUpcalls,
+} from "../lib/control-text.ts";
 import type { DynamicRow } from "../ovsdb/idl-types.ts";
-import { parseCoverage, parseDatapaths, parseMemory, parsePmdStats, parseUpcalls } from "./control-text.ts";
 import { FLOW_REQUEST } from "./flows.ts";
 import { METRICS, type MetricName, OWN_METRICS } from "./metric-list.ts";
 import type { System } from "./system.ts";

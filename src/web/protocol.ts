@@ -6,6 +6,10 @@
  *     server → page   {id: 3, data}  (again and again)        {id: 4, result} or {id: 4, error: "text"}
  */
 
+import type { MacEntry } from "../lib/control-text.ts";
+
+export type { MacEntry };
+
 export type Topic =
   | { readonly kind: "state" }
   /** `columns` undefined: all. */
@@ -118,14 +122,6 @@ export interface PortsData {
   readonly atMs: number;
   readonly ports: readonly PortTuple[];
   readonly error?: string;
-}
-
-export interface MacEntry {
-  readonly port: string;
-  readonly vlan: number;
-  readonly mac: string;
-  /** Seconds; undefined: static. */
-  readonly age?: number;
 }
 
 export interface MacsData {

@@ -1,7 +1,6 @@
 /** The monitor's parts without a browser: guard, site, filter, traces, picture, what daemons print, rates, metrics' names. */
 import { readFileSync } from "node:fs";
 import t from "tap";
-import { SimClock } from "../../src/lib/sim-clock.ts";
 import {
   parseCoverage,
   parseDatapaths,
@@ -10,7 +9,8 @@ import {
   parseMemory,
   parsePmdStats,
   parseUpcalls,
-} from "../../src/web/control-text.ts";
+} from "../../src/lib/control-text.ts";
+import { SimClock } from "../../src/lib/sim-clock.ts";
 import { PolledFeed, pieces } from "../../src/web/feed.ts";
 import { frameEnds } from "../../src/web/frame-ends.ts";
 import { Guard, hostName, isLoopback } from "../../src/web/guard.ts";
@@ -389,14 +389,22 @@ t.test("the picture", (t) => {
   t.end();
 });
 
+const NOT_COUNTED = {
+  ...{ rxPackets: undefined, rxErrors: undefined, rxDropped: undefined, rxBytes: undefined },
+  ...{ txPackets: undefined, txErrors: undefined, txDropped: undefined, txBytes: undefined },
+};
+
 t.test("what daemons print", (t) => {
   t.strictSame(
     parseDatapaths(
       "netdev@ovs-netdev:\n  lookups: hit:5 missed:2 lost:1\n  flows: 3\n  port 0: a (internal)\nsystem@x:\n  lookups: hit:0 missed:0 lost:0\n  flows: 0\n",
     ),
     [
-      { name: "netdev@ovs-netdev", hits: 5, misses: 2, lost: 1, flows: 3 },
-      { name: "system@x", hits: 0, misses: 0, lost: 0, flows: 0 },
+      {
+        ...{ name: "netdev@ovs-netdev", hits: 5, misses: 2, lost: 1, flows: 3 },
+        ports: [{ number: 0, name: "a", type: "internal", counts: NOT_COUNTED }],
+      },
+      { name: "system@x", hits: 0, misses: 0, lost: 0, flows: 0, ports: [] },
     ],
   );
   t.strictSame(
