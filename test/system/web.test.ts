@@ -258,6 +258,8 @@ t.test("the page", { skip, timeout: 300_000 }, async (t) => {
         .waitFor(PATIENT);
       await picture(page, "datapath");
       await page.getByRole("link", { name: /^Drops and why/ }).click();
+      // The rows of the flows are gone only then.
+      await page.locator("[role=columnheader]", { hasText: "reason" }).waitFor(PATIENT);
       await page.locator("[role=row]", { hasText: "br-ex" }).click(PATIENT);
       await page.locator(".drawer", { hasText: "priority=9" }).waitFor(PATIENT);
       await picture(page, "drops");
