@@ -57,11 +57,14 @@ class Watch implements Subscriber {
   readonly database: ServedDatabase;
   readonly #session: ClientSession;
   #missed: Missed | undefined;
+  /** The last transaction that the client knows the UUID of. */
+  #told: string;
 
   constructor(session: ClientSession, monitor: Monitor, database: ServedDatabase) {
     this.#session = session;
     this.monitor = monitor;
     this.database = database;
+    this.#told = database.history.last;
   }
 
   get isBehind(): boolean {
@@ -69,7 +72,20 @@ class Watch implements Subscriber {
   }
 
   update(updates: string): void {
+    this.#told = this.database.history.last;
     this.#session.sendUpdate(this, updates);
+  }
+
+  /**
+   * New conditions ("monitor_cond_change"). A client of version 3 that comes back asks for what has changed since the
+   * transaction it was last told, under the conditions of then: so that these two belong together it is told the
+   * transaction at which they change, by an update without rows if there is nothing else to tell.
+   */
+  change(requests: Json): void {
+    const { monitor } = this;
+    const updates = monitor.change(requests);
+    if (updates !== undefined) this.update(updates);
+    else if (monitor.version === 3 && this.#told !== this.database.history.last) this.update("{}");
   }
 
   miss(changes: Changes): void {
@@ -363,9 +379,8 @@ export class ClientSession implements LockClient, Requester {
     if (newKey !== key && this.#monitors.has(newKey)) throw syntaxError(params[1]!, "duplicate monitor ID");
     const { monitor } = watch;
     if (monitor.version === 1) throw syntaxError(params[0]!, "unknown monitor session");
-    const updates = monitor.change(params[2]!);
     // What is sent before the reply still goes by the old name.
-    if (updates !== undefined) watch.update(updates);
+    watch.change(params[2]!);
     if (newKey !== key) {
       this.#monitors.delete(key);
       monitor.rename(params[1]!);

@@ -89,6 +89,8 @@ class Replica {
   /** Of the last update: "monitor_cond_since" begins there. */
   #last = "00000000-0000-0000-0000-000000000000";
   #id: Json = "first";
+  /** Conditions are being changed: the server may say at which transaction, and nothing else. */
+  #changing = false;
 
   constructor(model: Model, tape: Tape) {
     this.#model = model;
@@ -128,7 +130,9 @@ class Replica {
     if (this.#version === 1) return;
     const change = conditionChange(tape, this.#model, Object.keys(this.#requests));
     const id = tape.pick<Json>([this.#id, "second", ["third", 3]]);
+    this.#changing = this.#version === 3;
     const reply = this.#client!.call("monitor_cond_change", this.#id, id, change);
+    this.#changing = false;
     if (canonical(reply) !== "{}") throw new Error(`monitor_cond_change: ${formatJson(reply)}`);
     this.#id = id;
     for (const name of Object.keys(change))
@@ -143,7 +147,7 @@ class Replica {
     if (canonical(params[0]!) !== canonical(this.#id)) throw new Error("update of another monitor");
     if (this.#version === 3) this.#last = params[1] as string;
     const updates = params[this.#version === 3 ? 2 : 1]!;
-    if (canonical(updates) === "{}") throw new Error("an update without content");
+    if (canonical(updates) === "{}" && !this.#changing) throw new Error("an update without content");
     this.#apply(updates);
   }
 

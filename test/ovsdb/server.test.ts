@@ -557,6 +557,46 @@ t.test("a client that comes again gets what it has missed", async (t) => {
   t.same(Object.keys((await since(last))[2].u as JsonObject).sort(), [UUID_A, UUID_B].sort());
 });
 
+t.test("a client that comes again after new conditions", async (t) => {
+  const { client } = serve();
+  const writer = client();
+  const listener = client();
+  const requests = (where: Json): JsonObject => ({ u: { columns: ["k", "l"], where } });
+  const put = (k: number, uuid: string): Json => ({ op: "insert", table: "u", uuid, row: { k, l: k } });
+  const set = (k: number, row: JsonObject): Json => ({
+    op: "update",
+    table: "u",
+    where: [["k", "==", k]],
+    row,
+  });
+  await writer.transact(put(1, UUID_A), put(2, UUID_B));
+  await listener.call("monitor_cond_since", "T", "m", requests([false]), UUID_A);
+  // Unseen: the first row leaves what is asked for next.
+  await writer.transact(set(1, { l: 50 }));
+  t.same(await listener.told(), []);
+  const change = (): Promise<Json> =>
+    listener.call("monitor_cond_change", "m", "m", { u: [{ where: [["l", "==", 1]] }] });
+  t.same(await change(), {});
+  const [note] = await listener.told();
+  const [, id, nothing] = JSON.parse(note!.slice(note!.indexOf(" "))) as [string, string, Json];
+  t.same(nothing, {}, "no rows, but the transaction at which the conditions changed");
+  t.same(await change(), {});
+  t.same(await listener.told(), [], "which is said once");
+  await writer.transact(set(1, { l: 1 }));
+  const again = (await client().call(
+    "monitor_cond_since",
+    "T",
+    "m",
+    requests([["l", "==", 1]]),
+    id,
+  )) as Json[];
+  t.same(
+    again[2],
+    { u: { [UUID_A]: { insert: { k: 1, l: 1 } } } },
+    "the row is not taken for one that is known",
+  );
+});
+
 t.test("a client that does not read", async (t) => {
   const { server, client, clock } = serve();
   const [slow, quick, writer] = [client(), client(), client()];
