@@ -1,7 +1,6 @@
 /** Commands that change flows: add-flow(s), mod-flows, del-flows, replace-flows, diff-flows, packet-out. */
-import { hashMatch, type Match, makeMatch, matchesEqual } from "../../src/flow/match.ts";
+import { type Match, makeMatch } from "../../src/flow/match.ts";
 import { formatMatch } from "../../src/flow/match-text.ts";
-import { compactTunMetadata } from "../../src/flow/tun-metadata.ts";
 import { Fatal } from "../../src/lib/errors.ts";
 import { formatActions, parseActions } from "../../src/openflow/actions/registry.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
@@ -29,6 +28,7 @@ import {
 import { Writer } from "../../src/openflow/wire.ts";
 import { bundleMessages, openForBundle, sendBundle } from "./bundle.ts";
 import { parserLog } from "./dumps.ts";
+import { pairFlows, type SourceFlow } from "./flow-pairs.ts";
 import { atLine, readLines } from "./lines.ts";
 import { parsePacketOut } from "./packet-out.ts";
 import { packetFromHex } from "./packets.ts";
@@ -172,59 +172,18 @@ export const modFlows = (o: Ofctl, args: string[]): Promise<void> =>
 export const delFlows = (o: Ofctl, args: string[]): Promise<void> =>
   flowCommand(o, args, o.settings.strict ? OFPFC_DELETE_STRICT : OFPFC_DELETE);
 
-/** A flow of a file or switch as replace-flows and diff-flows compare it. */
-interface Version {
-  fm: FlowMod;
-}
-
-/** Flows by table, priority and match. */
-class FlowSet {
-  readonly #buckets = new Map<number, Version[]>();
-  readonly order: FlowMod[] = [];
-
-  #hash(fm: FlowMod): number {
-    return hashMatch(fm.match, fm.priority ^ (fm.table << 16));
-  }
-  find(fm: FlowMod): FlowMod | undefined {
-    return this.#buckets
-      .get(this.#hash(fm))
-      ?.find(
-        (v) => v.fm.priority === fm.priority && v.fm.table === fm.table && matchesEqual(v.fm.match, fm.match),
-      )?.fm;
-  }
-  put(fm: FlowMod): void {
-    const hash = this.#hash(fm);
-    const bucket = this.#buckets.get(hash) ?? [];
-    const at = bucket.findIndex(
-      (v) => v.fm.priority === fm.priority && v.fm.table === fm.table && matchesEqual(v.fm.match, fm.match),
-    );
-    if (at >= 0) {
-      this.order.splice(this.order.indexOf(bucket[at]!.fm), 1, fm);
-      bucket[at] = { fm };
-      return;
-    }
-    bucket.push({ fm });
-    this.#buckets.set(hash, bucket);
-    this.order.push(fm);
-  }
-}
-
 async function flowsOfFile(
   o: Ofctl,
   file: string,
   options: FlowParseOptions,
-): Promise<{ set: FlowSet; usable: number }> {
+): Promise<{ flows: FlowMod[]; usable: number }> {
   const { flows, usable } = await readFlowFile(o, file, OFPFC_ADD, options);
-  const set = new FlowSet();
-  for (const fm of flows) {
-    if (fm.table === 0xff) fm.table = 0;
-    set.put({ ...fm, match: compactTunMetadata(fm.match) });
-  }
-  return { set, usable };
+  for (const fm of flows) if (fm.table === 0xff) fm.table = 0;
+  return { flows, usable };
 }
 
-async function flowsOfSwitch(session: Session): Promise<FlowSet> {
-  const set = new FlowSet();
+async function flowsOfSwitch(session: Session): Promise<FlowMod[]> {
+  const flows: FlowMod[] = [];
   const fm = emptyFlowMod(OFPFC_DELETE);
   const parts = await session.parts({
     type: "flow-request",
@@ -239,15 +198,15 @@ async function flowsOfSwitch(session: Session): Promise<FlowSet> {
     if (decoded instanceof OfpError)
       throw new Fatal(`failed to parse reply to flow stats request (${decoded.ofp})`);
     if (decoded.message.type !== "flow-reply") continue;
-    for (const s of decoded.message.flows) set.put(flowOfStats(s));
+    flows.push(...decoded.message.flows.map(flowOfStats));
   }
-  return set;
+  return flows;
 }
 
 function flowOfStats(s: FlowStats): FlowMod {
   return {
     ...emptyFlowMod(OFPFC_ADD),
-    match: compactTunMetadata(s.match),
+    match: s.match,
     priority: s.priority,
     newCookie: s.cookie,
     table: s.table,
@@ -260,10 +219,11 @@ function flowOfStats(s: FlowStats): FlowMod {
 }
 
 /** A flow as diff-flows shows it: match, then what differs from the defaults, then actions. */
-function line(fm: FlowMod, names?: { ports: Names; tables: Names }): string {
-  const match = formatMatch(fm.match, { ports: names?.ports, priority: fm.priority });
-  const table = fm.table === 0 ? "" : `table=${fm.table}`;
-  const parts = [[table, match].filter((s) => s !== "").join(",")];
+function line({ fm, match }: SourceFlow, names?: { ports: Names; tables: Names }): string {
+  const parts = [
+    fm.table === 0 ? "" : `table=${fm.table}`,
+    formatMatch(match, { ports: names?.ports, priority: fm.priority }),
+  ];
   if (fm.newCookie !== 0n) parts.push(`cookie=0x${fm.newCookie.toString(16)}`);
   if (fm.idleSec !== 0) parts.push(`idle_timeout=${fm.idleSec}`);
   if (fm.hardSec !== 0) parts.push(`hard_timeout=${fm.hardSec}`);
@@ -272,37 +232,27 @@ function line(fm: FlowMod, names?: { ports: Names; tables: Names }): string {
   return parts.filter((s) => s !== "").join(" ");
 }
 
-function sameFlow(a: FlowMod, b: FlowMod): boolean {
-  return (
-    a.newCookie === b.newCookie &&
-    a.idleSec === b.idleSec &&
-    a.hardSec === b.hardSec &&
-    a.importance === b.importance &&
-    line(a) === line(b)
-  );
+function sameFlow(a: SourceFlow, b: SourceFlow): boolean {
+  return line(a) === line(b);
 }
 
 export async function replaceFlows(o: Ofctl, args: string[]): Promise<void> {
   const name = args[0]!;
   const options = await parseOptions(o, name);
-  const { set: wanted, usable } = await flowsOfFile(o, args[1]!, options);
+  const { flows: wanted, usable } = await flowsOfFile(o, args[1]!, options);
   const open = o.settings.bundle ? openForBundle : openForFlowMods;
   const session = await open(o, name, usable);
-  const present = await flowsOfSwitch(session);
+  const pairs = pairFlows(wanted, await flowsOfSwitch(session));
   const changes: FlowMod[] = [];
-  for (const fm of present.order) {
-    if (wanted.find(fm) === undefined)
-      changes.push({
-        ...emptyFlowMod(OFPFC_DELETE_STRICT),
-        table: fm.table,
-        match: fm.match,
-        priority: fm.priority,
-      });
+  for (const { first, second } of pairs) {
+    if (first !== undefined || second === undefined) continue;
+    const { table, match, priority } = second.fm;
+    changes.push({ ...emptyFlowMod(OFPFC_DELETE_STRICT), table, match, priority });
   }
-  for (const fm of wanted.order) {
-    const old = present.find(fm);
-    if (old === undefined || o.settings.readd || !sameFlow(old, fm))
-      changes.push({ ...fm, command: OFPFC_ADD });
+  for (const { first, second } of pairs) {
+    if (first === undefined) continue;
+    if (second === undefined || o.settings.readd || !sameFlow(first, second))
+      changes.push({ ...first.fm, command: OFPFC_ADD });
   }
   changes.sort((a, b) => a.table - b.table);
   if (o.settings.bundle) {
@@ -316,18 +266,18 @@ export async function replaceFlows(o: Ofctl, args: string[]): Promise<void> {
   session.close();
 }
 
-async function flowsOfSource(o: Ofctl, source: string, options: FlowParseOptions): Promise<FlowSet> {
+async function flowsOfSource(o: Ofctl, source: string, options: FlowParseOptions): Promise<FlowMod[]> {
   const file =
     source === "-" ||
     source.startsWith("/") ||
     source.startsWith(".") ||
     resolveName(o.platform, source) === undefined;
-  if (file) return (await flowsOfFile(o, source, options)).set;
+  if (file) return (await flowsOfFile(o, source, options)).flows;
   const session = await Session.open(o, source);
   await setDumpProtocol(session, o.settings.protocols);
-  const set = await flowsOfSwitch(session);
+  const flows = await flowsOfSwitch(session);
   session.close();
-  return set;
+  return flows;
 }
 
 export async function diffFlows(o: Ofctl, [first, second]: string[]): Promise<number> {
@@ -341,14 +291,11 @@ export async function diffFlows(o: Ofctl, [first, second]: string[]): Promise<nu
   const a = await flowsOfSource(o, first!, options);
   const b = await flowsOfSource(o, second!, options);
   let out = "";
-  for (const fm of a.order) {
-    const other = b.find(fm);
-    if (other === undefined || !sameFlow(fm, other)) {
-      out += `-${line(fm)}\n`;
-      if (other !== undefined) out += `+${line(other)}\n`;
-    }
+  for (const pair of pairFlows(a, b)) {
+    if (pair.first !== undefined && pair.second !== undefined && sameFlow(pair.first, pair.second)) continue;
+    if (pair.first !== undefined) out += `-${line(pair.first)}\n`;
+    if (pair.second !== undefined) out += `+${line(pair.second)}\n`;
   }
-  for (const fm of b.order) if (a.find(fm) === undefined) out += `+${line(fm)}\n`;
   o.platform.stdout(out);
   return out === "" ? 0 : 2;
 }

@@ -73,7 +73,7 @@ export function setMatchWord(match: Match, word: number, value: number, mask: nu
   match.flow[word] = (match.flow[word]! & ~mask) | (value & mask);
 }
 
-/** tun_metadata counts as it lies: see compactTunMetadata. */
+/** tun_metadata counts as it lies: see alignTunMetadata. */
 export function matchesEqual(a: Match, b: Match): boolean {
   const masks = (m: Match): boolean[] => (m.tunMetadata ?? []).map(({ masked }) => masked);
   return (

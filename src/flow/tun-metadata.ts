@@ -75,21 +75,34 @@ export function setTunMetadata(
   return true;
 }
 
-/**
- * `match` with its tun_metadata in field order, none wider than it must be: matches that mean the same, such as one of a
- * text and one that a switch tells as wide as its options are, become equal.
- */
-export function compactTunMetadata(match: Match): Match {
-  if (match.tunMetadata === undefined) return match;
-  const compact = copyMatch(match);
-  for (const row of [compact.flow, compact.mask]) row.fill(0, W_TUN_METADATA, W_TUN_METADATA + AREA / 4);
-  compact.tunMetadata = undefined;
-  for (const { field, offset, bytes, masked } of match.tunMetadata) {
-    const value = readTunBytes(match.flow, offset, bytes);
-    const mask = masked ? readTunBytes(match.mask, offset, bytes) : undefined;
-    setTunMetadata(compact, field, bytesNeeded(mask ?? value), value, mask);
+/** Bytes of the widest value of each field, in whole words as options have them. */
+export type TunWidths = Map<Field, number>;
+
+/** Makes `widths` wide enough for the match. */
+export function widenTunMetadata(widths: TunWidths, match: Match): void {
+  for (const { field, bytes } of match.tunMetadata ?? []) {
+    widths.set(field, Math.max(widths.get(field) ?? 0, (bytes + 3) & ~3));
   }
-  return compact;
+}
+
+/**
+ * `match` with its tun_metadata in field order and as wide as `widths` say: matches that mean the same, such as one of a
+ * text and one that a switch tells as wide as its options are, become equal. A mask of that many ones is none.
+ */
+export function alignTunMetadata(match: Match, widths: TunWidths): Match {
+  if (match.tunMetadata === undefined) return match;
+  const aligned = copyMatch(match);
+  for (const row of [aligned.flow, aligned.mask]) row.fill(0, W_TUN_METADATA, W_TUN_METADATA + AREA / 4);
+  aligned.tunMetadata = undefined;
+  for (const { field, offset, bytes, masked } of match.tunMetadata) {
+    const width = widths.get(field) ?? bytes;
+    const value = readTunBytes(match.flow, offset, bytes);
+    const mask = masked ? readTunBytes(match.mask, offset, bytes) : onesOf(width);
+    // Wider than a switch could tell: it lies where it lay, and is compared so.
+    if (!setTunMetadata(aligned, field, width, value, mask === onesOf(width) ? undefined : mask))
+      return match;
+  }
+  return aligned;
 }
 
 const onesOf = (bytes: number): bigint => (1n << BigInt(bytes * 8)) - 1n;

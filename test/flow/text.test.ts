@@ -17,7 +17,7 @@ import {
   setParsed,
 } from "../../src/flow/match-text.ts";
 import { normalizeMatch, prerequisitesMet } from "../../src/flow/normalize.ts";
-import { compactTunMetadata, setTunMetadata } from "../../src/flow/tun-metadata.ts";
+import { alignTunMetadata, setTunMetadata, widenTunMetadata } from "../../src/flow/tun-metadata.ts";
 
 function cases(file: string): [string, string][] {
   const text = readFileSync(new URL(`data/${file}`, import.meta.url), "utf8");
@@ -131,9 +131,18 @@ t.test(
       ["zero", match("tun_metadata0=0"), match("tun_metadata0=0x0"), true],
       ["presence", match("tun_metadata0"), match("tun_metadata0=0"), false],
       ["mask of ones", match("tun_metadata0=0xef/0xff"), match("tun_metadata0=0xef"), false],
+      ["mask of all bits", match("tun_metadata0=0xef/0xffffffff"), match("tun_metadata0=0xef"), true],
+      [
+        "and of a wider one",
+        match("tun_metadata0=0x100000000"),
+        match("tun_metadata0=0xef/0xffffffff"),
+        false,
+      ],
     ];
     for (const [name, a, b, want] of cases) {
-      t.equal(matchesEqual(compactTunMetadata(a), compactTunMetadata(b)), want, name);
+      const widths = new Map();
+      for (const each of [a, b]) widenTunMetadata(widths, each);
+      t.equal(matchesEqual(alignTunMetadata(a, widths), alignTunMetadata(b, widths)), want, name);
     }
   },
 );

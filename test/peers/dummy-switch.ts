@@ -1,8 +1,9 @@
 /** A database and a switch of dummy devices in a folder of their own, ours or the peer's: for what needs no namespaces. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { openVswitchSchema } from "../../src/vswitch/schema/index.ts";
 import { BIN, PEERS, peer } from "../system/bin.ts";
 
 export const SWITCH_PROGRAMS = [
@@ -46,7 +47,8 @@ export class DummySwitch {
 
   /** With a bridge br0, which has ports p1 to p3 and no flows. */
   async start(): Promise<void> {
-    const schema = join(PEERS!, "usr/share/openvswitch/vswitch.ovsschema");
+    const schema = join(this.dir, "vswitch.ovsschema");
+    writeFileSync(schema, JSON.stringify(openVswitchSchema));
     this.run("ovsdb-tool", "create", join(this.dir, "conf.db"), schema);
     await this.#start(
       "ovsdb-server",
