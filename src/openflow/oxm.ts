@@ -155,7 +155,8 @@ export function writeField(
   if (!exact) w.big(mask, bytes);
 }
 
-function put(w: Writer, match: Match, field: Field, version: number): void {
+/** Writes the field if some bit of it is matched. */
+export function put(w: Writer, match: Match, field: Field, version: number): void {
   if (isFieldZero(field, match.mask)) return;
   const places = field.places;
   if (places.length === 1 && field.bytes <= 4) {
@@ -182,7 +183,8 @@ function putNumber(w: Writer, value: number, bytes: number): void {
   else w.u32(value);
 }
 
-function fields(names: string): Field[] {
+/** The fields of these names. */
+export function fields(names: string): Field[] {
   return names.split(" ").flatMap((name) => fieldByName(name) ?? []);
 }
 
@@ -239,7 +241,7 @@ function putAll(w: Writer, match: Match, list: readonly Field[], version: number
 }
 
 /** Some word from `first` up to `end` has bits. */
-function anyBits(mask: Int32Array, first: number, end: number): boolean {
+export function anyBits(mask: Int32Array, first: number, end: number): boolean {
   for (let i = first; i < end; i++) if (mask[i] !== 0) return true;
   return false;
 }
@@ -349,15 +351,7 @@ function putIp(w: Writer, match: Match, version: number, icmp: number, icmpField
     return;
   }
   put(w, match, IP_FRAG, version);
-  if (((nw >>> 8) & 0xfc) !== 0) {
-    if (version >= 2) {
-      writeHeader(w, cachedHeader(IP_DSCP, Math.max(version, 3))!, 1, false);
-      w.u8((flow[W_NW]! >>> 10) & 0x3f);
-    } else {
-      writeHeader(w, cachedHeader(NW_TOS, 0)!, 1, false);
-      w.u8((flow[W_NW]! >>> 8) & 0xfc);
-    }
-  }
+  putDscp(w, match, version);
   put(w, match, IP_ECN, version);
   put(w, match, IP_TTL, version);
   put(w, match, IPV6_LABEL, version);
@@ -366,6 +360,18 @@ function putIp(w: Writer, match: Match, version: number, icmp: number, icmpField
   const proto = flow[W_NW]! & 0xff;
   const transport = proto === icmp ? icmpFields : TRANSPORT[proto];
   if (transport !== undefined) putAll(w, match, transport, version);
+}
+
+/** The six bits have a header for them, and in NXM the eight of nw_tos. */
+export function putDscp(w: Writer, match: Match, version: number): void {
+  if (((match.mask[W_NW]! >>> 8) & 0xfc) === 0) return;
+  if (version >= 2) {
+    writeHeader(w, cachedHeader(IP_DSCP, Math.max(version, 3))!, 1, false);
+    w.u8((match.flow[W_NW]! >>> 10) & 0x3f);
+  } else {
+    writeHeader(w, cachedHeader(NW_TOS, 0)!, 1, false);
+    w.u8((match.flow[W_NW]! >>> 8) & 0xfc);
+  }
 }
 
 function putTunMetadata(w: Writer, match: Match, slot: TunMetadataSlot, version: number): void {
@@ -545,7 +551,9 @@ function takeField(
   }
   if (field === VLAN_PCP) {
     if ((match.mask[W_VLAN0]! & 0xe000) !== 0) throw new OfpError("OFPBMC_DUP_FIELD");
-  } else if (!isFieldZero(field, match.mask)) throw new OfpError("OFPBMC_DUP_FIELD");
+  } else if (!isFieldZero(field === NW_TOS ? IP_DSCP : field, match.mask)) {
+    throw new OfpError("OFPBMC_DUP_FIELD");
+  }
   implyEthernet(match, field);
   setMatchField(match, field, value, mask);
   // Some fields have more bits in a flow than values can have: an exact match covers them all.
@@ -555,6 +563,11 @@ function takeField(
 
 /** Sets a field as matches do: a VLAN priority implies a tag. */
 export function setMatchField(match: Match, field: Field, value: bigint, mask: bigint): void {
+  // The ECN bits beside it may be matched already.
+  if (field === NW_TOS) {
+    setMatchField(match, IP_DSCP, value >> 2n, mask >> 2n);
+    return;
+  }
   const places = field.places;
   if (field.onesOnly) mask &= value;
   if (places.length === 1) {
@@ -571,11 +584,11 @@ export function setMatchField(match: Match, field: Field, value: bigint, mask: b
 }
 
 /** OpenFlow 1.2+ `struct ofp_match`: type 1, length, TLVs, padded to 8. */
-export function writeOxmMatch(w: Writer, match: Match, version: number): void {
+export function writeOxmMatch(w: Writer, match: Match, version: number, write = writeMatch): void {
   const start = w.pos;
   w.u16(1);
   w.u16(0);
-  writeMatch(w, match, version);
+  write(w, match, version);
   w.setU16(start + 2, w.pos - start);
   w.pad(start);
 }

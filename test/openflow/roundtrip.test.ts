@@ -5,8 +5,9 @@
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import t from "tap";
+import { FIELDS, type Field } from "../../src/flow/fields/index.ts";
 import { W_PACKET_TYPE, W_VLAN0 } from "../../src/flow/layout.ts";
-import type { Match } from "../../src/flow/match.ts";
+import { type Match, matchesEqual } from "../../src/flow/match.ts";
 import { formatMatch } from "../../src/flow/match-text.ts";
 import { MESSAGES } from "../../src/openflow/codec.ts";
 import {
@@ -18,9 +19,12 @@ import {
   type Version,
 } from "../../src/openflow/index.ts";
 import { matchProtocols } from "../../src/openflow/match-protocols.ts";
+import type { PacketIn } from "../../src/openflow/messages.ts";
 import type { MessageRow } from "../../src/openflow/msg/row.ts";
+import { fieldHeader, matchFromTlvs, writeHeader } from "../../src/openflow/oxm.ts";
 import { P_OF11_STD } from "../../src/openflow/protocols.ts";
 import { printMessage } from "../../src/openflow/text/print.ts";
+import { Writer } from "../../src/openflow/wire.ts";
 import { examples, flowExamples } from "./examples.ts";
 
 const VERSIONS: readonly Version[] = [1, 2, 3, 4, 5, 6];
@@ -51,7 +55,21 @@ function sayable(version: Version, m: Message): boolean {
   return m.command !== 3 && m.props.selectionMethod === "";
 }
 
-/** Flow_mods of `flowExamples` and every row's messages, encoded. */
+/** The example of a packet_in. */
+const PACKET_IN = (version: Version): PacketIn =>
+  examples(version).find((m): m is PacketIn => m.type === "packet-in")!;
+
+/** Packet_ins with every match: theirs need no prerequisites. */
+function packetIns(version: Version): Uint8Array[] {
+  const name = version === 1 ? { name: "NXT_PACKET_IN" } : {};
+  return flowExamples(version).flatMap((m) =>
+    m.type === "flow-mod"
+      ? [encode({ ...PACKET_IN(version), match: m.match }, version, { xid: 7, ...name })]
+      : [],
+  );
+}
+
+/** Flow_mods of `flowExamples`, packet_ins and every row's messages, encoded. */
 function seeds(): Uint8Array[] {
   const out: Uint8Array[] = [];
   for (const { row, version, message } of rowExamples()) {
@@ -61,6 +79,7 @@ function seeds(): Uint8Array[] {
   for (const version of VERSIONS) {
     for (const m of flowExamples(version))
       out.push(encode(m, version, { xid: 7, nxm: version === 1, tableIds: true }));
+    if (version !== 2) out.push(...packetIns(version));
   }
   return out;
 }
@@ -189,6 +208,52 @@ t.test("flows with every match and action survive, in every version that has the
     }
   }
   t.same(wrong, []);
+});
+
+/** Random TLVs of `fields`, with or without a mask. */
+function tlvs(
+  version: Version,
+  fields: readonly { field: Field; value: bigint; mask: bigint }[],
+): Uint8Array {
+  const w = new Writer(256);
+  for (const { field, value, mask } of fields) {
+    const header = fieldHeader(field, version === 1 ? 0 : version);
+    if (header === undefined || field.isTunMetadata) continue;
+    const bits = (1n << BigInt(field.bits)) - 1n;
+    const masked = field.maskable && mask % 2n === 0n;
+    writeHeader(w, header, field.bytes, masked);
+    w.big(value & bits & (masked ? mask : bits), field.bytes);
+    if (masked) w.big(mask & bits, field.bytes);
+  }
+  return w.done();
+}
+
+t.test("the match of a packet_in survives, whether or not its fields have their prerequisites", async () => {
+  const big = fc.bigInt({ min: 0n, max: (1n << 128n) - 1n });
+  fc.assert(
+    fc.property(
+      fc.constantFrom<Version>(1, 3, 4, 5, 6),
+      fc.array(fc.record({ field: fc.constantFrom(...FIELDS), value: big, mask: big }), { maxLength: 5 }),
+      (version, fields) => {
+        const bytes = tlvs(version, fields);
+        const name = version === 1 ? "NXT_PACKET_IN" : "OFPT_PACKET_IN";
+        let match: Match;
+        try {
+          match = matchFromTlvs(bytes, true);
+        } catch (error) {
+          return error instanceof OfpError;
+        }
+        const sent = encode({ ...PACKET_IN(version), match }, version, { xid: 7, name });
+        const decoded = decode(sent);
+        return (
+          !(decoded instanceof OfpError) &&
+          decoded.message.type === "packet-in" &&
+          matchesEqual(decoded.message.match, match)
+        );
+      },
+    ),
+    { numRuns: FULL ? 100_000 : 2000 },
+  );
 });
 
 /** The match, if any, has a place in 1.1's structure. */

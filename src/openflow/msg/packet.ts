@@ -5,6 +5,7 @@ import { decodeActions, encodeActions } from "../actions/registry.ts";
 import { OFPP_CONTROLLER, OFPP_LOCAL, OFPP_MAX, OFPP_NONE } from "../actions.ts";
 import { OfpError } from "../errors.ts";
 import { readOfp11Match } from "../fixed-match.ts";
+import { writeLooseMatch } from "../loose-match.ts";
 import { type NxtResume, OFP_NO_BUFFER, type PacketIn, type PacketOut, UNKNOWN64 } from "../messages.ts";
 import { readMatch, writeMatch, writeOxmMatch } from "../oxm.ts";
 import { portFromWire, portToWire } from "../ports.ts";
@@ -86,7 +87,7 @@ const packetIn: MessageRow[] = rows<PacketIn>(
         w.u8(reason);
         w.u8(m.table);
         if (version >= 4) w.u64(m.cookie);
-        writeOxmMatch(w, m.match, version);
+        writeOxmMatch(w, m.match, version, writeLooseMatch);
         w.u16(0);
       }
       w.put(m.packet);
@@ -140,7 +141,7 @@ const nxPacketIn = message<PacketIn>({
     w.u16(0);
     w.zeros(6);
     const start = w.pos;
-    writeMatch(w, m.match, 0);
+    writeLooseMatch(w, m.match, 0);
     w.setU16(at, w.pos - start);
     w.pad(start);
     w.u16(0);
@@ -198,7 +199,7 @@ function readPacketIn2(r: Reader, loose: boolean): PacketIn {
   return m;
 }
 
-function writePacketIn2(m: PacketIn, w: Writer): void {
+function writePacketIn2(m: PacketIn, w: Writer, write = writeLooseMatch): void {
   property(w, PIN_PACKET, () => w.put(m.packet));
   if (m.packet.length < m.totalLen) property(w, PIN_FULL_LEN, () => w.u32(m.totalLen));
   if (m.bufferId !== OFP_NO_BUFFER) property(w, PIN_BUFFER_ID, () => w.u32(m.bufferId));
@@ -210,7 +211,7 @@ function writePacketIn2(m: PacketIn, w: Writer): void {
     });
   }
   property(w, PIN_REASON, () => w.u8(m.reason));
-  property(w, PIN_METADATA, () => writeMatch(w, m.match, 0));
+  property(w, PIN_METADATA, () => write(w, m.match, 0));
   if (m.userdata.length > 0) property(w, PIN_USERDATA, () => w.put(m.userdata));
   if (m.continuation !== undefined) property(w, PIN_CONTINUATION, () => w.put(m.continuation!));
 }
@@ -225,7 +226,7 @@ const nxPacketIn2 = message<PacketIn>({
   min: 0,
   unit: 1,
   decode: (r) => readPacketIn2(r, true),
-  encode: writePacketIn2,
+  encode: (m, w) => writePacketIn2(m, w),
 });
 
 const nxResume = message<NxtResume>({
@@ -238,7 +239,7 @@ const nxResume = message<NxtResume>({
   min: 0,
   unit: 1,
   decode: (r) => ({ type: "nxt-resume", packetIn: readPacketIn2(r, false) }),
-  encode: (m, w) => writePacketIn2(m.packetIn, w),
+  encode: (m, w) => writePacketIn2(m.packetIn, w, writeMatch),
 });
 
 /** packet_out's in_port: a port, LOCAL, CONTROLLER or none. */
