@@ -1,31 +1,13 @@
 /** datapath_type=ebpf with real packets: programs in the kernel forward, and everything is counted as it should be. */
 import { release } from "node:os";
 import t from "tap";
-import { cannotRun, World } from "./world.ts";
+import { cannotRun, World, withTwoHosts } from "./world.ts";
 
 const [major, minor] = release().split(".").map(Number);
 /** TCX links came with Linux 6.6. */
 const tooOld = major! > 6 || (major === 6 && minor! >= 6) ? false : "needs Linux 6.6";
 const skip = cannotRun("ping") || tooOld;
 const noIperf = skip || cannotRun("iperf3", "ethtool");
-
-/** Two hosts and one bridge of programs between them; `body` runs in it. */
-async function withSwitch(body: (world: World) => Promise<void> | void): Promise<void> {
-  const world = new World();
-  try {
-    world.startUp();
-    world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=ebpf");
-    world.host("ha", "10.1.1.1/24");
-    world.host("hb", "10.1.1.2/24");
-    world.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");
-    await body(world);
-  } catch (error) {
-    console.error(world.log());
-    throw error;
-  } finally {
-    await world.close();
-  }
-}
 
 /** Packets that programs have forwarded. */
 function byPrograms(world: World): number {
@@ -43,7 +25,7 @@ async function programsKnowAll(world: World): Promise<void> {
 }
 
 t.test("ping, statistics, what is left to user space", { skip }, async (t) => {
-  await withSwitch(async (world) => {
+  await withTwoHosts(async (world) => {
     world.ping("ha", "10.1.1.2");
     t.equal(world.get("Bridge", "br0", "status"), "{}", "no fall-back");
     neighbours(world);
@@ -84,11 +66,11 @@ t.test("ping, statistics, what is left to user space", { skip }, async (t) => {
       world.appctl("dpif-ebpf/show"),
       /left to userspace: [1-9]\d*\n(?: {4}.*\n)* {4}action trunc: 1\n/,
     );
-  });
+  }, "ebpf");
 });
 
 t.test("fields are set, checksums mended, with offloads on", { skip: noIperf }, async (t) => {
-  await withSwitch(async (world) => {
+  await withTwoHosts(async (world) => {
     // ha believes that 10.1.1.9 is there, hb that 10.1.1.8 is.
     world.inside("ha", "ip", "neigh", "replace", "10.1.1.9", "lladdr", "02:00:00:00:00:09", "dev", "eth0");
     world.inside("hb", "ip", "neigh", "replace", "10.1.1.8", "lladdr", "02:00:00:00:00:08", "dev", "eth0");
@@ -105,7 +87,7 @@ t.test("fields are set, checksums mended, with offloads on", { skip: noIperf }, 
     t.ok(rate > 50e6, `${(rate / 1e9).toFixed(2)} Gbit/s`);
     t.match(world.appctl("dpif-ebpf/show"), /left to userspace: 0\n/);
     t.match(world.appctl("dpctl/dump-flows"), /in_port\(2\).*flags:[A-Z]*P.*actions:set\(eth/);
-  });
+  }, "ebpf");
 });
 
 /** Bits a second of a TCP run from ha, once it succeeds. */
@@ -121,7 +103,7 @@ async function measure(world: World, ...options: string[]): Promise<number> {
 }
 
 t.test("TCP both ways, VLANs, the host's own port", { skip: noIperf }, async (t) => {
-  await withSwitch(async (world) => {
+  await withTwoHosts(async (world) => {
     world.background("hb", "iperf3", "-s");
     for (const direction of [[], ["-R"]]) {
       const rate = await measure(world, "-c", "10.1.1.2", "-t", "2", ...direction);
@@ -173,7 +155,7 @@ t.test("TCP both ways, VLANs, the host's own port", { skip: noIperf }, async (t)
       world.ofctl("dump-ports", "br0"),
     )!;
     t.ok(Number(rx) >= 53 && Number(tx) >= 53, `counted at the port: ${rx} and ${tx}`);
-  });
+  }, "ebpf");
 });
 
 t.test("without the right to load programs", { skip: skip || cannotRun("setpriv") }, async (t) => {

@@ -5,33 +5,18 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
 import { peer, withoutPeer } from "./bin.ts";
-import { cannotRun, sleep, World } from "./world.ts";
+import { cannotRun, sleep, type World, withTwoHosts } from "./world.ts";
 
 const skip = cannotRun("ping");
 const noTshark = skip || cannotRun("ping", "tshark", "tcpdump");
 const noDecoders = noTshark || withoutPeer("sfcapd", "nfcapd", "nfdump");
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 
-/** Two hosts and a bridge between them. */
-async function withSwitch(body: (world: World) => Promise<void>): Promise<void> {
-  const world = new World();
-  try {
-    world.startUp();
-    world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev");
-    world.host("ha", "10.1.1.1/24");
-    world.host("hb", "10.1.1.2/24");
-    world.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");
-    await body(world);
-  } finally {
-    await world.close();
-  }
-}
-
 /** Two hosts, a bridge, and a collector beside the switch, which prints a line of JSON a datagram. */
 async function withCollector(
   body: (world: World, datagrams: () => Datagram[]) => Promise<void>,
 ): Promise<void> {
-  await withSwitch(async (world) => {
+  await withTwoHosts(async (world) => {
     const collector = world.background("sw", "ovsbox", "collect", "--format=json");
     let text = "";
     collector.stdout!.on("data", (chunk) => {
@@ -215,7 +200,7 @@ function lostSamples(world: World): number {
 }
 
 t.test("counted traffic, read by sfcapd, nfcapd and tshark", { skip: noDecoders }, async (t) => {
-  await withSwitch(async (world) => {
+  await withTwoHosts(async (world) => {
     // No ARP between the last counters that are sent and those that are read here.
     for (const [host, peer, address] of [
       ["ha", "hb", "10.1.1.2"],
@@ -335,7 +320,7 @@ t.test("counted traffic, read by sfcapd, nfcapd and tshark", { skip: noDecoders 
 });
 
 t.test("what users type", { skip }, async (t) => {
-  await withSwitch(async (world) => {
+  await withTwoHosts(async (world) => {
     const type = (line: string): string => world.command("sh", "-c", line);
     type(
       'ovs-vsctl -- --id=@sflow create sflow target=\\"127.0.0.1:6343\\" header=128 sampling=64 polling=3 -- set bridge br0 sflow=@sflow',
@@ -372,7 +357,7 @@ const BAD = [
 ] as const;
 
 t.test("bad targets and numbers: told once, shown, and nothing else", { skip }, async (t) => {
-  await withSwitch(async (world) => {
+  await withTwoHosts(async (world) => {
     const script =
       'require("net").createServer((s) => s.resetAndDestroy()).listen(4741, () => console.error("ready"))';
     await spoken(world, world.background("sw", process.execPath, "-e", script), "ready");

@@ -3,29 +3,10 @@ import { spawn } from "node:child_process";
 import { join, resolve } from "node:path";
 import t from "tap";
 import { FULL } from "./bin.ts";
-import { cannotRun, sleep, World } from "./world.ts";
+import { cannotRun, sleep, type World, withWorld } from "./world.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const skip = cannotRun("ping");
-
-async function withWorld(body: (world: World) => Promise<void>): Promise<void> {
-  const world = new World();
-  try {
-    await body(world);
-  } catch (error) {
-    console.error(world.log().split("\n").slice(-60).join("\n"));
-    throw error;
-  } finally {
-    await world.close();
-  }
-}
-
-function twoHosts(world: World): void {
-  world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev");
-  world.host("ha", "10.1.1.1/24");
-  world.host("hb", "10.1.1.2/24");
-  world.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");
-}
 
 const link = (world: World, ...words: string[]): string =>
   world.command("ip", "-n", world.netns, "link", ...words);
@@ -33,7 +14,7 @@ const link = (world: World, ...words: string[]): string =>
 t.test("links that change", { skip }, async (t) => {
   await withWorld(async (world) => {
     world.startUp();
-    twoHosts(world);
+    world.twoHosts();
     world.ping("ha", "10.1.1.2");
 
     link(world, "set", "dev", "hb", "down");
@@ -85,7 +66,7 @@ t.test("links that change", { skip }, async (t) => {
 t.test("many ports at once, and many commands", { skip }, async (t) => {
   await withWorld(async (world) => {
     world.startUp();
-    twoHosts(world);
+    world.twoHosts();
     const count = FULL ? 500 : 60;
     const names = Array.from({ length: count }, (_, i) => `p${i}`);
     world.inside(
@@ -136,7 +117,7 @@ t.test("daemons killed in the middle of changes", { skip }, async (t) => {
   await withWorld(async (world) => {
     world.startDatabase();
     world.startSwitch();
-    twoHosts(world);
+    world.twoHosts();
     for (let i = 0; i < 4; i++) {
       link(world, "add", `p${i}`, "type", "veth", "peer", "name", `q${i}`);
       link(world, "set", "dev", `p${i}`, "up");
@@ -207,7 +188,7 @@ t.test("daemons killed in the middle of changes", { skip }, async (t) => {
 t.test("frames of every malformation, written to a tap", { skip }, async (t) => {
   await withWorld(async (world) => {
     world.startUp();
-    twoHosts(world);
+    world.twoHosts();
     world.inside("sw", "ip", "tuntap", "add", "dev", "tap9", "mode", "tap", "vnet_hdr");
     link(world, "set", "dev", "tap9", "up");
     world.vsctl("add-port", "br0", "tap9");

@@ -46,19 +46,12 @@ async function pingDuring(
   return { sent: sent!, received: received!, lost: sent! - received! };
 }
 
-function twoHosts(world: World): void {
-  world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev");
-  world.host("ha", "10.1.1.1/24");
-  world.host("hb", "10.1.1.2/24");
-  world.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");
-}
-
 t.test("ovs-ctl restart", { skip: noOvsCtl }, async (t) => {
   const world = new World();
   try {
     packageData(world);
     ovsCtl(world, "start");
-    twoHosts(world);
+    world.twoHosts();
     world.vsctl("set", "bridge", "br0", "fail_mode=secure");
     world.ofctl("add-flow", "br0", "priority=7,cookie=0x77,in_port=1,actions=resubmit(,3)");
     world.ofctl("add-flow", "br0", "table=3,idle_timeout=600,actions=output:2");
@@ -100,7 +93,7 @@ t.test("flow-restore-wait", { skip }, async (t) => {
   try {
     world.startDatabase();
     world.startSwitch();
-    twoHosts(world);
+    world.twoHosts();
     world.ping("ha", "10.1.1.2");
     world.vsctl("set", "open_vswitch", ".", "other_config:flow-restore-wait=true");
     world.ping("ha", "10.1.1.2");
@@ -132,7 +125,7 @@ t.test("a database that is restarted, and a dead one", { skip }, async (t) => {
   try {
     world.startDatabase();
     world.startSwitch();
-    twoHosts(world);
+    world.twoHosts();
     world.ping("ha", "10.1.1.2");
     const flows = (): string[] =>
       [...world.appctl("dpctl/dump-flows", "-m").matchAll(/^ufid:\S+/gm)].map(String).sort();

@@ -2,21 +2,9 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import t from "tap";
-import { cannotRun, World } from "./world.ts";
+import { cannotRun, withWorld } from "./world.ts";
 
 const skip = cannotRun("ping");
-
-async function withWorld(body: (world: World) => Promise<void> | void): Promise<void> {
-  const world = new World();
-  try {
-    await body(world);
-  } catch (error) {
-    if (existsSync(join(world.dir, "ovs-vswitchd.log"))) console.error(world.log());
-    throw error;
-  } finally {
-    await world.close();
-  }
-}
 
 t.test("what the switch writes back", { skip }, async (t) => {
   await withWorld(async (world) => {

@@ -4,32 +4,14 @@ import { readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
-import { cannotRun, World } from "./world.ts";
+import { cannotRun, type World, withTwoHosts } from "./world.ts";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const skip = cannotRun("ping");
 const noIperf = skip || cannotRun("iperf3", "ethtool");
 
-/** Two hosts and one userspace bridge between them; `body` runs in it. */
-async function withSwitch(body: (world: World) => Promise<void> | void): Promise<void> {
-  const world = new World();
-  try {
-    world.startUp();
-    world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev");
-    world.host("ha", "10.1.1.1/24");
-    world.host("hb", "10.1.1.2/24");
-    world.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");
-    await body(world);
-  } catch (error) {
-    console.error(world.log());
-    throw error;
-  } finally {
-    await world.close();
-  }
-}
-
 t.test("ping, learning, counters", { skip }, async (t) => {
-  await withSwitch(async (world) => {
+  await withTwoHosts(async (world) => {
     world.ping("ha", "10.1.1.2");
     const fdb = world.appctl("fdb/show", "br0");
     for (const [host, port] of [
@@ -120,7 +102,7 @@ function counters(world: World): Map<string, number[]> {
 }
 
 t.test("TCP with offloads as the kernel sets them, and without", { skip: noIperf }, async (t) => {
-  await withSwitch(async (world) => {
+  await withTwoHosts(async (world) => {
     world.background("hb", "iperf3", "-s");
     for (const offloads of ["on", "off"]) {
       if (offloads === "off")
@@ -154,7 +136,7 @@ async function transfer(world: World): Promise<string> {
 }
 
 t.test("access ports on two bridges joined by a trunk", { skip }, async (t) => {
-  await withSwitch((world) => {
+  await withTwoHosts((world) => {
     world.vsctl("add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=netdev");
     world.command(
       "ip",
@@ -205,7 +187,7 @@ t.test("access ports on two bridges joined by a trunk", { skip }, async (t) => {
 });
 
 t.test("tagged frames from and to a tap", { skip }, async (t) => {
-  await withSwitch((world) => {
+  await withTwoHosts((world) => {
     world.command("ip", "-n", world.netns, "tuntap", "add", "dev", "tap9", "mode", "tap", "vnet_hdr");
     world.command("ip", "-n", world.netns, "link", "set", "dev", "tap9", "up");
     world.vsctl("add-port", "br0", "tap9", "--", "set", "port", "ha", "tag=10");
@@ -233,7 +215,7 @@ t.test("tagged frames from and to a tap", { skip }, async (t) => {
 });
 
 t.test("a barrier means it: no frame after the reply follows the old tables", { skip }, async (t) => {
-  await withSwitch((world) => {
+  await withTwoHosts((world) => {
     for (const tap of ["probe0", "probe1"]) {
       world.command("ip", "-n", world.netns, "tuntap", "add", "dev", tap, "mode", "tap", "vnet_hdr");
       world.command("ip", "-n", world.netns, "link", "set", "dev", tap, "up");

@@ -191,6 +191,14 @@ export class World {
     this.command("ip", "-n", netns, "link", "set", "eth0", "up");
   }
 
+  /** Two hosts, "ha" and "hb", with a bridge of the datapath `type` between them. */
+  twoHosts(type: "netdev" | "ebpf" = "netdev"): void {
+    this.vsctl("add-br", "br0", "--", "set", "bridge", "br0", `datapath_type=${type}`);
+    this.host("ha", "10.1.1.1/24");
+    this.host("hb", "10.1.1.2/24");
+    this.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");
+  }
+
   mac(host: string): string {
     return this.inside(host, "cat", "/sys/class/net/eth0/address").trim();
   }
@@ -207,9 +215,11 @@ export class World {
 
   /** Asks again until `test` holds, at most `seconds`. */
   async until(what: string, test: () => boolean, seconds = 5): Promise<void> {
-    for (let left = seconds * 50; left > 0; left--) {
+    for (const end = performance.now() + seconds * 1000; ; await sleep(20)) {
+      // At least one more look after a long one.
+      const late = performance.now() > end;
       if (test()) return;
-      await sleep(20);
+      if (late) break;
     }
     throw new Error(`not within ${seconds} s: ${what}`);
   }
@@ -227,6 +237,32 @@ export class World {
     for (const netns of this.#namespaces) this.try("ip", "netns", "del", netns);
     rmSync(this.dir, { recursive: true, force: true });
   }
+}
+
+/** `body` in a world of its own, which ends with it; the end of the switch's log is shown when it fails. */
+export async function withWorld(body: (world: World) => Promise<void> | void): Promise<void> {
+  const world = new World();
+  try {
+    await body(world);
+  } catch (error) {
+    if (existsSync(join(world.dir, "ovs-vswitchd.log")))
+      console.error(world.log().split("\n").slice(-60).join("\n"));
+    throw error;
+  } finally {
+    await world.close();
+  }
+}
+
+/** The same, with the daemons started and two hosts joined by a bridge. */
+export function withTwoHosts(
+  body: (world: World) => Promise<void> | void,
+  type?: "netdev" | "ebpf",
+): Promise<void> {
+  return withWorld(async (world) => {
+    world.startUp();
+    world.twoHosts(type);
+    await body(world);
+  });
 }
 
 function must(words: string[], result: Result): string {
