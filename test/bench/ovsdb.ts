@@ -10,8 +10,8 @@ import { havePeer, type Maker, median, report, type Side, startSide } from "./si
 
 const MAKERS: readonly Maker[] = ["ours", "peer"];
 const CLIENTS = [1, 10, 100];
-const ROUNDS = 3;
-const SECONDS = 1;
+const ROUNDS = 9;
+const SECONDS = 0.7;
 
 interface Answer {
   readonly error: unknown;
