@@ -46,6 +46,8 @@ function flowModBytes(fm: FlowMod, protocol: number): Uint8Array {
   return encode(fm, protocolVersion(protocol), { nxm, tableIds, xid: nextXid() });
 }
 
+const OUTPUT_CHUNK = 65_536;
+
 /** Prints the flow_mods as they would be sent in the first allowed protocol that can carry them all. */
 function printFlowMods(o: Ofctl, flows: readonly FlowMod[], usable: number): void {
   if (!o.settings.json) o.platform.stdout(`usable protocols: ${protocolsText(usable)}\n`);
@@ -53,9 +55,15 @@ function printFlowMods(o: Ofctl, flows: readonly FlowMod[], usable: number): voi
   if (wanted === 0) throw new Fatal("no usable protocol");
   const protocol = wanted & -wanted;
   if (!o.settings.json) o.platform.stdout(`chosen protocol: ${protocolName(protocol)}\n`);
+  // A write for each line would cost more than the line.
+  let text = "";
   for (const fm of flows) {
-    o.platform.stdout(messageOutput(o, flowModBytes(fm, protocol), { verbosity: o.settings.verbosity }));
+    text += messageOutput(o, flowModBytes(fm, protocol), { verbosity: o.settings.verbosity });
+    if (text.length < OUTPUT_CHUNK) continue;
+    o.platform.stdout(text);
+    text = "";
   }
+  if (text !== "") o.platform.stdout(text);
 }
 
 export async function parseFlowCommand(o: Ofctl, [text]: string[]): Promise<void> {

@@ -2,7 +2,7 @@
  * A match as text, to the letter of 3.7: metadata first, then the protocol's short name, registers, tunnel, and headers
  * from the outside in.
  */
-import { getFieldBig, mustField } from "./fields/index.ts";
+import { type Field, getField, getFieldBig, isFieldZero, mustField } from "./fields/index.ts";
 import { CT_STATE, formatFlagsMasked, formatFragment, TCP_FLAGS, TUN_FLAGS } from "./flags.ts";
 import * as L from "./layout.ts";
 import type { Match } from "./match.ts";
@@ -40,7 +40,43 @@ export function formatFlow(flow: L.Flow, ports?: PortNames): string {
   return formatMatch(flowAsMatch(flow), { ports });
 }
 
-const MAYBE = ["pkt_mark", "recirc_id", "dp_hash", "conj_id", "skb_priority", "actset_output"].map(mustField);
+const named = (names: string): Field[] => names.split(" ").map(mustField);
+
+const MAYBE = named("pkt_mark recirc_id dp_hash conj_id skb_priority actset_output");
+const CONNECTION = named("ct_mark ct_label ct_nw_src ct_ipv6_src ct_nw_dst ct_ipv6_dst");
+const TUNNEL = named("tun_id tun_src tun_dst tun_ipv6_src tun_ipv6_dst tun_gbp_id tun_gbp_flags");
+const NSH = named("nsh_ttl nsh_mdtype nsh_np");
+
+/** Looked up once: most matches have few of them, and all are asked for in each. */
+const F = {
+  metadata: mustField("metadata"),
+  eth_src: mustField("eth_src"),
+  eth_dst: mustField("eth_dst"),
+  ct_nw_proto: mustField("ct_nw_proto"),
+  ct_tp_src: mustField("ct_tp_src"),
+  ct_tp_dst: mustField("ct_tp_dst"),
+  tun_erspan_ver: mustField("tun_erspan_ver"),
+  tun_erspan_idx: mustField("tun_erspan_idx"),
+  tun_erspan_dir: mustField("tun_erspan_dir"),
+  tun_erspan_hwid: mustField("tun_erspan_hwid"),
+  tun_gtpu_flags: mustField("tun_gtpu_flags"),
+  tun_gtpu_msgtype: mustField("tun_gtpu_msgtype"),
+  ipv6_src: mustField("ipv6_src"),
+  ipv6_dst: mustField("ipv6_dst"),
+  ip_src: mustField("ip_src"),
+  ip_dst: mustField("ip_dst"),
+  nw_proto: mustField("nw_proto"),
+  arp_sha: mustField("arp_sha"),
+  arp_tha: mustField("arp_tha"),
+  nsh_si: mustField("nsh_si"),
+  nd_target: mustField("nd_target"),
+  nd_reserved: mustField("nd_reserved"),
+  nd_options_type: mustField("nd_options_type"),
+  tcp_src: mustField("tcp_src"),
+  tcp_dst: mustField("tcp_dst"),
+  tun_tos: mustField("tun_tos"),
+  tun_ttl: mustField("tun_ttl"),
+};
 
 class Formatter {
   readonly #flow: L.Flow;
@@ -61,20 +97,20 @@ class Formatter {
     if (priority !== undefined && priority !== DEFAULT_PRIORITY) this.#out.push(`priority=${priority}`);
     for (const field of MAYBE) {
       if (field.name === "recirc_id") this.#hexWord(field.name, L.W_RECIRC_ID);
-      else this.#field(field.name, field.name);
+      else this.#field(field.name, field);
     }
     this.#connection();
     const type = this.#types();
     for (let n = 0; n < 32; n++) this.#hexWord(`reg${n}`, L.W_REG0 + n);
     this.#tunnel();
-    this.#field("metadata", "metadata");
+    this.#field("metadata", F.metadata);
     if (this.#mask[L.W_IN_PORT] !== 0) {
       this.#out.push(`in_port=${formatPort(this.#flow[L.W_IN_PORT]!, this.#options.ports)}`);
     }
     this.#vlan("", L.W_VLAN0);
     this.#vlan("1", L.W_VLAN1);
-    this.#field("dl_src", "eth_src");
-    this.#field("dl_dst", "eth_dst");
+    this.#field("dl_src", F.eth_src);
+    this.#field("dl_dst", F.eth_dst);
     if (type.named === undefined && this.#exactType()) {
       this.#out.push(`dl_type=0x${type.type.toString(16).padStart(4, "0")}`);
     }
@@ -84,11 +120,9 @@ class Formatter {
   }
 
   /** Prints a field in its own format when any of its bits is matched. */
-  #field(label: string, name: string): void {
-    const field = mustField(name);
-    const mask = getFieldBig(field, this.#mask);
-    if (mask === 0n) return;
-    const shown = field.onesOnly ? fieldOnes(field) : mask;
+  #field(label: string, field: Field): void {
+    if (isFieldZero(field, this.#mask)) return;
+    const shown = field.onesOnly ? fieldOnes(field) : getFieldBig(field, this.#mask);
     this.#out.push(
       `${label}=${formatFieldValue(field, getFieldBig(field, this.#flow), shown, this.#options.ports)}`,
     );
@@ -113,12 +147,11 @@ class Formatter {
       const value = this.#flow[L.W_CT_STATE_ZONE]! >>> 16;
       this.#out.push(zone === 0xffff ? `ct_zone=${value}` : `ct_zone=${hex(value)}/${hex(zone)}`);
     }
-    for (const name of ["ct_mark", "ct_label"]) this.#field(name, name);
-    for (const name of ["ct_nw_src", "ct_ipv6_src", "ct_nw_dst", "ct_ipv6_dst"]) this.#field(name, name);
+    for (const field of CONNECTION) this.#field(field.name, field);
     if ((this.#mask[L.W_CT_NW_PROTO]! & 0xff) !== 0) {
-      this.#field("ct_nw_proto", "ct_nw_proto");
-      this.#field("ct_tp_src", "ct_tp_src");
-      this.#field("ct_tp_dst", "ct_tp_dst");
+      this.#field("ct_nw_proto", F.ct_nw_proto);
+      this.#field("ct_tp_src", F.ct_tp_src);
+      this.#field("ct_tp_dst", F.ct_tp_dst);
     }
   }
 
@@ -160,33 +193,20 @@ class Formatter {
   }
 
   #tunnel(): void {
-    for (const name of [
-      "tun_id",
-      "tun_src",
-      "tun_dst",
-      "tun_ipv6_src",
-      "tun_ipv6_dst",
-      "tun_gbp_id",
-      "tun_gbp_flags",
-    ]) {
-      this.#field(name, name);
-    }
-    for (const name of ["tun_tos", "tun_ttl"]) {
-      const mask = getFieldBig(mustField(name), this.#mask);
-      if (mask === 0n) continue;
-      const value = getFieldBig(mustField(name), this.#flow);
-      // tos is printed in hexadecimal, ttl in decimal.
-      this.#out.push(`${name}=${name === "tun_tos" ? hex(value) : value}`);
-    }
+    for (const field of TUNNEL) this.#field(field.name, field);
+    // tos is printed in hexadecimal, ttl in decimal.
+    if (!isFieldZero(F.tun_tos, this.#mask))
+      this.#out.push(`tun_tos=${hex(getField(F.tun_tos, this.#flow))}`);
+    if (!isFieldZero(F.tun_ttl, this.#mask)) this.#out.push(`tun_ttl=${getField(F.tun_ttl, this.#flow)}`);
     const version = this.#flow[L.W_TUN_ERSPAN]! & 0xff;
-    this.#field("tun_erspan_ver", "tun_erspan_ver");
-    if (version === 1) this.#field("tun_erspan_idx", "tun_erspan_idx");
+    this.#field("tun_erspan_ver", F.tun_erspan_ver);
+    if (version === 1) this.#field("tun_erspan_idx", F.tun_erspan_idx);
     if (version === 2) {
-      this.#field("tun_erspan_dir", "tun_erspan_dir");
-      this.#field("tun_erspan_hwid", "tun_erspan_hwid");
+      this.#field("tun_erspan_dir", F.tun_erspan_dir);
+      this.#field("tun_erspan_hwid", F.tun_erspan_hwid);
     }
-    this.#field("gtpu_flags", "tun_gtpu_flags");
-    this.#field("gtpu_msgtype", "tun_gtpu_msgtype");
+    this.#field("gtpu_flags", F.tun_gtpu_flags);
+    this.#field("gtpu_msgtype", F.tun_gtpu_msgtype);
     const flags = this.#mask[L.W_TUN_FLAGS_TOS_TTL]! & 0xffff;
     if (flags !== 0) {
       const value = this.#flow[L.W_TUN_FLAGS_TOS_TTL]! & 0xffff;
@@ -221,21 +241,21 @@ class Formatter {
   #network(type: number, protocolNamed: boolean): void {
     const arp = type === ETH_TYPE_ARP || type === ETH_TYPE_RARP;
     if (type === ETH_TYPE_IPV6) {
-      this.#field("ipv6_src", "ipv6_src");
-      this.#field("ipv6_dst", "ipv6_dst");
+      this.#field("ipv6_src", F.ipv6_src);
+      this.#field("ipv6_dst", F.ipv6_dst);
       this.#flowLabel();
     } else {
-      this.#field(arp ? "arp_spa" : "nw_src", "ip_src");
-      this.#field(arp ? "arp_tpa" : "nw_dst", "ip_dst");
+      this.#field(arp ? "arp_spa" : "nw_src", F.ip_src);
+      this.#field(arp ? "arp_tpa" : "nw_dst", F.ip_dst);
     }
     if (type === ETH_TYPE_NSH) this.#nsh();
     if (!protocolNamed) {
-      if (arp) this.#field("arp_op", "nw_proto");
-      else this.#field("nw_proto", "nw_proto");
+      if (arp) this.#field("arp_op", F.nw_proto);
+      else this.#field("nw_proto", F.nw_proto);
     }
     if (arp) {
-      this.#field("arp_sha", "arp_sha");
-      this.#field("arp_tha", "arp_tha");
+      this.#field("arp_sha", F.arp_sha);
+      this.#field("arp_tha", F.arp_tha);
     }
     const nw = this.#mask[L.W_NW]!;
     const value = this.#flow[L.W_NW]!;
@@ -279,11 +299,11 @@ class Formatter {
       const two = (n: number) => `0x${n.toString(16).padStart(2, "0")}`;
       this.#out.push(flags === 0xff ? `nsh_flags=${value}` : `nsh_flags=${two(value)}/${two(flags)}`);
     }
-    for (const name of ["nsh_ttl", "nsh_mdtype", "nsh_np"]) this.#field(name, name);
+    for (const field of NSH) this.#field(field.name, field);
     if (this.#mask[L.W_NSH_PATH]! >>> 8 !== 0) {
       this.#out.push(`nsh_spi=0x${(this.#flow[L.W_NSH_PATH]! >>> 8).toString(16)}`);
     }
-    this.#field("nsh_si", "nsh_si");
+    this.#field("nsh_si", F.nsh_si);
     for (let i = 0; i < 4; i++) {
       const mask = this.#mask[L.W_NSH_CONTEXT + i]! >>> 0;
       if (mask === 0) continue;
@@ -299,14 +319,14 @@ class Formatter {
       this.#icmp();
     } else if (type === ETH_TYPE_IPV6 && protocol === IPPROTO_ICMPV6) {
       this.#icmp();
-      this.#field("nd_target", "nd_target");
-      this.#field("nd_sll", "arp_sha");
-      this.#field("nd_tll", "arp_tha");
-      if (this.#mask[L.W_IGMP_ND_RESERVED] !== 0) this.#field("nd_reserved", "nd_reserved");
-      this.#field("nd_options_type", "nd_options_type");
+      this.#field("nd_target", F.nd_target);
+      this.#field("nd_sll", F.arp_sha);
+      this.#field("nd_tll", F.arp_tha);
+      if (this.#mask[L.W_IGMP_ND_RESERVED] !== 0) this.#field("nd_reserved", F.nd_reserved);
+      this.#field("nd_options_type", F.nd_options_type);
     } else {
-      this.#field("tp_src", "tcp_src");
-      this.#field("tp_dst", "tcp_dst");
+      this.#field("tp_src", F.tcp_src);
+      this.#field("tp_dst", F.tcp_dst);
     }
     const flags = this.#mask[L.W_TCP_FLAGS]! & 0xfff;
     if (protocol === IPPROTO_TCP && flags !== 0) {
