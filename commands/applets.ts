@@ -16,7 +16,7 @@ export const APPLETS: Readonly<Record<string, { about: string; load: () => Promi
   "ovs-ofctl": { about: "talk OpenFlow to a switch", load: () => import("./ovs-ofctl.ts") },
   "ovs-dpctl": { about: "look into datapaths", load: () => import("./ovs-dpctl.ts") },
   "ovs-appctl": { about: "steer running daemons", load: () => import("./ovs-appctl.ts") },
-  "ovs-pki": { about: "keys and certificates (not implemented)", load: missing },
+  "ovs-pki": { about: "make keys and certificates", load: () => import("./ovs-pki.ts") },
   "ovs-brcompatd": { about: "Linux bridge compatibility (not implemented)", load: missing },
   "ovs-testcontroller": {
     about: "simple OpenFlow controller",
