@@ -1,4 +1,6 @@
 /** Which flow protocols can carry a match (upstream: ofputil_match_… usable protocols). */
+import type { Field } from "../flow/fields/index.ts";
+import type { Membership } from "../flow/fields/types.ts";
 import {
   FLOW_WORDS,
   VLAN_CFI,
@@ -42,6 +44,12 @@ for (const word of [
   FIXED[word] = 1;
 }
 for (const word of [W_MPLS, W_METADATA_HI, W_METADATA_LO]) FIXED[word] = 2;
+
+/** Which protocols have the field, with or without a mask. */
+export function fieldProtocols(field: Field, masked: boolean): number {
+  const has = (membership: Membership): boolean => membership !== "no" && (!masked || membership === "full");
+  return USABLE_NXM_OXM | (has(field.of10) ? STD10 : 0) | (has(field.of11) ? P_OF11_STD : 0);
+}
 
 export function matchProtocols(match: Match): number {
   const { mask, flow } = match;

@@ -5,6 +5,7 @@ import { parseMatch } from "../../src/flow/match-text.ts";
 import { parseActions } from "../../src/openflow/actions/registry.ts";
 import { decode, encode, type Message, OfpError, TextError, type Version } from "../../src/openflow/index.ts";
 import { matchInPort } from "../../src/openflow/msg/packet.ts";
+import { protocolsText } from "../../src/openflow/protocols.ts";
 import { parseFlow } from "../../src/openflow/text/flow-parse.ts";
 import {
   OFPGC_ADD,
@@ -311,4 +312,40 @@ t.test("port statistics of RFC 2819 and custom ones", async (t) => {
     xid: 7,
   });
   t.equal((decode(bytes) as OfpError).ofp, "OFPBPC_BAD_LEN", "16 counters");
+});
+
+t.test("what a flow's words leave of the protocols", async (t) => {
+  const cases: [flow: string, usable: string][] = [
+    ["vlan_tci=0x1005/0x1fff,actions=drop", "NXM,OXM"],
+    ["vlan_tci=0x1005,actions=drop", "any"],
+    ["dl_vlan=5,actions=drop", "any"],
+    ["actions=set_field:5->metadata", "NXM,OXM,OpenFlow11"],
+    ["actions=set_field:5->reg1", "NXM,OXM"],
+    ["actions=load:5->NXM_NX_REG1[]", "any"],
+    ["tcp,actions=set_field:5->tcp_src", "any"],
+    ["actions=goto_table:7", "any"],
+  ];
+  for (const [flow, usable] of cases) t.equal(protocolsText(parseFlow(flow, 0).usable), usable, flow);
+  t.throws(() => parseFlow("ip,actions=resubmit(,3,ct)", 0), /OFPBAC_MATCH_INCONSISTENT/);
+  t.throws(() => parseFlow("ct_state=+trk,ip,actions=resubmit(,3,ct)", 0), /OFPBAC_MATCH_INCONSISTENT/);
+  t.ok(parseFlow("ct_state=+trk+est,ip,actions=resubmit(,3,ct)", 0));
+});
+
+t.test("actions print as the original prints them", async (t) => {
+  const cases: [text: string, version: Version, want: string][] = [
+    ["goto_table:7", 1, "resubmit(,7)"],
+    ["goto_table:7", 4, "goto_table:7"],
+    ["clone(drop)", 4, "clone(drop)"],
+    ["decap(packet_type(ns=0,type=0))", 4, "decap(packet_type(ns=0,type=0))"],
+    [
+      "ct(commit,exec(set_field:1->ct_mark),nat(src=1.2.3.4),zone=3)",
+      4,
+      "ct(commit,zone=3,exec(set_field:0x1->ct_mark,nat(src=1.2.3.4)))",
+    ],
+    ["ct(commit,nat(src),nat(dst))", 4, "ct(commit,nat(src),exec(nat(dst)))"],
+  ];
+  for (const [text, version, want] of cases) {
+    const { fm } = parseFlow(`ip,actions=${text}`, 0);
+    t.match(printMessage(encode(fm, version, { xid: 7 })), `actions=${want}\n`, text);
+  }
 });

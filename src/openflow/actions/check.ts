@@ -2,7 +2,7 @@
  * Whether actions make sense for a match (upstream: ofpacts_check): some inconsistencies are errors, others only
  * 1.1 and later forbid, which narrows the usable protocols.
  */
-import type { Field } from "../../flow/fields/index.ts";
+import { type Field, mustField } from "../../flow/fields/index.ts";
 import { VLAN_CFI, W_ETH_TYPE, W_NW, W_PACKET_TYPE, W_VLAN0 } from "../../flow/layout.ts";
 import { copyMatch, type Match, setMatchWord } from "../../flow/match.ts";
 import { prerequisitesMet } from "../../flow/normalize.ts";
@@ -47,6 +47,9 @@ function checkList(actions: readonly Ofpact[], s: State): string | undefined {
   }
   return undefined;
 }
+
+/** Connections' original tuples are there with a state that says so. */
+const CT_NW_PROTO = mustField("ct_nw_proto");
 
 const INCONSISTENT = "OFPBAC_MATCH_INCONSISTENT";
 
@@ -118,6 +121,8 @@ function checkOne(a: Ofpact, s: State): string | undefined {
         return INCONSISTENT;
       }
       return undefined;
+    case "resubmit":
+      return a.withCtOrig && !fieldOk(CT_NW_PROTO, s) ? INCONSISTENT : undefined;
     case "stack_push":
     case "stack_pop":
       return subfieldOk(a.subfield, s);

@@ -402,7 +402,7 @@ const clone: ActionRow<Clone> = {
     encodeNested?.(a.actions, w, version);
     end(w, start);
   },
-  format: (a, c) => `clone(${a.actions.length === 0 ? "" : c.actions(a.actions)})`,
+  format: (a, c) => `clone(${c.actions(a.actions)})`,
   words: {
     clone(arg, c) {
       c.out.push({ type: "clone", actions: c.nested(arg, "clone") });
@@ -453,7 +453,7 @@ const writeActions: ActionRow<WriteActions> = {
   types: ["write_actions"],
   wire: [],
   encode() {},
-  format: (a, c) => `write_actions(${a.actions.length === 0 ? "drop" : c.actions(a.actions)})`,
+  format: (a, c) => `write_actions(${c.actions(a.actions)})`,
   words: {
     write_actions(arg, c) {
       c.usable &= USABLE_11_UP;
@@ -498,11 +498,14 @@ const writeMetadata: ActionRow<WriteMetadata> = {
 const gotoTable: ActionRow<GotoTable> = {
   types: ["goto_table"],
   wire: [],
-  encode() {},
+  // An action list, as 1.0 has it, says the same so.
+  encode(a, w, version) {
+    if (version > 1) return;
+    resubmit.encode({ type: "resubmit", port: OFPP_IN_PORT, table: a.table, withCtOrig: false }, w, version);
+  },
   format: (a, c) => `goto_table:${showTable(a.table, c)}`,
   words: {
     goto_table(arg, c) {
-      c.usable &= USABLE_11_UP;
       c.out.push({ type: "goto_table", table: table(arg, c) });
     },
   },

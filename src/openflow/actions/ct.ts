@@ -30,6 +30,8 @@ import {
 
 const NX_CT_F_COMMIT = 1;
 const NX_CT_F_FORCE = 2;
+const NEEDS_COMMIT =
+  "CT action requires commit flag if actions other than NAT without arguments are specified.";
 const ALGS: Readonly<Record<string, number>> = { ftp: 21, tftp: 69 };
 
 const ct: ActionRow<Ct> = {
@@ -54,8 +56,8 @@ const ct: ActionRow<Ct> = {
         mustBeZero(r, 3);
         const alg = r.u16();
         const actions = c.nested(r, "ct");
-        if (actions.some((a) => a.type !== "nat") && !(flags & NX_CT_F_COMMIT)) {
-          throw new OfpError("OFPBAC_BAD_ARGUMENT");
+        if (!(flags & NX_CT_F_COMMIT) && actions.some((a) => a.type !== "nat" || a.flags !== 0)) {
+          throw new OfpError("OFPBAC_BAD_ARGUMENT", NEEDS_COMMIT, "ofp_actions");
         }
         return { type: "ct", flags, zone, alg, recircTable, actions };
       }),
@@ -86,7 +88,7 @@ const ct: ActionRow<Ct> = {
     else if (a.zone !== 0) parts.push(`zone=${a.zone}`);
     const [first] = a.actions;
     if (first?.type === "nat") parts.push(formatNat(first));
-    const exec = a.actions.filter((x) => x.type !== "nat");
+    const exec = first?.type === "nat" ? a.actions.slice(1) : a.actions;
     if (exec.length > 0) parts.push(`exec(${c.actions(exec)})`);
     if (a.alg === 21) parts.push("alg=ftp");
     else if (a.alg === 69) parts.push("alg=tftp");
@@ -103,8 +105,6 @@ export function setCtEncoder(encode: NonNullable<typeof encodeNested>): void {
 
 function parseCt(arg: string, c: ParseContext): void {
   const a: Ct = { type: "ct", flags: 0, zone: 0, alg: 0, recircTable: 0xff, actions: [] };
-  let nat: Nat | undefined;
-  let exec: Ofpact[] = [];
   for (const { key, value } of keyValues(arg)) {
     if (key === "commit") a.flags |= NX_CT_F_COMMIT;
     else if (key === "force") a.flags |= NX_CT_F_FORCE;
@@ -125,15 +125,14 @@ function parseCt(arg: string, c: ParseContext): void {
       a.alg = ALGS[value] ?? 0;
       if (a.alg === 0) throw new TextError(`invalid alg "${value}"`);
     } else if (key === "nat") {
-      nat = parseNat(value);
+      a.actions.push(parseNat(value));
     } else if (key === "exec") {
-      exec = c.nested(value, "ct");
+      a.actions.push(...c.nested(value, "ct"));
     } else throw new TextError(`invalid argument to "ct" action: \`${key}'`);
   }
   if (a.flags & NX_CT_F_FORCE && !(a.flags & NX_CT_F_COMMIT)) {
     throw new TextError('"force" flag requires "commit" flag.');
   }
-  a.actions = nat === undefined ? exec : [nat, ...exec];
   c.out.push(a);
 }
 

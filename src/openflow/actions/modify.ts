@@ -29,6 +29,7 @@ import type {
   StripVlan,
 } from "../actions.ts";
 import { OfpError, ONF_VENDOR } from "../errors.ts";
+import { fieldProtocols } from "../match-protocols.ts";
 import { ones, writeField } from "../oxm.ts";
 import { portFromWire } from "../ports.ts";
 import { USABLE_11_UP, USABLE_13_UP } from "../protocols.ts";
@@ -340,6 +341,7 @@ function parseSetField(arg: string, c: ParseContext): void {
   if (field.name === "packet_type" || (value & ~full) !== 0n) {
     throw new TextError(`${text} is not a valid value for field ${name}`);
   }
+  c.usable &= fieldProtocols(field, mask !== full);
   c.out.push({ type: "set_field", field, value: value & mask, mask, bytes, load: false });
 }
 
@@ -1079,7 +1081,7 @@ const decap: ActionRow<Decap> = {
   },
   format(a) {
     if (a.packetType === PT_USE_NEXT_PROTO) return "decap()";
-    return `decap(packet_type(ns=${a.packetType >>> 16},type=0x${(a.packetType & 0xffff).toString(16)}))`;
+    return `decap(packet_type(ns=${a.packetType >>> 16},type=${hex(a.packetType & 0xffff)}))`;
   },
   words: {
     decap(arg, c) {

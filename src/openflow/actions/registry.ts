@@ -158,15 +158,6 @@ function checkNested(list: readonly Ofpact[], outer: OfpactType): void {
   }
 }
 
-const INSTRUCTION_ORDER: readonly OfpactType[] = [
-  "meter",
-  "clear_actions",
-  "write_actions",
-  "write_metadata",
-  "goto_table",
-];
-void INSTRUCTION_ORDER;
-
 /** OpenFlow 1.1+ instructions up to the reader's end, in the order of execution. */
 export function decodeInstructions(r: Reader, version: number): Ofpact[] {
   if (version === 1) return decodeActions(r, 1, 0, true);
@@ -255,12 +246,15 @@ function isInstruction(type: OfpactType, version: number): boolean {
   );
 }
 
+/** 1.0 has no instructions but these. */
+const ACTIONS_OF_10 = new Set<OfpactType>(["write_metadata", "goto_table"]);
+
 /** 1.0: actions; later: instructions. `proto` is the flow's exact nw_proto, for 1.2+ transport port setters. */
 export function encodeInstructions(list: readonly Ofpact[], w: Writer, version: number, proto = 6): void {
   setL4Protocol(proto);
   if (version === 1) {
     for (const a of list) {
-      if (!isInstruction(a.type, 1) || a.type === "write_metadata") encodeAction(a, w, version);
+      if (!isInstruction(a.type, 1) || ACTIONS_OF_10.has(a.type)) encodeAction(a, w, version);
     }
     return;
   }

@@ -3,6 +3,7 @@
  * (upstream: ofp-flow's parser). Errors are thrown as TextError with the original's words.
  */
 
+import { W_VLAN0 } from "../../flow/layout.ts";
 import { clearMatch, type Match, makeMatch } from "../../flow/match.ts";
 import { type PortNames, parseMatchItem, setDefaultPacketType } from "../../flow/match-text.ts";
 import { normalizeMatch } from "../../flow/normalize.ts";
@@ -236,7 +237,8 @@ function parseItem(
   const problem = parseMatchItem(fm.match, key, value, options.ports);
   if (problem === null) throw new TextError(`unknown keyword ${key}`);
   if (problem !== undefined) throw new TextError(problem);
-  return P_ANY;
+  // Masked it means what dl_vlan may mean, too, but is no field of the fixed structures.
+  return key === "vlan_tci" && (fm.match.mask[W_VLAN0]! & 0xffff) !== 0xffff ? USABLE_NXM_OXM : P_ANY;
 }
 
 function unquote(text: string): string {
