@@ -18,6 +18,7 @@ import {
   versionProtocols,
   versionsFromText,
 } from "../src/openflow/protocols.ts";
+import { paintWith } from "../src/openflow/text/colors.ts";
 import { COMMANDS, type OfctlCommand } from "./ovs-ofctl/commands.ts";
 import { defaultSettings, type Ofctl, type Settings } from "./ovs-ofctl/settings.ts";
 import { realPlatform } from "./platform.ts";
@@ -28,6 +29,17 @@ export function main(args: string[], program: string): Promise<number> {
   return runApplet(platform, program, () => run(platform, program, args)).then((status) =>
     platform.exit(status),
   );
+}
+
+/** What --color may be, and whether that means colors. */
+const COLORS: Readonly<Record<string, (platform: Platform) => boolean>> = Object.fromEntries([
+  ...["always", "yes", "force"].map((word) => [word, () => true]),
+  ...["never", "no", "none"].map((word) => [word, () => false]),
+  ...["auto", "tty", "if-tty"].map((word) => [word, hasColors]),
+]);
+
+function hasColors({ stdoutIsTerminal, env }: Platform): boolean {
+  return stdoutIsTerminal && env.TERM !== undefined && env.TERM !== "dumb";
 }
 
 function sortKey(settings: Settings, key: string | undefined, descending: boolean): void {
@@ -182,12 +194,9 @@ function options(platform: Platform, program: string, settings: Settings, help: 
         metavar: "always|never|auto",
         help: "control use of color in output",
         set: (v) => {
-          if (
-            v !== undefined &&
-            !["always", "never", "auto", "yes", "no", "force", "none", "tty", "if-tty"].includes(v)
-          )
-            throw new Fatal(`incorrect value \`${v}'`);
-          settings.color = v ?? "auto";
+          const colors = COLORS[v ?? "auto"];
+          if (colors === undefined) throw new Fatal(`incorrect value \`${v}' for --color`);
+          settings.paint = colors(platform) ? paintWith(platform.env.OVS_COLORS) : undefined;
         },
       },
       { long: "may-create", help: "mod-group may add the group", set: flag("mayCreate") },

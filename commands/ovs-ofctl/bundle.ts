@@ -7,10 +7,10 @@ import { type Message, OFP14, OFPFC_ADD } from "../../src/openflow/messages.ts";
 import { P_ANY, USABLE_13_UP, versionProtocols } from "../../src/openflow/protocols.ts";
 import { leadingCommand, parseFlow } from "../../src/openflow/text/flow-parse.ts";
 import { leadingGroupCommand, OFPGC_ADD, parseGroup } from "../../src/openflow/text/group-parse.ts";
-import { printMessage } from "../../src/openflow/text/print.ts";
 import { Writer } from "../../src/openflow/wire.ts";
 import { parserLog } from "./dumps.ts";
 import { atLine, readLines } from "./lines.ts";
+import { messageText } from "./output.ts";
 import { parsePacketOut } from "./packet-out.ts";
 import { inputNames, nextXid, openForFlowMods, type Session } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
@@ -101,9 +101,11 @@ async function printErrors(
       const decoded = decode(reply.bytes);
       const sent = numbers.get(reply.xid);
       if (sent === undefined || decoded instanceof OfpError || decoded.message.type !== "error") {
-        platform.stderr(printMessage(reply.bytes, { verbosity }));
+        platform.stderr(messageText(session.ofctl, reply.bytes, { verbosity }));
       } else {
-        const text = printMessage(session.encode(sent, { xid: reply.xid }).bytes, { verbosity });
+        const text = messageText(session.ofctl, session.encode(sent, { xid: reply.xid }).bytes, {
+          verbosity,
+        });
         platform.stderr(`Error ${decoded.message.error ?? "unknown error"} for: ${text}`);
       }
     }

@@ -9,9 +9,9 @@ import { protocolsText } from "../../src/openflow/protocols.ts";
 import { formatFlowStats } from "../../src/openflow/text/flow.ts";
 import { parseFlow } from "../../src/openflow/text/flow-parse.ts";
 import { decodedJson, jsonText } from "../../src/openflow/text/json.ts";
-import { FRAGS, printMessage } from "../../src/openflow/text/print.ts";
+import { FRAGS } from "../../src/openflow/text/print.ts";
 import { formatTables, tableEntries } from "../../src/openflow/text/table.ts";
-import { messageOutput, Replies } from "./output.ts";
+import { messageOutput, messageText, Replies } from "./output.ts";
 import { fetchPorts, inputNames, type Names, outputNames, Session, setDumpProtocol } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 import { compareFlows } from "./sort.ts";
@@ -165,7 +165,7 @@ export async function dumpFlows(o: Ofctl, args: string[]): Promise<void> {
   for (const s of flows) {
     s.idleAge = -1;
     s.hardAge = -1;
-    out += `${formatFlowStats(s, options, settings.stats)}\n`;
+    out += `${formatFlowStats(s, { ...options, paint: settings.paint }, settings.stats)}\n`;
     if (out.length > 65536) {
       o.platform.stdout(out);
       out = "";
@@ -284,7 +284,7 @@ export async function ping(o: Ofctl, [name, size]: string[]): Promise<void> {
     const xid = readHeaderAt(reply.bytes).xid;
     if (reply.bytes[1] !== 3 || body.length !== payload || body.some((b, at) => b !== bytes[at])) {
       o.platform.stdout(
-        `Reply does not match request.  Request:\n${""}Reply:\n${printMessage(reply.bytes, { verbosity: 2 })}`,
+        `Reply does not match request.  Request:\n${""}Reply:\n${messageText(o, reply.bytes, { verbosity: 2 })}`,
       );
     }
     o.platform.stdout(

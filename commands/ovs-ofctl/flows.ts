@@ -1,8 +1,7 @@
 /** Commands that change flows: add-flow(s), mod-flows, del-flows, replace-flows, diff-flows, packet-out. */
 import { type Match, makeMatch } from "../../src/flow/match.ts";
-import { formatMatch } from "../../src/flow/match-text.ts";
 import { Fatal } from "../../src/lib/errors.ts";
-import { formatActions, parseActions } from "../../src/openflow/actions/registry.ts";
+import { parseActions } from "../../src/openflow/actions/registry.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
 import {
   type FlowMod,
@@ -17,7 +16,7 @@ import {
 import { matchInPort } from "../../src/openflow/msg/packet.ts";
 import { parsePort } from "../../src/openflow/ports.ts";
 import { P_ANY, protocolVersion, versionProtocols } from "../../src/openflow/protocols.ts";
-import { hexDump } from "../../src/openflow/text/common.ts";
+import { actionsText, hexDump, matchText, type PrintOptions } from "../../src/openflow/text/common.ts";
 import {
   emptyFlowMod,
   type FlowParseOptions,
@@ -35,7 +34,6 @@ import { packetFromHex } from "./packets.ts";
 import {
   encodeInProtocol,
   inputNames,
-  type Names,
   openForFlowMods,
   resolveName,
   Session,
@@ -219,16 +217,13 @@ function flowOfStats(s: FlowStats): FlowMod {
 }
 
 /** A flow as diff-flows shows it: match, then what differs from the defaults, then actions. */
-function line({ fm, match }: SourceFlow, names?: { ports: Names; tables: Names }): string {
-  const parts = [
-    fm.table === 0 ? "" : `table=${fm.table}`,
-    formatMatch(match, { ports: names?.ports, priority: fm.priority }),
-  ];
+function line({ fm, match }: SourceFlow, options: PrintOptions = {}): string {
+  const parts = [fm.table === 0 ? "" : `table=${fm.table}`, matchText(match, options, fm.priority)];
   if (fm.newCookie !== 0n) parts.push(`cookie=0x${fm.newCookie.toString(16)}`);
   if (fm.idleSec !== 0) parts.push(`idle_timeout=${fm.idleSec}`);
   if (fm.hardSec !== 0) parts.push(`hard_timeout=${fm.hardSec}`);
   if (fm.importance !== 0) parts.push(`importance=${fm.importance}`);
-  parts.push(`actions=${formatActions(fm.actions, names ?? {})}`);
+  parts.push(`actions=${actionsText(fm.actions, options)}`);
   return parts.filter((s) => s !== "").join(" ");
 }
 
@@ -293,8 +288,8 @@ export async function diffFlows(o: Ofctl, [first, second]: string[]): Promise<nu
   let out = "";
   for (const pair of pairFlows(a, b)) {
     if (pair.first !== undefined && pair.second !== undefined && sameFlow(pair.first, pair.second)) continue;
-    if (pair.first !== undefined) out += `-${line(pair.first)}\n`;
-    if (pair.second !== undefined) out += `+${line(pair.second)}\n`;
+    if (pair.first !== undefined) out += `-${line(pair.first, { paint: o.settings.paint })}\n`;
+    if (pair.second !== undefined) out += `+${line(pair.second, { paint: o.settings.paint })}\n`;
   }
   o.platform.stdout(out);
   return out === "" ? 0 : 2;

@@ -9,9 +9,9 @@ import type { FlowMonitorRequest } from "../../src/openflow/messages.ts";
 import { emptyAsync } from "../../src/openflow/msg/nicira.ts";
 import { parseUint } from "../../src/openflow/ports.ts";
 import { P_ANY } from "../../src/openflow/protocols.ts";
+import type { PrintOptions } from "../../src/openflow/text/common.ts";
 import { parseMonitor } from "../../src/openflow/text/flow-parse.ts";
-import { printMessage } from "../../src/openflow/text/print.ts";
-import { messageOutput } from "./output.ts";
+import { messageOutput, messageText } from "./output.ts";
 import { inputNames, openForFlowMods, outputNames, Session } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 
@@ -88,7 +88,7 @@ export async function snoop(o: Ofctl, [name]: string[]): Promise<number> {
   return 0;
 }
 
-function printReceived(o: Ofctl, bytes: Uint8Array, names?: Parameters<typeof printMessage>[1]): void {
+function printReceived(o: Ofctl, bytes: Uint8Array, names?: PrintOptions): void {
   const stamp = o.settings.timestamp ? `${timestamp(o)} ` : "";
   o.platform.stderr(stamp + messageOutput(o, bytes, { ...names, verbosity: o.settings.verbosity + 2 }));
 }
@@ -123,7 +123,7 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
         out += `${i > 0 ? "\n" : ""}message too short (${bytes.length})\n`;
         continue;
       }
-      output(`send: ${printMessage(bytes, { verbosity: o.settings.verbosity })}`);
+      output(`send: ${messageText(o, bytes, { verbosity: o.settings.verbosity })}`);
       session.vconn.send(bytes);
       out += `${i + 1 < args.length ? "sent\n" : "sent"}`;
     }
@@ -138,7 +138,7 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
       const { parsePacketOut } = await import("./packet-out.ts");
       const { message } = parsePacketOut(args[0]!, {});
       const { bytes } = session.encode(message);
-      output(`send: ${printMessage(bytes, { verbosity: o.settings.verbosity })}`);
+      output(`send: ${messageText(o, bytes, { verbosity: o.settings.verbosity })}`);
       session.vconn.send(bytes);
       reply.ok();
     },
@@ -200,7 +200,7 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
     if (resume) {
       const sent = resumePacket(session, message.bytes);
       if (sent !== undefined)
-        say(`send: ${printMessage(sent, { ...names, verbosity: o.settings.verbosity + 2 })}`);
+        say(`send: ${messageText(o, sent, { ...names, verbosity: o.settings.verbosity + 2 })}`);
     }
   }
   server?.close();

@@ -14,7 +14,12 @@ import type { Ofctl } from "./settings.ts";
 
 /** One message by itself, with its newline. */
 export function messageOutput(o: Ofctl, bytes: Uint8Array, options: PrintOptions): string {
-  return o.settings.json ? `${jsonText(messageJson(bytes, options))}\n` : printMessage(bytes, options);
+  return o.settings.json ? `${jsonText(messageJson(bytes, options))}\n` : messageText(o, bytes, options);
+}
+
+/** The same as text whatever --format says. */
+export function messageText(o: Ofctl, bytes: Uint8Array, options: PrintOptions): string {
+  return printMessage(bytes, { ...options, paint: o.settings.paint });
 }
 
 /** The replies of one command: text goes out at once; JSON is merged into one object, printed by `end`. */
@@ -31,7 +36,7 @@ export class Replies {
   add(bytes: Uint8Array, decoded?: Decoded | OfpError): void {
     const { platform, settings } = this.#ofctl;
     if (!settings.json) {
-      platform.stdout(printMessage(bytes, this.#options));
+      platform.stdout(messageText(this.#ofctl, bytes, this.#options));
       return;
     }
     const part =

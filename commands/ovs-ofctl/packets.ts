@@ -48,7 +48,7 @@ export async function composePacketCommand(o: Ofctl, [text, l7]: string[]): Prom
 
 /** parse-packet: standard input, raw, as one packet. */
 export async function parsePacket(o: Ofctl): Promise<void> {
-  o.platform.stdout(`${packetText(await o.platform.stdin())}\n`);
+  o.platform.stdout(`${packetText(await o.platform.stdin(), { paint: o.settings.paint })}\n`);
 }
 
 function openPcap(file: string): Uint8Array[] {

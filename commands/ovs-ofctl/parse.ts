@@ -31,12 +31,11 @@ import {
 } from "../../src/openflow/protocols.ts";
 import { hexDump } from "../../src/openflow/text/common.ts";
 import { leadingCommand, parseFlow } from "../../src/openflow/text/flow-parse.ts";
-import { printMessage } from "../../src/openflow/text/print.ts";
 import { parseTlvs, tlvText } from "../../src/openflow/text/raw-match.ts";
 import { Reader, Writer } from "../../src/openflow/wire.ts";
 import { parserLog } from "./dumps.ts";
 import { atLine, readLines } from "./lines.ts";
-import { messageOutput } from "./output.ts";
+import { messageOutput, messageText } from "./output.ts";
 import { nextXid } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 
@@ -300,7 +299,7 @@ export async function encodeHello(o: Ofctl, [text]: string[]): Promise<void> {
   const version = (31 - Math.clz32(bits)) as Version;
   const bytes = encode({ type: "hello", versions: bits, understood: true }, version, { xid: nextXid() });
   o.platform.stdout(hexDump(bytes, false, false));
-  o.platform.stdout(printMessage(bytes, { verbosity: 0 }));
+  o.platform.stdout(messageText(o, bytes, { verbosity: 0 }));
 }
 
 function hex(value: number, digits: number): string {

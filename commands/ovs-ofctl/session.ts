@@ -37,9 +37,9 @@ import {
   VERSION_NAMES,
   versionProtocols,
 } from "../../src/openflow/protocols.ts";
-import { printMessage } from "../../src/openflow/text/print.ts";
 import { Vconn } from "../../src/openflow/vconn.ts";
 import { Writer } from "../../src/openflow/wire.ts";
+import { messageText } from "./output.ts";
 import type { Ofctl } from "./settings.ts";
 
 const log = vlog("ofctl");
@@ -313,7 +313,9 @@ export class Session {
     const reply = await this.transact(message);
     const decoded = decode(reply.bytes);
     if (decoded instanceof OfpError || decoded.message.type !== type) {
-      this.ofctl.platform.stderr(printMessage(reply.bytes, { verbosity: this.ofctl.settings.verbosity + 1 }));
+      this.ofctl.platform.stderr(
+        messageText(this.ofctl, reply.bytes, { verbosity: this.ofctl.settings.verbosity + 1 }),
+      );
       throw new Fatal(`bad reply`, 1);
     }
     return decoded.message as unknown as Asked<T>;
@@ -350,7 +352,7 @@ export class Session {
       if (reply.bytes[1] !== 1) continue;
       if (!failed) {
         this.ofctl.platform.stderr(
-          printMessage(reply.bytes, { verbosity: this.ofctl.settings.verbosity + 2 }),
+          messageText(this.ofctl, reply.bytes, { verbosity: this.ofctl.settings.verbosity + 2 }),
         );
       }
       failed = true;

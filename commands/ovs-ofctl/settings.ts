@@ -2,6 +2,7 @@
 import type { DaemonOptions } from "../../src/lib/daemon.ts";
 import type { Platform } from "../../src/lib/platform.ts";
 import { P_ANY } from "../../src/openflow/protocols.ts";
+import type { Paint } from "../../src/openflow/text/colors.ts";
 
 export interface Settings {
   timeoutSec: number | undefined;
@@ -28,7 +29,8 @@ export interface Settings {
   /** --format=json. */
   json: boolean;
   unixctl: string | undefined;
-  color: string | undefined;
+  /** --color: undefined prints without. */
+  paint: Paint | undefined;
   daemon: DaemonOptions | undefined;
 }
 
@@ -54,7 +56,7 @@ export function defaultSettings(): Settings {
     stats: true,
     json: false,
     unixctl: undefined,
-    color: undefined,
+    paint: undefined,
     daemon: undefined,
   };
 }

@@ -81,3 +81,17 @@ t.test("diff-flows goes by table, then by masks in order of priority", { skip },
 `,
   );
 });
+
+t.test("--color", { skip }, async (t) => {
+  const flow = ["parse-flow", "tcp,actions=drop"];
+  const painted = "ADD \x1b[32m\x1b[Ktcp\x1b[m\x1b[K actions=\x1b[34m\x1b[Kdrop\x1b[m\x1b[K\n";
+  for (const when of ["always", "yes", "force"]) t.match(ofctl(`--color=${when}`, ...flow).stdout, painted);
+  for (const when of ["=never", "=no", "=none", "", "=auto", "=tty", "=if-tty"])
+    t.match(ofctl(`--color${when}`, ...flow).stdout, "ADD tcp actions=drop\n", `${when}: no terminal`);
+  for (const when of ["bad", "ALWAYS", ""]) {
+    const { status, stderr } = ofctl(`--color=${when}`, ...flow);
+    t.equal(stderr, `ovs-ofctl: incorrect value \`${when}' for --color\n`);
+    t.equal(status, 1);
+  }
+  t.notMatch(ofctl("--color=always", "--format=json", ...flow).stdout, "\x1b");
+});

@@ -1,13 +1,29 @@
 /** Pieces that all printers share: hex dumps, durations, bit names, counters. */
-import type { PortNames } from "../../flow/match-text.ts";
-import type { TableNames } from "../actions/registry.ts";
+import type { Match } from "../../flow/match.ts";
+import { formatMatch, type PortNames } from "../../flow/match-text.ts";
+import { formatActions, type TableNames } from "../actions/registry.ts";
+import type { Ofpact } from "../actions.ts";
 import { type Duration, UNKNOWN64 } from "../messages.ts";
+import { type Paint, paintActions, paintMatch } from "./colors.ts";
 
 export interface PrintOptions {
   ports?: PortNames | undefined;
   tables?: TableNames | undefined;
   /** 0 terse … 3 with raw structures and packets in hex. */
   verbosity?: number;
+  /** Undefined: no colors. */
+  paint?: Paint | undefined;
+}
+
+/** `match` as text; `priority` undefined leaves it out. */
+export function matchText(match: Match, o: PrintOptions, priority?: number): string {
+  const text = formatMatch(match, { ports: o.ports, priority });
+  return o.paint === undefined ? text : paintMatch(text, o.paint);
+}
+
+export function actionsText(actions: readonly Ofpact[], o: PrintOptions): string {
+  const text = formatActions(actions, o);
+  return o.paint === undefined ? text : paintActions(text, o.paint);
 }
 
 /**

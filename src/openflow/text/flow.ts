@@ -1,6 +1,4 @@
 /** Flows in print: lines of dump-flows, flow_mod, flow_removed, statistics requests (upstream: ofp-flow). */
-import { formatMatch } from "../../flow/match-text.ts";
-import { formatActions } from "../actions/registry.ts";
 import { OFPG_ANY, OFPP_ANY } from "../actions.ts";
 import {
   type FlowMod,
@@ -14,7 +12,16 @@ import {
   UNKNOWN64,
 } from "../messages.ts";
 import { formatPort, quoteName } from "../ports.ts";
-import { bitNames, duration, FLOW_FLAGS, hexNumber, type PrintOptions } from "./common.ts";
+import { type Paint, plain } from "./colors.ts";
+import {
+  actionsText,
+  bitNames,
+  duration,
+  FLOW_FLAGS,
+  hexNumber,
+  matchText,
+  type PrintOptions,
+} from "./common.ts";
 
 function tableName(table: number, o: PrintOptions): string {
   const name = o.tables?.nameOf(table);
@@ -27,37 +34,40 @@ function flagsText(flags: number): string {
 }
 
 /** Timeouts, flags and importance, each with what divides it from the next. */
-export function formatFlowNotes(s: FlowStats): string {
+export function formatFlowNotes(s: FlowStats, paint: Paint = plain): string {
   let out = "";
-  if (s.idleSec !== 0) out += `idle_timeout=${s.idleSec}, `;
-  if (s.hardSec !== 0) out += `hard_timeout=${s.hardSec}, `;
+  if (s.idleSec !== 0) out += `${paint("pm", "idle_timeout=")}${s.idleSec}, `;
+  if (s.hardSec !== 0) out += `${paint("pm", "hard_timeout=")}${s.hardSec}, `;
   out += flagsText(s.flags);
-  if (s.importance !== 0) out += `importance=${s.importance}, `;
+  if (s.importance !== 0) out += `${paint("pm", "importance=")}${s.importance}, `;
   return out;
 }
 
 /** What a flow matches; `priority` false leaves the priority out. */
 export function formatFlowMatch(s: FlowStats, o: PrintOptions = {}, priority = true): string {
-  return formatMatch(s.match, { ports: o.ports, ...(priority ? { priority: s.priority } : {}) });
+  return matchText(s.match, o, priority ? s.priority : undefined);
 }
 
 /** One line of dump-flows without newline; `stats` false leaves durations and counters out. */
 export function formatFlowStats(s: FlowStats, o: PrintOptions = {}, stats = true): string {
+  const { paint = plain } = o;
   let out = "";
-  if (stats || s.cookie !== 0n) out += ` cookie=0x${s.cookie.toString(16)},`;
-  if (stats) out += ` duration=${duration(s.duration)},`;
-  if (stats || s.table !== 0) out += ` table=${tableName(s.table, o)},`;
+  if (stats || s.cookie !== 0n) out += ` ${paint("pm", "cookie=")}0x${s.cookie.toString(16)},`;
+  if (stats) out += ` ${paint("pm", "duration=")}${duration(s.duration)},`;
+  if (stats || s.table !== 0) out += ` ${paint("sp", "table=")}${tableName(s.table, o)},`;
   if (stats) {
-    out += ` n_packets=${s.packets === UNKNOWN64 ? "18446744073709551615" : s.packets},`;
-    out += ` n_bytes=${s.bytes === UNKNOWN64 ? "18446744073709551615" : s.bytes},`;
+    out += ` ${paint("pm", "n_packets=")}${s.packets},`;
+    out += ` ${paint("pm", "n_bytes=")}${s.bytes},`;
   }
   out += " ";
-  out += formatFlowNotes(s);
-  if (stats && s.idleAge >= 0) out += `idle_age=${s.idleAge}, `;
-  if (stats && s.hardAge >= 0 && s.hardAge !== s.duration.sec) out += `hard_age=${s.hardAge}, `;
+  out += formatFlowNotes(s, paint);
+  if (stats && s.idleAge >= 0) out += `${paint("pm", "idle_age=")}${s.idleAge}, `;
+  if (stats && s.hardAge >= 0 && s.hardAge !== s.duration.sec) {
+    out += `${paint("pm", "hard_age=")}${s.hardAge}, `;
+  }
   const match = formatFlowMatch(s, o);
   if (match !== "") out += `${match} `;
-  return `${out}actions=${formatActions(s.actions, o)}`;
+  return `${out}${paint("ac", "actions=")}${actionsText(s.actions, o)}`;
 }
 
 export const FLOW_COMMANDS = ["ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT"];
@@ -66,7 +76,7 @@ export const FLOW_COMMANDS = ["ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT"];
 export function formatFlowMod(m: FlowMod, o: PrintOptions, raw?: string): string {
   let out = ` ${FLOW_COMMANDS[m.command] ?? `cmd:${m.command}`}`;
   if (m.table !== 0) out += ` table:${tableName(m.table, o)}`;
-  const match = raw ?? formatMatch(m.match, { ports: o.ports, priority: m.priority });
+  const match = raw ?? matchText(m.match, o, m.priority);
   out += ` ${match}`;
   if (match !== "") out += " ";
   if (m.newCookie !== 0n && m.newCookie !== UNKNOWN64) out += `cookie:0x${m.newCookie.toString(16)} `;
@@ -79,7 +89,7 @@ export function formatFlowMod(m: FlowMod, o: PrintOptions, raw?: string): string
   if (m.outPort !== OFPP_ANY) out += `out_port:${formatPort(m.outPort, o.ports)} `;
   if (m.outGroup !== OFPG_ANY) out += `out_group:${m.outGroup} `;
   out += flagsText(m.flags & ~4);
-  return `${out}actions=${formatActions(m.actions, o)}`;
+  return `${out}actions=${actionsText(m.actions, o)}`;
 }
 
 export const REMOVED = ["idle", "hard", "delete", "group_delete", "meter_delete", "eviction"];
@@ -89,7 +99,7 @@ export function removedReason(reason: number): string {
 }
 
 export function formatFlowRemoved(m: FlowRemoved, o: PrintOptions): string {
-  let out = ` ${formatMatch(m.match, { ports: o.ports, priority: m.priority })} reason=${removedReason(m.reason)}`;
+  let out = ` ${matchText(m.match, o, m.priority)} reason=${removedReason(m.reason)}`;
   if (m.table !== 255) out += ` table_id=${tableName(m.table, o)}`;
   if (m.cookie !== 0n) out += ` cookie:0x${m.cookie.toString(16)}`;
   out += ` duration${duration(m.duration)} idle${m.idleSec}`;
@@ -101,7 +111,7 @@ export function formatStatsRequest(m: FlowStatsRequest, o: PrintOptions): string
   let out = "";
   if (m.table !== 0xff) out += ` table=${tableName(m.table, o)}`;
   if (m.outPort !== OFPP_ANY) out += ` out_port=${formatPort(m.outPort, o.ports)}`;
-  const match = formatMatch(m.match, { ports: o.ports });
+  const match = matchText(m.match, o);
   return match === "" ? out : `${out} ${match}`;
 }
 
@@ -122,7 +132,7 @@ export function formatMonitorRequest(m: FlowMonitorRequest, o: PrintOptions): st
   if (m.outPort !== OFPP_ANY) out += ` out_port=${formatPort(m.outPort, o.ports)}`;
   if (m.outGroup !== OFPG_ANY) out += ` out_group=${m.outGroup}`;
   if (m.table !== 0xff) out += ` table=${tableName(m.table, o)}`;
-  const match = formatMatch(m.match, { ports: o.ports });
+  const match = matchText(m.match, o);
   return match === "" ? out : `${out} ${match}`;
 }
 
@@ -143,8 +153,8 @@ export function formatUpdate(u: FlowUpdate, o: PrintOptions): string {
   if (u.idleSec !== 0) out += ` idle_timeout=${u.idleSec}`;
   if (u.hardSec !== 0) out += ` hard_timeout=${u.hardSec}`;
   out += ` cookie=${hexNumber(u.cookie)}`;
-  const match = formatMatch(u.match, { ports: o.ports, priority: u.priority });
+  const match = matchText(u.match, o, u.priority);
   if (match !== "") out += ` ${match}`;
-  if (u.actions !== undefined && u.actions.length > 0) out += ` actions=${formatActions(u.actions, o)}`;
+  if (u.actions !== undefined && u.actions.length > 0) out += ` actions=${actionsText(u.actions, o)}`;
   return out;
 }

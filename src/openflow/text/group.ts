@@ -1,6 +1,5 @@
 /** Groups and meters in print (upstream: ofp-group, ofp-meter). */
 import { formatFieldValue } from "../../flow/match-text.ts";
-import { formatActions } from "../actions/registry.ts";
 import { OFPG_ANY } from "../actions.ts";
 import type {
   Bucket,
@@ -18,7 +17,7 @@ import type {
 import { actionsFrom10, actionsFromBits } from "../msg/table.ts";
 import { ones } from "../oxm.ts";
 import { formatPort } from "../ports.ts";
-import { bitNames, duration, hexNumber, type PrintOptions } from "./common.ts";
+import { actionsText, bitNames, duration, hexNumber, type PrintOptions } from "./common.ts";
 
 export const GROUP_TYPES = ["all", "select", "indirect", "ff"];
 export const GROUP_COMMANDS: Readonly<Record<number, string>> = {
@@ -36,7 +35,7 @@ function bucketText(b: Bucket, groupType: number, withIds: boolean, o: PrintOpti
   if (b.weight !== (groupType === 1 ? 1 : 0)) out += `weight:${b.weight},`;
   if (b.watchPort !== 0xffff) out += `watch_port:${formatPort(b.watchPort, o.ports)},`;
   if (b.watchGroup !== OFPG_ANY) out += `watch_group:${b.watchGroup},`;
-  return `${out}actions=${formatActions(b.actions, o)}`;
+  return `${out}actions=${actionsText(b.actions, o)}`;
 }
 
 function propsText(props: GroupProps): string {

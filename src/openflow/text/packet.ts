@@ -1,16 +1,17 @@
 /** A packet as text: its flow and its transport checksum, "tcp,vlan_tci=0x0000,… tcp_csum:26e8". */
 import { extractFlow as extract, OFS_L4, OFS_WORDS } from "../../flow/extract.ts";
 import { FLOW_WORDS, W_ETH_TYPE, W_IN_PORT, W_NW, W_PACKET_TYPE } from "../../flow/layout.ts";
-import { flowAsMatch, formatMatch } from "../../flow/match-text.ts";
+import { flowAsMatch } from "../../flow/match-text.ts";
+import { matchText, type PrintOptions } from "./common.ts";
 
-export function packetText(packet: Uint8Array): string {
+export function packetText(packet: Uint8Array, { paint }: PrintOptions = {}): string {
   const flow = new Int32Array(FLOW_WORDS);
   const offsets = new Int32Array(OFS_WORDS);
   extract(packet, 0, packet.length, flow, offsets);
   const match = flowAsMatch(flow);
   match.mask[W_IN_PORT] = 0;
   match.mask[W_PACKET_TYPE] = 0;
-  return `${formatMatch(match)}${checksumText(packet, flow, offsets[OFS_L4]!)}`;
+  return `${matchText(match, { paint })}${checksumText(packet, flow, offsets[OFS_L4]!)}`;
 }
 
 const CHECKSUMS: Readonly<Record<number, readonly [name: string, offset: number]>> = {

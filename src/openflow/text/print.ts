@@ -1,9 +1,7 @@
 /** Any OpenFlow message as text, as `ovs-ofctl ofp-print` writes it (upstream: ofp-print). */
 
-import { formatMatch } from "../../flow/match-text.ts";
 import { formatIpv4, formatIpv6 } from "../../lib/ip.ts";
 import { REASONS } from "../actions/output.ts";
-import { formatActions } from "../actions/registry.ts";
 import { dottedHex } from "../actions/row.ts";
 import { decode, identify, messageName, readHeaderAt } from "../codec.ts";
 import { OfpError } from "../errors.ts";
@@ -30,7 +28,7 @@ import {
 } from "../messages.ts";
 import { actionsFrom10 } from "../msg/table.ts";
 import { formatPort } from "../ports.ts";
-import { bitNames, hexDump, hexNumber, type PrintOptions } from "./common.ts";
+import { actionsText, bitNames, hexDump, hexNumber, matchText, type PrintOptions } from "./common.ts";
 import {
   formatFlowMod,
   formatFlowRemoved,
@@ -330,15 +328,11 @@ function configText(frag: number, ttl: boolean | undefined, miss: number): strin
   return ` frags=${FRAGS[frag]}${ttl ? " invalid_ttl_to_controller" : ""} miss_send_len=${miss}\n`;
 }
 
-function metadataText(m: PacketIn, o: PrintOptions): string {
-  return formatMatch(m.match, { ports: o.ports });
-}
-
 function packetIn(m: PacketIn, o: PrintOptions): string {
   let out = "";
   if (m.table !== 0) out += ` table_id=${o.tables?.nameOf(m.table) ?? m.table}`;
   if (m.cookie !== UNKNOWN64) out += ` cookie=0x${m.cookie.toString(16)}`;
-  out += ` total_len=${m.totalLen} ${metadataText(m, o)}`;
+  out += ` total_len=${m.totalLen} ${matchText(m.match, o)}`;
   out += ` (via ${REASONS[m.reason] ?? m.reason}) data_len=${m.packet.length}`;
   if (m.bufferId === OFP_NO_BUFFER) {
     out += " (unbuffered)";
@@ -355,13 +349,13 @@ function packetIn(m: PacketIn, o: PrintOptions): string {
 function packetLines(packet: Uint8Array, o: PrintOptions): string {
   if (packet.length === 0) return "";
   const verbosity = o.verbosity ?? 1;
-  let out = verbosity > 0 ? `${packetText(packet)}\n` : "";
+  let out = verbosity > 0 ? `${packetText(packet, o)}\n` : "";
   if (verbosity > 2) out += hexDump(packet, false);
   return out;
 }
 
 function packetOut(m: PacketOut, o: PrintOptions): string {
-  let out = ` ${formatMatch(m.match, { ports: o.ports })} actions=${formatActions(m.actions, o)}`;
+  let out = ` ${matchText(m.match, o)} actions=${actionsText(m.actions, o)}`;
   if (m.bufferId === OFP_NO_BUFFER) {
     out += ` data_len=${m.packet.length}`;
     if (m.packet.length > 0) out += `\n${packetLines(m.packet, o)}`;
