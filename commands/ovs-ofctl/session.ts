@@ -37,6 +37,7 @@ import {
   VERSION_NAMES,
   versionProtocols,
 } from "../../src/openflow/protocols.ts";
+import { OFPGC_INSERT_BUCKET, OFPGC_REMOVE_BUCKET } from "../../src/openflow/text/group-parse.ts";
 import { Vconn } from "../../src/openflow/vconn.ts";
 import { Writer } from "../../src/openflow/wire.ts";
 import { messageText } from "./output.ts";
@@ -48,6 +49,14 @@ let lastXid = 0;
 export function nextXid(): number {
   lastXid = (lastXid + 1) >>> 0;
   return lastXid;
+}
+
+/** Commands on single buckets came with OpenFlow 1.5; 1.0's group_mods are an extension made after it. */
+function refuseBucketCommand(command: number, version: Version): void {
+  if (version === 1 || version === 6) return;
+  if (command !== OFPGC_INSERT_BUCKET && command !== OFPGC_REMOVE_BUCKET) return;
+  const name = command === OFPGC_INSERT_BUCKET ? "insert-bucket" : "remove-bucket";
+  throw new Fatal(`${name} needs OpenFlow 1.5 or later ('-O OpenFlow15')`);
 }
 
 function isSocket(path: string): boolean {
@@ -239,8 +248,13 @@ export class Session {
     const xid = options.xid ?? nextXid();
     const nxm = (this.protocol & (P_OF10_NXM | P_OF10_NXM_TID)) !== 0;
     const tableIds = (this.protocol & (P_OF10_STD_TID | P_OF10_NXM_TID)) !== 0;
-    if (messageRow(message.type, this.version) === undefined) throw this.#tooOld(message.type);
+    this.#checkVersion(message);
     return { bytes: encode(message, this.version, { nxm, tableIds, ...options, xid }), xid };
+  }
+
+  #checkVersion(message: Message): void {
+    if (messageRow(message.type, this.version) === undefined) throw this.#tooOld(message.type);
+    if (message.type === "group-mod") refuseBucketCommand(message.command, this.version);
   }
 
   #tooOld(type: MessageType): Fatal {
@@ -259,6 +273,7 @@ export class Session {
   /** Appends to a buffer that goes out with `flush`. */
   queue(w: Writer, message: Message, options: EncodeMessageOptions = {}): number {
     const xid = options.xid ?? nextXid();
+    this.#checkVersion(message);
     encodeInProtocol(w, message, this.protocol, { ...options, xid });
     return xid;
   }

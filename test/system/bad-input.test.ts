@@ -168,6 +168,19 @@ const cases: Case[] = [
     stderr: /^ovs-ofctl: unknown action frobnicate\n$/,
   },
   {
+    name: "ofctl: buckets of their own in an OpenFlow without them",
+    command: [
+      "ovs-ofctl",
+      "-O",
+      "OpenFlow11",
+      "insert-buckets",
+      "br0",
+      "group_id=1,command_bucket_id=first,bucket=drop",
+    ],
+    status: 1,
+    stderr: /^ovs-ofctl: insert-bucket needs OpenFlow 1\.5 or later \('-O OpenFlow15'\)\n$/,
+  },
+  {
     name: "ofctl: no such bridge",
     command: ["ovs-ofctl", "show", "nobr"],
     status: 1,
