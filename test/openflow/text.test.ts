@@ -1,5 +1,7 @@
 /** OpenFlow as text: groups and meters parsed, messages as JSON. What the original refuses, it refuses in these words. */
 import t from "tap";
+import { W_IN_PORT, W_PACKET_TYPE } from "../../src/flow/layout.ts";
+import { makeMatch, setMatchWord } from "../../src/flow/match.ts";
 import { splitFlowItems } from "../../src/flow/match-parse.ts";
 import { parseMatch } from "../../src/flow/match-text.ts";
 import { parseActions } from "../../src/openflow/actions/registry.ts";
@@ -348,4 +350,31 @@ t.test("actions print as the original prints them", async (t) => {
     const { fm } = parseFlow(`ip,actions=${text}`, 0);
     t.match(printMessage(encode(fm, version, { xid: 7 })), `actions=${want}\n`, text);
   }
+});
+
+t.test("a masked VLAN keeps its mask: fixed matches would turn it into another", async (t) => {
+  const cases: [text: string, want: string][] = [
+    ["vlan_tci=0", "any"],
+    ["vlan_tci=0/0xffff", "any"],
+    ["vlan_tci=0/0x1fff", "NXM,OXM"],
+    ["vlan_tci=0x1005/0x1fff", "NXM,OXM"],
+    ["vlan_tci=0x1000/0x1000", "NXM,OXM"],
+    ["vlan_vid=0x1005/0x1fff", "NXM,OXM"],
+    ["dl_vlan=5", "any"],
+    ["vlan_pcp=2", "any"],
+  ];
+  for (const [text, want] of cases)
+    t.equal(protocolsText(parseFlow(`${text},actions=drop`, 0).usable), want, text);
+});
+
+t.test("a packet that begins with its IP header is printed as such", async (t) => {
+  const packet = Buffer.from("4500002012344000ff1155670a0000140a00001e006400c8000cea78ffffffff", "hex");
+  const match = makeMatch();
+  setMatchWord(match, W_PACKET_TYPE, 0x10800, -1);
+  setMatchWord(match, W_IN_PORT, 0xfffd, -1);
+  const lines = printMessage(
+    encode({ type: "packet-out", bufferId: 0xffffffff, match, actions: [], packet }, 6, { xid: 1 }),
+  ).split("\n");
+  t.match(lines[0], /packet_type=\(1,0x800\),in_port=CONTROLLER actions=drop data_len=32$/);
+  t.match(lines[1], /^packet_type=\(1,0x800\),nw_src=10\.0\.0\.20,.*tp_dst=200 udp_csum:ea78$/);
 });

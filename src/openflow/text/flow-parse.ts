@@ -3,7 +3,6 @@
  * (upstream: ofp-flow's parser). Errors are thrown as TextError with the original's words.
  */
 
-import { W_VLAN0 } from "../../flow/layout.ts";
 import { clearMatch, type Match, makeMatch } from "../../flow/match.ts";
 import { type PortNames, parseMatchItem, setDefaultPacketType } from "../../flow/match-text.ts";
 import { normalizeMatch } from "../../flow/normalize.ts";
@@ -237,8 +236,16 @@ function parseItem(
   const problem = parseMatchItem(fm.match, key, value, options.ports);
   if (problem === null) throw new TextError(`unknown keyword ${key}`);
   if (problem !== undefined) throw new TextError(problem);
-  // Masked it means what dl_vlan may mean, too, but is no field of the fixed structures.
-  return key === "vlan_tci" && (fm.match.mask[W_VLAN0]! & 0xffff) !== 0xffff ? USABLE_NXM_OXM : P_ANY;
+  return VLAN_MASKED.has(key) && hasMask(value) ? USABLE_NXM_OXM : P_ANY;
+}
+
+/** Masked they are no fields of the fixed matches, though some of what they may say, like "this VLAN", is. */
+const VLAN_MASKED: ReadonlySet<string> = new Set(["vlan_tci", "vlan_vid"]);
+
+/** A mask of all ones is none. */
+function hasMask(value: string): boolean {
+  const slash = value.indexOf("/");
+  return slash >= 0 && parseUint(value.slice(slash + 1)) !== 0xffff;
 }
 
 function unquote(text: string): string {

@@ -4,13 +4,15 @@ import { FLOW_WORDS, W_ETH_TYPE, W_IN_PORT, W_NW, W_PACKET_TYPE } from "../../fl
 import { flowAsMatch } from "../../flow/match-text.ts";
 import { matchText, type PrintOptions } from "./common.ts";
 
-export function packetText(packet: Uint8Array, { paint }: PrintOptions = {}): string {
+/** `packetType` (namespace << 16 | type) says where its headers begin; 0 is Ethernet. */
+export function packetText(packet: Uint8Array, { paint }: PrintOptions = {}, packetType = 0): string {
   const flow = new Int32Array(FLOW_WORDS);
+  flow[W_PACKET_TYPE] = packetType;
   const offsets = new Int32Array(OFS_WORDS);
   extract(packet, 0, packet.length, flow, offsets);
   const match = flowAsMatch(flow);
   match.mask[W_IN_PORT] = 0;
-  match.mask[W_PACKET_TYPE] = 0;
+  if (packetType === 0) match.mask[W_PACKET_TYPE] = 0;
   return `${matchText(match, { paint })}${checksumText(packet, flow, offsets[OFS_L4]!)}`;
 }
 

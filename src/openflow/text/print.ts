@@ -1,5 +1,7 @@
 /** Any OpenFlow message as text, as `ovs-ofctl ofp-print` writes it (upstream: ofp-print). */
 
+import { W_PACKET_TYPE } from "../../flow/layout.ts";
+import type { Match } from "../../flow/match.ts";
 import { formatIpv4, formatIpv6 } from "../../lib/ip.ts";
 import { REASONS } from "../actions/output.ts";
 import { dottedHex } from "../actions/row.ts";
@@ -343,13 +345,14 @@ function packetIn(m: PacketIn, o: PrintOptions): string {
   }
   out += "\n";
   if (m.userdata.length > 0) out += ` userdata=${dottedHex(m.userdata)}\n`;
-  return out + packetLines(m.packet, o);
+  return out + packetLines(m.packet, m.match, o);
 }
 
-function packetLines(packet: Uint8Array, o: PrintOptions): string {
+/** `match`: the pipeline fields that came along, among them the type of the packet. */
+function packetLines(packet: Uint8Array, match: Match, o: PrintOptions): string {
   if (packet.length === 0) return "";
   const verbosity = o.verbosity ?? 1;
-  let out = verbosity > 0 ? `${packetText(packet, o)}\n` : "";
+  let out = verbosity > 0 ? `${packetText(packet, o, match.flow[W_PACKET_TYPE]!)}\n` : "";
   if (verbosity > 2) out += hexDump(packet, false);
   return out;
 }
@@ -358,7 +361,7 @@ function packetOut(m: PacketOut, o: PrintOptions): string {
   let out = ` ${matchText(m.match, o)} actions=${actionsText(m.actions, o)}`;
   if (m.bufferId === OFP_NO_BUFFER) {
     out += ` data_len=${m.packet.length}`;
-    if (m.packet.length > 0) out += `\n${packetLines(m.packet, o)}`;
+    if (m.packet.length > 0) out += `\n${packetLines(m.packet, m.match, o)}`;
     else out += "\n";
     return out;
   }
