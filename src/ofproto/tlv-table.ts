@@ -2,8 +2,8 @@
  * Which tunnel option each tun_metadata field of a bridge stands for (upstream: tun-metadata.c; NXT_TLV_TABLE_MOD), and
  * where in a flow's option area its bytes lie. Matches and actions come from controllers without places: they get them here.
  */
-import type { Field } from "../flow/fields/index.ts";
-import { FLOW_WORDS, W_TUN_METADATA, W_TUN_METADATA_PRESENT } from "../flow/layout.ts";
+import { type Field, mustField } from "../flow/fields/index.ts";
+import { FLOW_WORDS, type Flow, W_TUN_METADATA, W_TUN_METADATA_PRESENT } from "../flow/layout.ts";
 import type { Match, TunMetadataSlot } from "../flow/match.ts";
 import { markTunPresent, readTunBytes, writeTunBytes } from "../flow/tun-metadata.ts";
 import type { Ofpact } from "../openflow/actions.ts";
@@ -107,6 +107,20 @@ export class TlvTable {
     }
     placed.tunMetadata = slots;
     return placed;
+  }
+
+  /** Adds the options that `flow` has to `match`, for controllers to read. */
+  addOptions(match: Match, flow: Flow): void {
+    const slots: TunMetadataSlot[] = [];
+    for (const { index, offset, optionLen } of this.byIndex.values()) {
+      if (((flow[W_TUN_METADATA_PRESENT + (index >> 5)]! >>> (index & 31)) & 1) === 0) continue;
+      const field = mustField(`tun_metadata${index}`);
+      writeTunBytes(match.flow, offset, optionLen, readTunBytes(flow, offset, optionLen));
+      writeTunBytes(match.mask, offset, optionLen, allOnes(optionLen));
+      markTunPresent(match, field);
+      slots.push({ field, offset, bytes: optionLen, masked: false });
+    }
+    if (slots.length > 0) match.tunMetadata = slots.sort((a, b) => a.field.index - b.field.index);
   }
 
   /** The actions with fields as wide as their options; throws OfpError for those that are not mapped or too narrow. */

@@ -1,12 +1,21 @@
 /** Who hears what, and who may change what: roles, asynchronous messages, tables, tunnel options, rate limits, in-band. */
 import t from "tap";
+import type { Match } from "../../src/flow/match.ts";
+import { formatMatch, parseMatch } from "../../src/flow/match-text.ts";
 import { MemoryNetwork } from "../../src/lib/stream-memory.ts";
 import type { ControllerConfig } from "../../src/ofproto/types.ts";
+import { parseActions } from "../../src/openflow/actions/registry.ts";
 import { encode } from "../../src/openflow/codec.ts";
 import type { AsyncConfig, Message, PhyPort, Version } from "../../src/openflow/messages.ts";
 import { emptyAsync } from "../../src/openflow/msg/nicira.ts";
 import { Peer, start } from "../sim/peer.ts";
 import { flowModOf, type SimSwitch } from "../sim/switch.ts";
+
+function matchOf(text: string): Match {
+  const parsed = parseMatch(text);
+  if ("error" in parsed) throw new Error(parsed.error);
+  return parsed.match;
+}
 
 const LISTEN: Message = { type: "set-config", frag: 0, invalidTtlToController: undefined, missSendLen: 128 };
 const SECONDARY = 3;
@@ -237,6 +246,35 @@ t.test("tunnel options must be mapped, and stay while flows use them", async (t)
     maps.map(({ index }) => index),
     [2],
   );
+  await sim.close();
+});
+
+t.test("a packet-out's pipeline fields choose the flow, and its packet-in tells them", async (t) => {
+  const { sim, peer } = await start(6);
+  await peer.ask(LISTEN);
+  const maps = [2, 3].map((index) => ({ optionClass: 0xffff, optionType: index, optionLen: 8, index }));
+  t.same(await peer.ask({ type: "nxt-tlv-table-mod", command: 0, maps }), []);
+  t.same(await peer.ask(flowModOf("tun_metadata3=0x11 actions=controller", 0)), []);
+  const send = async (match: string, packet: string, actions = "table"): Promise<string[]> => {
+    const answers = await peer.replies({
+      type: "packet-out",
+      bufferId: 0xffffffff,
+      match: matchOf(match),
+      actions: parseActions(actions, {}).actions,
+      packet: Buffer.from(packet, "hex"),
+    });
+    return answers.map((each) => (each.type === "packet-in" ? formatMatch(each.match) : each.type));
+  };
+  const ethernet = "0001020304050010203040503333";
+  t.same(await send("in_port=2,tun_metadata2=0x22,tun_metadata3=0x11", ethernet), [
+    "tun_metadata2=0x22,tun_metadata3=0x11,in_port=2",
+  ]);
+  t.same(await send("in_port=2,tun_metadata3=0x12", ethernet), [], "no such flow");
+  t.same(await send("in_port=2,tun_metadata4=1", ethernet), ["error"], "no such option");
+  const ip = "4500002012344000ff1155670a0000140a00001e006400c8000cea78ffffffff";
+  t.same(await send("packet_type=(1,0x800),in_port=2", ip, "controller"), [
+    "packet_type=(1,0x800),in_port=2",
+  ]);
   await sim.close();
 });
 

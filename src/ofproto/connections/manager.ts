@@ -5,7 +5,7 @@
 import { wireBytes } from "../../datapath/dpif.ts";
 import type { Packet } from "../../datapath/packet.ts";
 import { FIELDS, getFieldBig, setFieldBig } from "../../flow/fields/index.ts";
-import { type Flow, W_IN_PORT } from "../../flow/layout.ts";
+import { type Flow, W_IN_PORT, W_TUN_METADATA_PRESENT } from "../../flow/layout.ts";
 import { makeMatch } from "../../flow/match.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
 import type { Stream, StreamFactory, StreamServer } from "../../lib/stream.ts";
@@ -55,7 +55,7 @@ const VERSIONS: Readonly<Record<string, number>> = {
 
 /** What a packet-in tells beside the packet: metadata that its bytes do not show (OpenFlow 1.2 section A.4.1). */
 const PACKET_IN_FIELDS = FIELDS.filter(({ name }) =>
-  /^(tun_(id|src|dst|ipv6_src|ipv6_dst|gbp_id|gbp_flags)|pkt_mark|metadata|reg\d+|ct_(state|zone|mark|label))$/.test(
+  /^(packet_type|tun_(id|src|dst|ipv6_src|ipv6_dst|gbp_id|gbp_flags)|pkt_mark|metadata|reg\d+|ct_(state|zone|mark|label))$/.test(
     name,
   ),
 ).map((field) => ({ field, words: [...new Set(field.places.map(([word]) => word))] }));
@@ -322,6 +322,9 @@ export class ConnectionManager implements FlowEvents {
       setFieldBig(field, match.flow, getFieldBig(field, from));
       setFieldBig(field, match.mask, (1n << BigInt(field.bits)) - 1n);
     }
+    const options = W_TUN_METADATA_PRESENT;
+    const optionsSet = (state.metadata[options]! | state.metadata[options + 1]!) !== 0;
+    this.ofproto.tlvs.addOptions(match, optionsSet ? state.metadata : key);
     for (const connection of this.connections) {
       if (connection.controllerId !== copy.controllerId) continue;
       const reason = wireReason(copy.reason, connection.version);

@@ -107,7 +107,7 @@ function resumePacket({ ofproto, version }: Connection, { packetIn }: NxtResume)
   const ctx = backer.xlate;
   const packet = packetOf(packetIn.packet);
   const { flow } = ctx;
-  fillFlow(flow, packet, packetIn.match);
+  fillFlow(flow, packet, ofproto.tlvs.place(packetIn.match));
   const state = decodeContinuation(packetIn.continuation ?? NOTHING, version, flow, (uuid) =>
     [...backer.ofprotos.values()].find((other) => other.uuid.every((byte, i) => byte === uuid[i])),
   );
@@ -136,7 +136,13 @@ export function startPacketOut(ofproto: Ofproto, message: PacketOut): () => void
   checkPacketOut(message);
   checkReferences(ofproto, message.actions);
   const inPort = message.match.flow[W_IN_PORT]!;
-  return preparePacketOut(ofproto, message.packet, inPort, message.actions, message.match);
+  return preparePacketOut(
+    ofproto,
+    message.packet,
+    inPort,
+    message.actions,
+    ofproto.tlvs.place(message.match),
+  );
 }
 
 export const PACKET_HANDLERS: Handlers = {
