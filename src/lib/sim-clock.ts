@@ -117,7 +117,8 @@ export class SimClock implements Clock {
   }
 
   now(): number {
-    return this.#stopped ? this.#now : this.#base!.now() + this.#ahead;
+    // Whole milliseconds: sums of fractions would fall a hair short of the second that a warp has completed.
+    return this.#stopped ? this.#now : Math.floor(this.#base!.now() + this.#ahead);
   }
 
   wall(): number {

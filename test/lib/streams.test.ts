@@ -427,6 +427,7 @@ t.test("warped time", async (t) => {
   const clock = new SimClock(nodeClock, inFlight);
   clock.stop();
   const start = clock.now();
+  t.equal(start % 1, 0, "whole milliseconds: a warp of a second is a second");
   const seen: string[] = [];
   const note = (what: string): void => void seen.push(`${what} ${Math.round(clock.now() - start)}`);
   clock.after(150, () => {
