@@ -31,6 +31,7 @@ import {
 } from "../flow/layout.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
 import { coverage } from "../lib/coverage.ts";
+import { RateLimit } from "../lib/vlog.ts";
 import { Changes } from "./changes.ts";
 import { Features } from "./features.ts";
 import { type FrozenState, FrozenTable, frozenInPort } from "./frozen.ts";
@@ -38,6 +39,7 @@ import { OFPM_SLOWPATH } from "./meter.ts";
 import type { Ofproto } from "./ofproto.ts";
 import type { OfportState } from "./ports.ts";
 import type { Rule } from "./rule.ts";
+import { traceText } from "./trace.ts";
 import { type Log, OFPP_NONE, type OfPort } from "./types.ts";
 import { Ukeys } from "./ukeys.ts";
 import { XlateContext } from "./xlate/context.ts";
@@ -79,6 +81,13 @@ export interface UpcallLimits {
   maxRevalidatorMs: number;
 }
 
+/** Where a packet enters the tables. */
+interface Entry {
+  ofproto: Ofproto;
+  /** What its recirc_id stands for. */
+  state: FrozenState | undefined;
+}
+
 export class Backer {
   readonly type: string;
   readonly dpif: Dpif;
@@ -112,11 +121,12 @@ export class Backer {
   maskLimitHits = 0;
   averageFlows = 0;
 
+  private readonly failureLimit = new RateLimit(1, 1);
   private readonly realNow: () => number;
   private readonly byOdp = new Map<OdpPort, { ofproto: Ofproto; port: OfportState }>();
   private readonly slow = new OdpActionBuilder();
   /** What {@link enter} and {@link miss} return, good until the next call. */
-  private readonly entry: { ofproto: Ofproto; state: FrozenState | undefined } = {
+  private readonly entry: Entry = {
     ofproto: undefined as unknown as Ofproto,
     state: undefined,
   };
@@ -205,7 +215,7 @@ export class Backer {
    * Where translation of a packet with this key begins: in its port's bridge, or in the state that its recirc_id stands
    * for. Fills in `flow`; undefined when there is no such place (any more). The object is good until the next call.
    */
-  enter(key: Flow, flow: Flow): { ofproto: Ofproto; state: FrozenState | undefined } | undefined {
+  enter(key: Flow, flow: Flow): Entry | undefined {
     const { entry } = this;
     if (key[W_RECIRC_ID] === 0) {
       const from = this.byOdp.get(key[W_IN_PORT]!);
@@ -261,6 +271,7 @@ export class Backer {
     const tcpFlags = ctx.original[W_TCP_FLAGS]! & 0xfff;
     const { credits } = ctx;
     for (let i = 0; i < credits.length; i++) credits[i]!.credit(1, length, now, tcpFlags);
+    if (ctx.error !== undefined) this.explainFailure(upcall, from);
 
     const { reply } = this;
     reply.actions = ctx.odp.words.subarray(0, ctx.odp.length);
@@ -281,6 +292,15 @@ export class Backer {
     if (ctx.slow) reply.flowActions = this.slowProgram(ctx);
     reply.installed = this.installed;
     return reply;
+  }
+
+  /** Logs the whole way of a packet whose translation went wrong. */
+  private explainFailure(upcall: Upcall, { ofproto, state }: Entry): void {
+    if (!this.failureLimit.admit(this.realNow())) return;
+    const flow = new Int32Array(FLOW_WORDS);
+    this.enter(upcall.key, flow);
+    const request = { ofproto, flow, state, packet: undefined, names: false, actions: undefined, ctNext: [] };
+    this.log("ofproto_dpif_upcall", "warn", traceText(request));
   }
 
   /** The megaflow of the latest miss is in the datapath. */
@@ -615,6 +635,12 @@ export class Backer {
     this.dropAll();
     this.frozen.retire();
     await this.settled();
+  }
+
+  /** Somebody else has deleted a megaflow: what it had counted last. The next pass finds it missing. */
+  flowTaken(handle: FlowHandle, last: DpFlowStats): void {
+    const slot = this.ukeys.slotOf(handle);
+    if (slot !== undefined) this.ukeys.push(slot, last.packets, last.bytes, last.usedMs, last.tcpFlags);
   }
 
   private dropAll(): void {

@@ -105,7 +105,7 @@ t.test("commit: one action a header, in the original's order", async (t) => {
     [
       "icmp",
       "icmp,dl_dst=00:00:00:00:00:09,nw_src=9.9.9.9,nw_tos=8,nw_ttl=3,icmp_type=5",
-      "set(eth(dst=00:00:00:00:00:09)),set(ipv4(src=9.9.9.9,tos=0x8,ttl=3)),set(icmp(type=5))",
+      "set(eth(dst=00:00:00:00:00:09)),set(ipv4(src=9.9.9.9,tos=0x8,ttl=3)),set(icmp(type=5,code=0))",
     ],
     ["tcp,dl_vlan=9,nw_dst=1.1.1.1", "tcp,nw_dst=1.2.3.4", "set(ipv4(dst=1.2.3.4)),pop_vlan"],
     ["tcp,nw_ttl=9", "tcp,nw_ttl=8,pkt_mark=7", "set(ipv4(ttl=8)),set(skb_mark(0x7))"],

@@ -265,3 +265,30 @@ t.test("forms of ofproto/trace", async (t) => {
     t.equal(last(await sim.appctl("ofproto/trace-packet-out", ...args)), want, args.join(" "));
   await sim.close();
 });
+
+t.test("a translation that fails is logged with the packet's whole way, once a minute", async (t) => {
+  const sim = await fourPorts();
+  sim.flowMod("br0", "actions=resubmit(,1)");
+  sim.flowMod("br0", "table=1 actions=resubmit(,0)");
+  for (const type of ["1234", "1235"])
+    t.equal(sim.receive("p1", `dl_src=0:0:0:0:0:1,dl_dst=0:0:0:0:0:2,dl_type=0x${type}`).size, 0);
+  const told = sim.logged.filter((line) => line.startsWith("ofproto_dpif_upcall|warn|"));
+  t.equal(told.length, 1);
+  t.match(told[0]!, /Flow: .*dl_type=0x1234.*\n\nbridge\("br0"\)\n-+\n 0\. priority 32768\n/);
+  t.match(told[0]!, /Translation failed \(Recursion too deep\), packet is dropped\.$/);
+  await sim.close();
+});
+
+t.test("a program of outputs longer than netlink holds is run by the slow path", async (t) => {
+  const sim = await fourPorts();
+  const times = (count: number, action: string) => Array.from({ length: count }, () => action).join();
+  const trace = (port: number) => sim.appctl("ofproto/trace", "br0", `in_port=${port}`);
+  sim.flowMod("br0", `in_port=1 actions=${times(4, "resubmit(,1)")}`);
+  sim.flowMod("br0", `in_port=3 actions=${times(6, "resubmit(,1)")}`);
+  sim.flowMod("br0", `table=1 actions=${times(2000, "2")}`);
+  t.notMatch(await trace(1), /slow path/);
+  const failed = await trace(3);
+  t.match(failed, /resubmits yielded over 64 kB of actions/);
+  t.match(failed, /This flow is handled by the userspace slow path/);
+  await sim.close();
+});

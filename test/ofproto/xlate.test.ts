@@ -52,7 +52,7 @@ for (const { name, flows, groups, without, traces } of readSections()) {
     for (const feature of without) await sim.appctl("dpif/set-dp-features", "br0", feature, "false");
     for (const { args, want } of traces) {
       const got = (await sim.appctl("ofproto/trace", "br0", ...args)).split("\n");
-      const telling = got.filter((line) => /^(Megaflow|Datapath actions|Translation)/.test(line));
+      const telling = got.filter((line) => /^(Megaflow|Datapath actions|Translation| {2}- Uses)/.test(line));
       const ids = new Map<string, number>();
       const wantIds = new Map<string, number>();
       t.same(

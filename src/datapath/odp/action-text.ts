@@ -9,6 +9,7 @@ import * as A from "./actions.ts";
 import {
   ETH_ATTRIBUTE,
   METADATA_ATTRIBUTES,
+  ND_EXT_ATTRIBUTE,
   NETWORK_ATTRIBUTES,
   type OdpAttribute,
   readPart,
@@ -37,7 +38,9 @@ export interface ActionFormatOptions {
 const SETTABLE: readonly OdpAttribute[] = [ETH_ATTRIBUTE, ...NETWORK_ATTRIBUTES, ...METADATA_ATTRIBUTES];
 
 /** What a set of `word` sets: the header that the key has, else the likeliest. */
-function attributeOf(word: number, key: L.Flow): OdpAttribute | undefined {
+function attributeOf(word: number, mask: number, key: L.Flow): OdpAttribute | undefined {
+  // The type of neighbour discovery's options shares a word with the flags of TCP.
+  if (word === L.W_IGMP_ND_RESERVED || (word === L.W_TCP_FLAGS && mask >>> 16 !== 0)) return ND_EXT_ATTRIBUTE;
   const touching = SETTABLE.filter(({ name, parts }) => {
     if (name === "in_port" || name === "recirc_id" || name === "packet_type") return false;
     return parts.some(({ places }) => places.some(([of]) => of === word));
@@ -81,12 +84,13 @@ class ActionPrinter {
     const words = this.#words;
     const first = words[at + 2]!;
     if (first >= L.W_TUN_ID_HI && first < L.W_TUN_METADATA_PRESENT) return this.#setTunnel(at, to, out);
-    const attribute = attributeOf(first, this.#key);
+    const attribute = attributeOf(first, words[at + 4]!, this.#key);
     const value = new Int32Array(L.FLOW_DP_WORDS);
     const mask = new Int32Array(L.FLOW_DP_WORDS);
     for (; at < to && words[at] === A.ODP_SET; at += words[at + 1]!) {
       const word = words[at + 2]!;
-      if (attributeOf(word, this.#key) !== attribute || (mask[word]! & words[at + 4]!) !== 0) break;
+      if (attributeOf(word, words[at + 4]!, this.#key) !== attribute || (mask[word]! & words[at + 4]!) !== 0)
+        break;
       value[word] = value[word]! | words[at + 3]!;
       mask[word] = mask[word]! | words[at + 4]!;
     }

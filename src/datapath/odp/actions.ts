@@ -103,6 +103,9 @@ export const CT_NAT_RANDOM = 16;
 export const CT_NAT_IPV4 = 32;
 export const CT_NAT_IPV6 = 64;
 
+/** The longest program to give a megaflow: as many outputs as 64 kB of netlink messages hold, with 8 bytes each. */
+export const ODP_WORDS_MAX = (0x10000 / 8) * 3;
+
 /** Where the nested programs of the action at `at` begin, 0 when it has none. */
 export function nestedStart(program: Int32Array, at: number): number {
   switch (program[at]) {

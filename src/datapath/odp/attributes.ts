@@ -184,6 +184,15 @@ export const ETH_ATTRIBUTE: OdpAttribute = {
 export const ETH_TYPE_ATTRIBUTE: OdpAttribute = one("eth_type", "hex4", L.W_ETH_TYPE, 0, 16);
 
 /** After eth_type. */
+export const ND_EXT_ATTRIBUTE: OdpAttribute = {
+  name: "nd_ext",
+  parts: [
+    part("nd_reserved", "hex", L.W_IGMP_ND_RESERVED),
+    part("nd_options_type", "dec", L.W_TCP_FLAGS, 16, 8),
+  ],
+  present: (key) => isNd(key) && (key[L.W_IGMP_ND_RESERVED] !== 0 || key[L.W_TCP_FLAGS]! >>> 16 !== 0),
+};
+
 export const NETWORK_ATTRIBUTES: readonly OdpAttribute[] = [
   {
     name: "ipv4",
@@ -263,14 +272,7 @@ export const NETWORK_ATTRIBUTES: readonly OdpAttribute[] = [
     ],
     present: isNd,
   },
-  {
-    name: "nd_ext",
-    parts: [
-      part("nd_reserved", "hex", L.W_IGMP_ND_RESERVED),
-      part("nd_options_type", "dec", L.W_TCP_FLAGS, 16, 8),
-    ],
-    present: (key) => isNd(key) && (key[L.W_IGMP_ND_RESERVED] !== 0 || key[L.W_TCP_FLAGS]! >>> 16 !== 0),
-  },
+  ND_EXT_ATTRIBUTE,
 ];
 
 /** Labels at the start of the stack that the key holds, 0 to 3. */

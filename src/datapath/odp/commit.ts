@@ -119,9 +119,14 @@ const NSH_WHOLE: readonly Fields[] = [
   [0, 1, 2, 3].map((i) => [L.W_NSH_CONTEXT + i, -1] as const),
 ];
 
+/** Headers that datapaths other than this one cannot set: they go through the daemon in every datapath, as users expect. */
+const SLOW: ReadonlySet<Fields> = new Set([ARP, ICMP, ND, ND_EXTENSIONS]);
+
 const SCRATCH = new Int32Array(L.FLOW_DP_WORDS);
 /** Of the commit under way: the datapath cannot set some bits of a header. */
 let wholeHeaders = false;
+/** Of the commit under way: it has set something of SLOW. */
+let needsSlowPath = false;
 
 /** What a header has that no action changes, but that a set of the whole header names. */
 const UNCHANGING: ReadonlyMap<Fields, Fields> = new Map([
@@ -135,6 +140,7 @@ const UNCHANGING: ReadonlyMap<Fields, Fields> = new Map([
  * has emitted, and marks in `wildcards` the bits that the actions depend on. Ethertypes and IP protocols are not
  * changed here; without `knowsNetwork` what lies below a label that came off is left alone; without `masked` each header
  * in which something changes is set as a whole; pushing and popping of MPLS labels and VLAN tags is told from the stacks.
+ * @returns whether datapaths leave this to the slow path.
  */
 export function commitActions(
   base: L.Flow,
@@ -144,11 +150,12 @@ export function commitActions(
   encapsulation?: Encapsulation,
   knowsNetwork = true,
   masked = true,
-): void {
+): boolean {
   wholeHeaders = !masked;
+  needsSlowPath = false;
   commitEncapsulation(base, flow, builder, encapsulation);
   // What is inside will be parsed first.
-  if (encapsulation?.kind === "decap") return;
+  if (encapsulation?.kind === "decap") return false;
   if (flow[L.W_PACKET_TYPE] === 0 && base[L.W_PACKET_TYPE] === 0)
     commitFields(base, flow, builder, wildcards, ETHERNET, WHOLE);
   const type = flow[L.W_ETH_TYPE]! & 0xffff;
@@ -160,6 +167,7 @@ export function commitActions(
   commitVlan(base, flow, builder, wildcards);
   commitFields(base, flow, builder, wildcards, PRIORITY, []);
   commitFields(base, flow, builder, wildcards, MARK, []);
+  return needsSlowPath;
 }
 
 /** Pushes the header that is new, or pops the one that is gone. */
@@ -291,8 +299,9 @@ function commitFields(
   for (const [word, bits] of fields) any |= (base[word]! ^ flow[word]!) & bits;
   if (any === 0) return;
   const masks = SCRATCH;
-  // Nobody has headers of ARP set as a whole.
-  if (wholeHeaders && fields !== ARP) {
+  if (SLOW.has(fields)) needsSlowPath = true;
+  // Nobody has headers of ARP set as a whole, nor those of ICMP by halves.
+  if (fields === ICMP || (wholeHeaders && fields !== ARP)) {
     for (const part of [fields, UNCHANGING.get(fields) ?? []])
       for (const [word, bits] of part) masks[word] = masks[word]! | bits;
   }

@@ -263,7 +263,8 @@ export class XlateContext {
     const { encapsulation } = this;
     this.encapsulation = undefined;
     const masked = this.first.backer.features.has("masked_set_action");
-    commitActions(this.base, this.flow, this.odp, this.wildcards, encapsulation, !this.wasMpls, masked);
+    const { base, flow, odp, wildcards } = this;
+    if (commitActions(base, flow, odp, wildcards, encapsulation, !this.wasMpls, masked)) this.slow = true;
   }
 
   // Reports. Callers build texts only after asking `tracing`.

@@ -1,4 +1,5 @@
 /** Going through a table: look a rule up, run its actions, miss or recurse. */
+import { ODP_WORDS_MAX } from "../../datapath/odp/actions.ts";
 import { FLOW_NW_FRAG_ANY, W_IN_PORT, W_NW, W_TP } from "../../flow/layout.ts";
 import { formatMatch } from "../../flow/match-text.ts";
 import { TBL_INTERNAL } from "../flow-table.ts";
@@ -64,7 +65,7 @@ export function xlateTable(
     ctx.fail("resubmits", `over ${MAX_RESUBMITS} resubmit actions`);
     return;
   }
-  if (ctx.odp.length * 4 > 0x10000) {
+  if (ctx.odp.length > ODP_WORDS_MAX) {
     ctx.fail("resubmits", "resubmits yielded over 64 kB of actions");
     return;
   }

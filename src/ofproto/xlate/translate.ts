@@ -1,5 +1,5 @@
 /** A whole translation: a received packet's flow through its bridge's pipeline, or a packet-out's actions. */
-import { ODP_DROP } from "../../datapath/odp/actions.ts";
+import { ODP_DROP, ODP_WORDS_MAX } from "../../datapath/odp/actions.ts";
 import {
   FLOW_DP_WORDS,
   type Flow,
@@ -125,6 +125,7 @@ function firstTable(ctx: XlateContext, tableId: number): void {
 /** A packet that goes nowhere is dropped by an action that says why, so that the datapath can count it. */
 function explainDrop(ctx: XlateContext): void {
   const { odp, error } = ctx;
+  if (odp.length > ODP_WORDS_MAX) ctx.slow = true;
   if (error !== undefined) odp.reset();
   if (odp.length > 0 && ctx.first.backer.explicitSampledDrops && onlySamples(ctx)) odp.emit(ODP_DROP, 0);
   if (odp.length === 0) odp.emit(ODP_DROP, error === undefined ? 0 : XLATE_ERROR_NUMBER[error]);
