@@ -54,8 +54,7 @@ function flowTarget(context: DpctlContext, name: string | undefined): FlowTarget
     found = all[0];
   } else found = all.find((datapath) => name === label(datapath) || name === datapath.dpif.name);
   if (found === undefined) throw new Fatal(`${PROGRAM}: datapath not found (Invalid argument)`);
-  const { dpif, backer } = found;
-  return { dpif, backer, purge: async () => backer?.purge() };
+  return found;
 }
 
 interface PortWords {

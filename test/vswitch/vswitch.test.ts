@@ -2,6 +2,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import t from "tap";
 import type { Clock } from "../../src/lib/clock.ts";
+import { coverage } from "../../src/lib/coverage.ts";
 import { nodeDatagrams } from "../../src/lib/datagram-node.ts";
 import { InFlight } from "../../src/lib/sim-clock.ts";
 import type { StreamFactory } from "../../src/lib/stream.ts";
@@ -389,6 +390,27 @@ t.test("megaflows by hand", async (t) => {
       ],
     ];
     for (const [command, want] of cases) t.equal(await b.command(command), want, command);
+  });
+});
+
+t.test("megaflows deleted by hand: what they counted stays, and they are missed", async (t) => {
+  await bench(async (b) => {
+    await b.addBridge("br0");
+    for (const name of ["p1", "p2"]) await b.addPort("br0", name);
+    const backer = b.vswitch.datapaths.all()[0]!.backer!;
+    const frame = new Uint8Array(60).fill(0);
+    frame.set([0x50, 0x54, 0, 0, 0, 2, 0x50, 0x54, 0, 0, 0, 1, 0x88, 0x99]);
+    for (let i = 0; i < 5; i++) b.dummy("p1").input(frame);
+    t.equal(backer.ukeys.size, 1);
+    const missed = coverage("revalidate_missing_dp_flow");
+    const { count } = missed;
+    t.equal(await b.command("dpctl/del-flows"), "");
+    t.equal(await b.command("dpctl/dump-flows"), "");
+    await backer.fullPass();
+    t.equal(backer.ukeys.size, 0);
+    t.equal(missed.count - count, 1);
+    const packets = [...backer.ofprotos.get("br0")!.tables[0]!.rules()].map((rule) => rule.packets);
+    t.strictSame(packets, [5]);
   });
 });
 
