@@ -65,6 +65,16 @@ export interface UpcallReply {
 
 export type UpcallHandler = (upcall: Upcall) => UpcallReply | undefined;
 
+/** How much a port may take in; a rate of 0 is no limit. */
+export interface Policing {
+  /** Kilobits a second, and at once. */
+  readonly kbps: number;
+  readonly burstKb: number;
+  /** Thousands of packets. */
+  readonly kpps: number;
+  readonly burstKpackets: number;
+}
+
 export interface DpPort {
   readonly odpPort: OdpPort;
   readonly name: string;
@@ -120,6 +130,10 @@ export interface Dpif {
   portAdd(netdev: Netdev, wanted: OdpPort | undefined): Promise<OdpPort>;
   portDel(port: OdpPort): Promise<void>;
   ports(): Iterable<DpPort>;
+  /** Packets that leave by the port go through the queueing of its device, to the queue that skb_priority names. */
+  portShaped(port: OdpPort, shaped: boolean): void;
+  /** Drops what comes in above these rates. */
+  portPolicing(port: OdpPort, policing: Policing): void;
 
   setUpcallHandler(handler: UpcallHandler | undefined): void;
   /** Text of an ODP_USERSPACE operand, for what is logged of flows. */

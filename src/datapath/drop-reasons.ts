@@ -29,6 +29,8 @@ export const ACTION_DROPS: readonly DropReason[] = [
 /** Counter of samples and packet-ins that were lost on their way up; the packet itself went on. */
 export const USERSPACE_ACTION_DROPS = "datapath_drop_userspace_action_error";
 
+export const POLICING_DROPS = "datapath_drop_ingress_policing";
+
 /** What the datapath drops of its own accord; `userspace/shared.ts` has the numbers. */
 export const DATAPATH_DROPS: readonly DropReason[] = [
   reason("datapath_drop_invalid_port", "unknown output port"),
@@ -46,4 +48,5 @@ export const DATAPATH_DROPS: readonly DropReason[] = [
   reason("datapath_drop_no_conntrack", "no conntrack yet"),
   reason("datapath_drop_meter", "meter exceeded"),
   reason(USERSPACE_ACTION_DROPS, "upcall queue full for what an action handed up"),
+  reason(POLICING_DROPS, "above the rate of ingress policing"),
 ];

@@ -20,6 +20,8 @@ export interface Packet {
   floor: number;
   /** Number of the scratch buffer that the packet was taken from, -1 for none. It is given back by this number. */
   buffer: number;
+  /** skb_priority: the number of the queue that it leaves by, where a port has queues. */
+  priority: number;
   /** virtio_net_hdr.flags: 1 NEEDS_CSUM, 2 DATA_VALID. */
   vnetFlags: number;
   /** virtio_net_hdr.gso_type: 0 none, 1 TCPv4, 3 UDP, 4 TCPv6, 5 UDP_L4; bit 7 ECN. */
@@ -42,6 +44,7 @@ export function makePacket(data: Uint8Array, offset = 0, length = data.length - 
     length,
     floor: 0,
     buffer: -1,
+    priority: 0,
     vnetFlags: 0,
     gsoType: 0,
     gsoHeaderLength: 0,

@@ -7,9 +7,11 @@ import type {
   Netdev,
   NetdevConfig,
   NetdevFeatures,
+  NetdevQos,
   NetdevQueue,
   NetdevStats,
   PassingTraffic,
+  QosConfig,
 } from "./netdev.ts";
 
 /** All counters unsupported. */
@@ -41,6 +43,7 @@ export function plainPacket(data: Uint8Array): Packet {
     length: data.length,
     floor: 0,
     buffer: -1,
+    priority: 0,
     vnetFlags: 0,
     gsoType: 0,
     gsoHeaderLength: 0,
@@ -121,6 +124,13 @@ export abstract class BaseNetdev implements Netdev {
   }
   features(): NetdevFeatures {
     return { speed: 0, duplex: undefined, medium: undefined, negotiated: false };
+  }
+  get qosTypes(): readonly string[] {
+    return [];
+  }
+  setQos(_wanted: QosConfig | undefined): void {}
+  qos(): NetdevQos | undefined {
+    return undefined;
   }
   queues(): readonly NetdevQueue[] {
     return [];

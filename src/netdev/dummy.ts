@@ -29,7 +29,15 @@ export interface DummyContext {
 }
 
 const QUEUES: readonly NetdevQueue[] = [
-  { id: 0, minRate: undefined, maxRate: undefined, txPackets: -1, txBytes: -1, txErrors: -1 },
+  {
+    id: 0,
+    minRate: undefined,
+    maxRate: undefined,
+    txPackets: -1,
+    txBytes: -1,
+    txErrors: -1,
+    details: new Map(),
+  },
 ];
 
 export class DummyNetdev extends BaseNetdev implements LocalPort {

@@ -8,7 +8,18 @@ import { osError } from "../lib/errors.ts";
 import { RateLimit, vlog } from "../lib/vlog.ts";
 import type { DeviceControl } from "../sys/ethtool.ts";
 import { BaseNetdev, noStats } from "./base.ts";
-import type { Netdev, NetdevConfig, NetdevFeatures, NetdevProvider, NetdevStats } from "./netdev.ts";
+import type {
+  Netdev,
+  NetdevConfig,
+  NetdevFeatures,
+  NetdevProvider,
+  NetdevQos,
+  NetdevQueue,
+  NetdevStats,
+  QosConfig,
+} from "./netdev.ts";
+import { DeviceQos, type TrafficControl } from "./qos/device-qos.ts";
+import { LINUX_QOS_TYPES } from "./qos/disciplines.ts";
 import { IFF_LOOPBACK, IFF_UP, type Link, type LinkTable, swapStats } from "./rtnetlink.ts";
 
 const logNetdev = vlog("netdev");
@@ -20,6 +31,7 @@ export interface Host {
   clock: Clock;
   links: LinkTable;
   devices: DeviceControl;
+  traffic: TrafficControl;
 }
 
 /** What every device of ours can do with offloads; the datapath passes checksums and segments through. */
@@ -40,6 +52,7 @@ class LinuxNetdev extends BaseNetdev {
   readonly #host: Host;
   readonly #made: boolean;
   readonly #unlisten: () => void;
+  readonly #qos: DeviceQos;
   #link: Link | undefined;
   #resets = 0;
   #lastStats: NetdevStats = noStats();
@@ -51,6 +64,7 @@ class LinuxNetdev extends BaseNetdev {
     super(name, type, host.clock);
     this.#host = host;
     this.#made = made;
+    this.#qos = new DeviceQos(host.traffic);
     this.#link = host.links.get(name);
     this.#unlisten = host.links.listen({
       changed: (changed, link) => {
@@ -111,6 +125,23 @@ class LinuxNetdev extends BaseNetdev {
       };
     }
     return this.#features;
+  }
+
+  override get qosTypes(): readonly string[] {
+    return LINUX_QOS_TYPES;
+  }
+  override setQos(wanted: QosConfig | undefined): void {
+    const link = this.#link;
+    if (link === undefined) return;
+    const facts = { mtu: link.mtu, speed: wanted === undefined ? 0 : this.features().speed };
+    const error = this.#qos.set(link.index, facts, wanted);
+    if (error !== undefined) logLinux.warn(`${this.name}: ${error}`);
+  }
+  override qos(): NetdevQos | undefined {
+    return this.#qos.current;
+  }
+  override queues(): readonly NetdevQueue[] {
+    return this.#link === undefined ? [] : this.#qos.queues();
   }
 
   override stats(): NetdevStats {

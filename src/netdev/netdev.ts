@@ -41,6 +41,23 @@ export interface NetdevQueue {
   readonly txPackets: number;
   readonly txBytes: number;
   readonly txErrors: number;
+  /** What qos/show tells of its settings. */
+  readonly details: ReadonlyMap<string, number>;
+}
+
+/** The queueing that a QoS row asks for. */
+export interface QosConfig {
+  /** "linux-htb", ... */
+  readonly type: string;
+  readonly settings: ReadonlyMap<string, string>;
+  /** By their numbers. */
+  readonly queues: ReadonlyMap<number, ReadonlyMap<string, string>>;
+}
+
+/** The queueing that is at work: numbers by the names of settings. */
+export interface NetdevQos {
+  readonly type: string;
+  readonly details: ReadonlyMap<string, number>;
 }
 
 /** What a device is asked to be: Interface.options and its kin. */
@@ -82,6 +99,12 @@ export interface Netdev {
   /** Times that the carrier has changed. */
   linkResets(): number;
   features(): NetdevFeatures;
+  /** Types of QoS that the device can have, sorted. */
+  readonly qosTypes: readonly string[];
+  /** Where that fails, the log says so, and the device has its default queueing, as it has with undefined. */
+  setQos(wanted: QosConfig | undefined): void;
+  /** undefined when there is no QoS, or one that is left to others. */
+  qos(): NetdevQos | undefined;
   /** As QoS has set them up. */
   queues(): readonly NetdevQueue[];
   /** Set by a datapath that moves packets of the device without it; {@link stats} counts them in. */

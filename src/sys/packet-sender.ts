@@ -8,6 +8,7 @@ const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_ERROR = 4;
+const SO_PRIORITY = 12;
 const SO_SNDBUFFORCE = 32;
 const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
@@ -114,6 +115,16 @@ export class PacketSender {
     vectors[at] = address - high * TWO_32;
     vectors[at + 1] = high;
     vectors[at + 2] = length;
+  }
+
+  /** Past the device's queueing disciplines, as at first, or through them. */
+  setBypass(bypass: boolean): void {
+    this.option(SOL_PACKET, PACKET_QDISC_BYPASS, bypass ? 1 : 0);
+  }
+
+  /** skb_priority of what is sent from now on. */
+  setPriority(priority: number): void {
+    this.option(SOL_SOCKET, SO_PRIORITY, priority);
   }
 
   /** Sends messages `first` to `queued` - 1; returns how many, or -errno when not even one went. */

@@ -174,6 +174,7 @@ export class Bridge {
         log.warn(`bridge ${this.name}: could not remove ${name} interface (${describeError(error)})`);
       }
     }
+    if (remove) iface.netdev.setQos(undefined);
     this.#context.registry.close(iface.netdev, remove);
   }
 
@@ -342,6 +343,7 @@ export class Bridge {
     }
     for (const name of this.#bundles) if (!bundles.has(name)) ofproto.removeBundle(name);
     this.#bundles = bundles;
+    for (const port of config.ports) for (const iface of port.ifaces) this.#configureTraffic(port, iface);
     this.#configureMirrors();
 
     const queue = intOption(config.otherConfig, "in-band-queue", -1);
@@ -352,6 +354,18 @@ export class Bridge {
     });
     ofproto.setControllers(this.#safeControllers());
     this.#exports = applyExports(ofproto, this.#exports, config.exports, this.#context.exports);
+  }
+
+  /** Queueing is the device's, but the datapath must not go past it; policing is the datapath's. */
+  #configureTraffic({ qos }: PortConfig, { name, policing }: IfaceConfig): void {
+    const iface = this.#ifaces.get(name);
+    if (iface === undefined) return;
+    iface.netdev.setQos(qos);
+    const odpPort = this.ofproto.portAt(iface.ofport)?.odpPort;
+    if (odpPort === undefined) return;
+    // "linux-noop" is somebody else's queueing.
+    this.datapath.dpif.portShaped(odpPort, iface.netdev.qos() !== undefined || qos?.type === "linux-noop");
+    this.datapath.dpif.portPolicing(odpPort, policing);
   }
 
   /** sFlow and its kin, where there are any. */
@@ -518,6 +532,7 @@ export class Bridge {
       iface.unwatch();
       log.info(`bridge ${this.name}: deleted interface ${name} on port ${iface.ofport}`);
       if (this.ofproto.portByName(name)?.ofPort === iface.ofport) await this.ofproto.portDel(iface.ofport);
+      if (remove) iface.netdev.setQos(undefined);
       this.#context.registry.close(iface.netdev, remove);
     }
     await this.ofproto.close(remove);

@@ -2,7 +2,9 @@
  * What the database wants, as plain values: the rows of Open_vSwitch, Bridge, Port, Interface, Controller and SSL are read
  * in one go, so that a reconfiguration that takes many turns of the loop sees one consistent state.
  */
+import type { Policing } from "../datapath/dpif.ts";
 import type { ExportsConfig } from "../export/bridge-exports.ts";
+import type { QosConfig } from "../netdev/netdev.ts";
 import type {
   BundleConfig,
   ControllerConfig,
@@ -30,6 +32,7 @@ export interface IfaceConfig {
   ofport: number | undefined;
   mac: string | undefined;
   mtuRequest: number | undefined;
+  policing: Policing;
 }
 
 export interface PortConfig {
@@ -37,6 +40,7 @@ export interface PortConfig {
   name: string;
   ifaces: IfaceConfig[];
   mac: string | undefined;
+  qos: QosConfig | undefined;
   bundle: Omit<BundleConfig, "ports">;
 }
 
@@ -86,6 +90,11 @@ export interface SwitchConfig {
   bridges: BridgeConfig[];
   ssl: SslConfig | undefined;
 }
+
+/** ovs-vswitchd.conf.db(5), Interface, ingress policing. */
+const DEFAULT_BURST_KB = 8000;
+const DEFAULT_BURST_KPACKETS = 16;
+const NO_POLICING: Policing = { kbps: 0, burstKb: 0, kpps: 0, burstKpackets: 0 };
 
 /** A whole decimal number at the start of `text`, as atoi reads it; `fallback` when absent. */
 export function intOption(options: Strings, key: string, fallback: number): number {
@@ -137,7 +146,23 @@ function readIface(row: Row<OpenVswitchSchema, "Interface">, bridge: string): If
     ofport: ofport !== undefined && ofport > 0 && ofport < 0xff00 ? ofport : undefined,
     mac: row.mac,
     mtuRequest: row.mtu_request === undefined ? undefined : Number(row.mtu_request),
+    policing: {
+      kbps: Number(row.ingress_policing_rate),
+      burstKb: Number(row.ingress_policing_burst) || DEFAULT_BURST_KB,
+      kpps: Number(row.ingress_policing_kpkts_rate),
+      burstKpackets: Number(row.ingress_policing_kpkts_burst) || DEFAULT_BURST_KPACKETS,
+    },
   };
+}
+
+/** Port.qos with its queues; undefined when there is none, or one of type "". */
+function readQos(idl: SwitchIdl, port: Row<OpenVswitchSchema, "Port">): QosConfig | undefined {
+  const qos = port.qos === undefined ? undefined : idl.row("QoS", port.qos);
+  if (qos === undefined || qos.type === "") return undefined;
+  const queues = new Map<number, Strings>();
+  for (const [id, ref] of qos.queues)
+    queues.set(Number(id), idl.row("Queue", ref)?.other_config ?? new Map());
+  return { type: qos.type, settings: qos.other_config, queues };
 }
 
 function readPort(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Port">, bridge: string): PortConfig {
@@ -150,6 +175,7 @@ function readPort(idl: SwitchIdl, row: Row<OpenVswitchSchema, "Port">, bridge: s
       .map((iface) => readIface(iface, bridge))
       .sort(byName),
     mac: row.mac,
+    qos: readQos(idl, row),
     bundle: {
       name: row.name,
       ...mode,
@@ -209,9 +235,11 @@ function localPort(bridge: string): PortConfig {
         ofport: undefined,
         mac: undefined,
         mtuRequest: undefined,
+        policing: NO_POLICING,
       },
     ],
     mac: undefined,
+    qos: undefined,
     bundle: {
       name: bridge,
       vlanMode: "trunk",

@@ -61,8 +61,6 @@ const LATER: readonly (readonly [name: string, usage: string, min: number, max: 
   ["ovs/route/rule/del", "[-6] [not] from=all|ip/plen [prio=num] table=local|main|default|id", 2, 5],
   ["ovs/route/rule/show", "[-6]", 0, 1],
   ["ovs/route/show", "[table=all|id]", 0, 1],
-  ["qos/show", "interface", 1, 1],
-  ["qos/show-types", "interface", 1, 1],
   ["rstp/show", "[bridge]", 0, 1],
   ["rstp/tcn", "[bridge]", 0, 1],
   ["stp/show", "[bridge]", 0, 1],

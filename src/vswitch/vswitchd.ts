@@ -23,6 +23,7 @@ import { type CaptureFiles, type DummyContext, type DummyMode, enableDummy } fro
 import { registerDummyCommands } from "../netdev/dummy-commands.ts";
 import { type Host, systemProvider, tapProvider } from "../netdev/linux.ts";
 import { patchProvider } from "../netdev/patch.ts";
+import { TrafficControl } from "../netdev/qos/device-qos.ts";
 import { NetdevRegistry } from "../netdev/registry.ts";
 import { LinkTable } from "../netdev/rtnetlink.ts";
 import { ofprotoCommands } from "../ofproto/commands.ts";
@@ -34,6 +35,7 @@ import { registerDpifEbpfCommands } from "./dpif-ebpf-commands.ts";
 import { registerDpifNetdevCommands } from "./dpif-netdev-commands.ts";
 import { formatExports } from "./exports.ts";
 import { registerLaterCommands } from "./later-commands.ts";
+import { registerQosCommands } from "./qos-commands.ts";
 import { type Identity, Vswitch } from "./vswitch.ts";
 
 export interface VswitchdOptions {
@@ -158,6 +160,7 @@ export class Vswitchd {
     registerDpctlCommands(commands, { vswitch: this.vswitch, registry, settled, clock, readFile });
     registerDpifNetdevCommands(commands, this.vswitch.datapaths);
     registerDpifEbpfCommands(commands, this.vswitch.datapaths);
+    registerQosCommands(commands, this.vswitch);
     registerLaterCommands(commands);
     if (clock instanceof SimClock) {
       timeCommands(commands, clock);
@@ -174,13 +177,19 @@ export class Vswitchd {
   async close(cleanup: boolean): Promise<void> {
     await this.vswitch.close(cleanup);
     this.#host?.links.close();
+    this.#host?.traffic.close();
   }
 
   #openHost(): Host {
     if (this.#host === undefined) {
       const links = new LinkTable(this.#options.openRouteSocket());
       links.listen({ changed: (name) => this.vswitch.linkChanged(name) });
-      this.#host = { clock: this.clock, links, devices: this.#options.openDeviceControl() };
+      this.#host = {
+        clock: this.clock,
+        links,
+        devices: this.#options.openDeviceControl(),
+        traffic: new TrafficControl(this.#options.openRouteSocket()),
+      };
     }
     return this.#host;
   }

@@ -4,6 +4,7 @@
  */
 import t, { type Test } from "tap";
 import type { DpFlowStats, Dpif, UpcallReply } from "../../src/datapath/dpif.ts";
+import { POLICING_DROPS } from "../../src/datapath/drop-reasons.ts";
 import {
   ODP_CLONE,
   ODP_OUTPUT,
@@ -24,11 +25,13 @@ import {
   W_IN_PORT,
   W_IPV4_DST,
   W_RECIRC_ID,
+  W_SKB_PRIORITY,
   W_TP,
 } from "../../src/flow/layout.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { LocalPort, Netdev } from "../../src/netdev/netdev.ts";
 import { ebpfBench } from "./bpf/bench.ts";
+import { FakeRing } from "./fake-ring.ts";
 import { FakeMachine } from "./fake-thread.ts";
 import { type FrameSpec, frame, layers, partial, recompute } from "./frames.ts";
 
@@ -334,6 +337,29 @@ for (const [name, make] of [
       }
     });
 
+    t.test("policing: a burst passes, what is above is dropped and counted", async (t) => {
+      const { dpif, arrive, sent } = await setUp(t);
+      dpif.flowPut(...fromPort(1), program(...output(2)));
+      dpif.flowPut(...fromPort(3), program(...output(2)));
+      // 125 bytes at once.
+      dpif.portPolicing(1, { kbps: 8, burstKb: 1, kpps: 0, burstKpackets: 0 });
+      await dpif.settled();
+      for (let i = 0; i < 5; i++) arrive("p1", frame(udp));
+      t.equal((await sent("p2")).length, 2);
+      t.equal(dpif.drops().get(POLICING_DROPS), 3);
+      arrive("p3", frame(udp));
+      t.equal((await sent("p2")).length, 1, "another port has no limit");
+      dpif.portPolicing(1, { kbps: 0, burstKb: 8000, kpps: 1, burstKpackets: 1 });
+      await dpif.settled();
+      for (let i = 0; i < 1002; i++) arrive("p1", frame(udp));
+      t.equal((await sent("p2")).length, 1000);
+      t.equal(dpif.drops().get(POLICING_DROPS), 5);
+      dpif.portPolicing(1, { kbps: 0, burstKb: 8000, kpps: 0, burstKpackets: 16 });
+      await dpif.settled();
+      for (let i = 0; i < 3; i++) arrive("p1", frame(udp));
+      t.equal((await sent("p2")).length, 3);
+    });
+
     t.test("recirculation and userspace", async (t) => {
       const { dpif, arrive, sent } = await setUp(t);
       const [key, mask] = fromPort(1);
@@ -463,4 +489,36 @@ t.test("worker: samples wait for company or for 20 ms, or come along with what c
   );
   await sent("p1");
   t.strictSame(operands.slice(64), [-5, -5, 0]);
+});
+
+t.test("worker: a packet leaves by the queue that is set, where the device has queues", async (t) => {
+  const machine = new FakeMachine();
+  const { dpif, device, arrive, sent } = workerBench(machine);
+  const ring = new FakeRing(machine, 100);
+  machine.rings.set("eth0", ring);
+  await dpif.portAdd(device("p1"), 1);
+  await dpif.portAdd({ ...device("eth0"), type: "system" } as Netdev, 2);
+  const queue = (number: number) => [ODP_SET, 5, W_SKB_PRIORITY, number, -1];
+  const actions = [...queue(1), ...output(2), ...queue(7), ...output(2), ...queue(0), ...output(2)];
+  dpif.flowPut(...fromPort(1), program(...actions));
+  await dpif.settled();
+  const priorities = async () => {
+    arrive("p1", frame(udp));
+    await sent("p1");
+    return ring.sent.splice(0).map(({ priority }) => priority);
+  };
+  t.strictSame(await priorities(), ["bypass", "bypass", "bypass"]);
+  dpif.portShaped(2, true);
+  await dpif.settled();
+  t.strictSame(await priorities(), [0x10002, 0x10008, 0]);
+  ring.trouble = () => (ring.sent.length === 0 ? 22 : 0);
+  arrive("p1", partial(frame(udp)), { flags: 1, csumStart: layers(frame(udp)).l4, csumOffset: 6 });
+  await sent("p1");
+  ring.trouble = () => 0;
+  dpif.execute(makePacket(Uint8Array.from(frame(udp))), row({ [W_SKB_PRIORITY]: 3 }), program(...output(2)));
+  await sent("p1");
+  t.equal(ring.sent.splice(0).at(-1)!.priority, 0x10004, "a packet-out of a key with a queue");
+  dpif.portShaped(2, false);
+  await dpif.settled();
+  t.strictSame(await priorities(), ["bypass", "bypass", "bypass"]);
 });

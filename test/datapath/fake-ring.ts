@@ -24,6 +24,8 @@ export interface Arrival {
 export interface Sent {
   header: Uint8Array;
   frame: Uint8Array;
+  /** Past the device's queueing, or the priority with which it goes through. */
+  priority: number | "bypass";
 }
 
 export class FakeRing {
@@ -41,6 +43,9 @@ export class FakeRing {
   mtu = 1500;
   /** The device's answer to the next message: 0 or an errno. */
   trouble: () => number = () => 0;
+  /** As it is set now. */
+  bypass = true;
+  priority = 0;
   private readonly machine: FakeMachine;
   private readonly large: Arrival[] = [];
   private head = 0;
@@ -139,7 +144,7 @@ export class FakeRing {
     const trouble = this.trouble();
     if (trouble !== 0) return trouble;
     const errno = this.judge(header, frame);
-    if (errno === 0) this.sent.push({ header, frame });
+    if (errno === 0) this.sent.push({ header, frame, priority: this.bypass ? "bypass" : this.priority });
     return errno;
   }
 
@@ -151,6 +156,14 @@ export class FakeRing {
     if (gso !== 0 && (![1, 3, 4, 5].includes(gso) || u16(4) === 0)) return 22;
     if (gso === 0 && frame.length > this.mtu + 18) return 90;
     return frame.length < 14 ? 22 : 0;
+  }
+
+  setBypass(bypass: boolean): void {
+    this.bypass = bypass;
+  }
+
+  setPriority(priority: number): void {
+    this.priority = priority;
   }
 
   takeError(): number {

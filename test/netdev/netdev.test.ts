@@ -12,6 +12,7 @@ import { PacketSplitter } from "../../src/netdev/dummy-conn.ts";
 import { type Host, systemProvider, tapProvider } from "../../src/netdev/linux.ts";
 import { patchProvider } from "../../src/netdev/patch.ts";
 import { pcapHeader, pcapRecord } from "../../src/netdev/pcap.ts";
+import { TrafficControl } from "../../src/netdev/qos/device-qos.ts";
 import { NetdevRegistry } from "../../src/netdev/registry.ts";
 import { decodeErrno, decodeLinks, LinkTable } from "../../src/netdev/rtnetlink.ts";
 import type { RouteEvents, RouteSocket } from "../../src/sys/netlink.ts";
@@ -225,6 +226,7 @@ function makeHost(): { kernel: FakeKernel; host: Host } {
   const host: Host = {
     clock: realTurns(),
     links: new LinkTable(kernel),
+    traffic: new TrafficControl(kernel),
     devices: {
       driverInfo: () => ({ driver: "veth", version: "1.0", firmware: "" }),
       linkSettings: () => ({ speedMbps: 10000, duplex: "full", medium: "copper", negotiated: false }),

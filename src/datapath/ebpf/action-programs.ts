@@ -1,7 +1,7 @@
 /** Action programs in the kernel, one for each list of actions, shared by the megaflows that have it. */
 import type { EbpfObjects, LoadedProgram } from "./objects.ts";
 import { actionKey, compileActions, type OutPort } from "./programs/actions.ts";
-import { PROGRAM_SLOTS } from "./programs/layout.ts";
+import { FIRST_ACTION_SLOT, PROGRAM_SLOTS } from "./programs/layout.ts";
 import type { Lookup } from "./programs/places.ts";
 
 /** What a megaflow's value says of its actions. */
@@ -22,7 +22,7 @@ export class ActionPrograms {
   readonly #objects: EbpfObjects;
   readonly #held = new Map<string, Held>();
   readonly #free: number[] = [];
-  #used = 1;
+  #used = FIRST_ACTION_SLOT;
 
   constructor(objects: EbpfObjects) {
     this.#objects = objects;

@@ -17,15 +17,24 @@ import type {
   DpStats,
   FlowHandle,
   OdpPort,
+  Policing,
   UpcallHandler,
 } from "../dpif.ts";
+import { POLICING_DROPS } from "../drop-reasons.ts";
 import { ODP_OUTPUT } from "../odp/actions.ts";
 import type { Packet } from "../packet.ts";
 import type { UpcallRing } from "../userspace/thread.ts";
 import { EbpfObjects } from "./objects.ts";
 import { Offload } from "./offload.ts";
 import type { OutPort } from "./programs/actions.ts";
-import { COUNT_LOST, COUNT_UP, PORT_FLAG_TAP, UPCALL_RING_BYTES } from "./programs/layout.ts";
+import {
+  CLASSIFIER_SLOT,
+  COUNT_LOST,
+  COUNT_POLICED,
+  COUNT_UP,
+  PORT_FLAG_TAP,
+  UPCALL_RING_BYTES,
+} from "./programs/layout.ts";
 import type { EbpfLink, EbpfProgram, EbpfSystem } from "./system.ts";
 
 export interface EbpfDpifOptions {
@@ -42,6 +51,8 @@ interface AttachedPort {
   readonly ifindex: number;
   readonly tap: boolean;
   readonly link: EbpfLink;
+  /** What policing allows, "" for anything. */
+  limits: string;
   unwatch(): void;
 }
 
@@ -61,7 +72,7 @@ export class EbpfDpif implements Dpif {
     actions: new Int32Array(0),
   };
   #handler: UpcallHandler | undefined;
-  #program: EbpfProgram | undefined;
+  #classifier: EbpfProgram | undefined;
 
   /** Throws what the system throws: without the right to load programs, on too old a kernel. */
   constructor(options: EbpfDpifOptions) {
@@ -98,8 +109,10 @@ export class EbpfDpif implements Dpif {
   // ---- Ports ----
 
   #install(program: EbpfProgram): void {
-    this.#program = program;
-    for (const { link } of this.attached.values()) {
+    this.#classifier = program;
+    this.objects.setSlot(CLASSIFIER_SLOT, program);
+    for (const { link, limits } of this.attached.values()) {
+      if (limits !== "") continue;
       try {
         link.update(program);
       } catch {
@@ -126,7 +139,7 @@ export class EbpfDpif implements Dpif {
     const ifindex = this.#system.ifindexOf(name);
     const setPort = (): void => this.objects.setPort(ifindex, tap ? PORT_FLAG_TAP : 0, addressOf(netdev));
     setPort();
-    const link = this.#system.attach(this.#program!, ifindex, tap);
+    const link = this.#system.attach(this.#classifier!, ifindex, tap);
     let unwatch = (): void => {};
     if (tap) {
       const stop = netdev.watch(setPort);
@@ -136,7 +149,7 @@ export class EbpfDpif implements Dpif {
         netdev.passing = undefined;
       };
     }
-    this.attached.set(odpPort, { odpPort, name, ifindex, tap, link, unwatch });
+    this.attached.set(odpPort, { odpPort, name, ifindex, tap, link, limits: "", unwatch });
   }
 
   portDel(port: OdpPort): Promise<void> {
@@ -163,6 +176,27 @@ export class EbpfDpif implements Dpif {
 
   ports(): Iterable<DpPort> {
     return this.inner.ports();
+  }
+
+  portShaped(port: OdpPort, shaped: boolean): void {
+    // What programs send goes through the device's queueing anyway.
+    this.inner.portShaped(port, shaped);
+  }
+
+  /** By a program, also for a tap: what goes up its own way has passed one too. */
+  portPolicing(port: OdpPort, policing: Policing): void {
+    const attached = this.attached.get(port);
+    if (attached === undefined) return;
+    const { kbps, burstKb, kpps, burstKpackets } = policing;
+    const limits = kbps > 0 || kpps > 0 ? [kbps, burstKb, kpps, burstKpackets].join() : "";
+    if (limits === attached.limits) return;
+    attached.limits = limits;
+    if (limits !== "") this.objects.setPolicing(attached.ifindex, policing);
+    attached.link.update(this.#programFor(attached));
+  }
+
+  #programFor({ limits }: Pick<AttachedPort, "limits">): EbpfProgram {
+    return limits === "" ? this.#classifier! : this.objects.police.program;
   }
 
   // ---- Upcalls and megaflows ----
@@ -288,9 +322,7 @@ export class EbpfDpif implements Dpif {
 
   /** Packets that programs have handed up, and those for which the ring buffer had no room. */
   handedUp(): { up: number; lost: number } {
-    const { counters } = this.objects;
-    const read = (counter: number): number => counters[counter * 2]! + counters[counter * 2 + 1]! * 2 ** 32;
-    return { up: read(COUNT_UP), lost: read(COUNT_LOST) };
+    return { up: this.objects.counter(COUNT_UP), lost: this.objects.counter(COUNT_LOST) };
   }
 
   async stats(): Promise<DpStats> {
@@ -312,7 +344,8 @@ export class EbpfDpif implements Dpif {
   }
 
   drops(): ReadonlyMap<string, number> {
-    return this.inner.drops();
+    const policed = this.objects.counter(COUNT_POLICED);
+    return policed === 0 ? this.inner.drops() : new Map([...this.inner.drops(), [POLICING_DROPS, policed]]);
   }
 
   settled(): Promise<void> {

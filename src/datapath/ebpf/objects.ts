@@ -1,21 +1,25 @@
 /** The maps that live as long as the datapath, and the loading of programs that name them. */
+import type { Policing } from "../dpif.ts";
 import { assemble, programSize } from "./asm/assemble.ts";
 import type { Line } from "./asm/instruction.ts";
 import {
   COUNTER_BYTES,
   FLOW_BITS,
   MAP_COUNTERS,
+  MAP_POLICING,
   MAP_PORTS,
   MAP_PROGRAMS,
   MAP_STATS,
   MAP_UPCALLS,
   MAX_BPF_PORTS,
+  POLICING_BYTES,
   PORT_BYTES,
   PROGRAM_SLOTS,
   ROW_BYTES,
   UPCALL_RING_BYTES,
   UPCALL_SLOT,
 } from "./programs/layout.ts";
+import { policeProgram, policingValue } from "./programs/police.ts";
 import { upcallProgram } from "./programs/upcall.ts";
 import {
   type EbpfMap,
@@ -46,6 +50,7 @@ export class EbpfObjects {
   readonly stats: Uint32Array;
   readonly counters: Uint32Array;
   readonly upcall: LoadedProgram;
+  #police: LoadedProgram | undefined;
 
   /** Throws what the system throws; nothing is left behind then. */
   constructor(system: EbpfSystem) {
@@ -60,6 +65,7 @@ export class EbpfObjects {
       this.#add(MAP_PROGRAMS, MAP_PROG_ARRAY, 4, 4, PROGRAM_SLOTS, 0);
       this.#add(MAP_PORTS, MAP_HASH, 4, PORT_BYTES, MAX_BPF_PORTS, F_NO_PREALLOC);
       this.#add(MAP_UPCALLS, MAP_RINGBUF, 0, 0, UPCALL_RING_BYTES, 0);
+      this.#add(MAP_POLICING, MAP_HASH, 4, POLICING_BYTES, MAX_BPF_PORTS, F_NO_PREALLOC);
       this.upcall = this.load("upcall", upcallProgram());
       this.setSlot(UPCALL_SLOT, this.upcall.program);
     } catch (error) {
@@ -122,10 +128,33 @@ export class EbpfObjects {
 
   clearPort(ifindex: number): void {
     this.maps.get(MAP_PORTS)!.delete(word(ifindex));
+    this.maps.get(MAP_POLICING)!.delete(word(ifindex));
+  }
+
+  /** The program for ports with limits, loaded when the first one wants it. */
+  get police(): LoadedProgram {
+    this.#police ??= this.load("police", policeProgram());
+    return this.#police;
+  }
+
+  /** Whether there is one yet. */
+  get hasPolice(): boolean {
+    return this.#police !== undefined;
+  }
+
+  /** Limits of a port, for {@link police}. */
+  setPolicing(ifindex: number, policing: Policing): void {
+    this.maps.get(MAP_POLICING)!.update(word(ifindex), policingValue(policing));
+  }
+
+  /** Of COUNT_* in programs/layout.ts. */
+  counter(which: number): number {
+    return this.counters[which * 2]! + this.counters[which * 2 + 1]! * 2 ** 32;
   }
 
   close(): void {
     this.upcall?.program.close();
+    this.#police?.program.close();
     for (const map of this.maps.values()) map.close();
     this.maps.clear();
   }

@@ -2,11 +2,18 @@
 import { formatProgram } from "./asm/listing.ts";
 import type { EbpfDpif } from "./dpif.ts";
 import type { LoadedProgram } from "./objects.ts";
+import { COUNT_POLICED } from "./programs/layout.ts";
 import type { Field } from "./programs/places.ts";
 
 function programs(dpif: EbpfDpif): LoadedProgram[] {
   const { classifier, actions } = dpif.offload;
-  return [dpif.objects.upcall, ...(classifier === undefined ? [] : [classifier]), ...actions.loaded()];
+  const { objects } = dpif;
+  return [
+    objects.upcall,
+    ...(objects.hasPolice ? [objects.police] : []),
+    ...(classifier === undefined ? [] : [classifier]),
+    ...actions.loaded(),
+  ];
 }
 
 function describeProgram({ name, program, size }: LoadedProgram): string {
@@ -28,10 +35,12 @@ export function showEbpf(dpif: EbpfDpif): string {
   for (const [reason, count] of [...offload.reasons].sort(([a], [b]) => (a < b ? -1 : 1)))
     text += `    ${reason}: ${count}\n`;
   text += `  packets by programs: ${offload.packets()}, handed up: ${up}, lost: ${lost}\n`;
+  const policed = dpif.objects.counter(COUNT_POLICED);
+  if (policed > 0) text += `  dropped by policing: ${policed}\n`;
   text += `  classifiers made: ${offload.builds}, the last in ${offload.buildMs.toFixed(1)} ms\n`;
   text += " ports:\n";
-  for (const { odpPort, name, ifindex, tap } of dpif.attached.values())
-    text += `  ${odpPort} ${name}: ifindex ${ifindex}, ${tap ? "egress of a tap" : "ingress"}\n`;
+  for (const { odpPort, name, ifindex, tap, limits } of dpif.attached.values())
+    text += `  ${odpPort} ${name}: ifindex ${ifindex}, ${tap ? "egress of a tap" : "ingress"}${limits === "" ? "" : ", policed"}\n`;
   text += " masks:\n";
   for (const table of offload.tables.values()) {
     const fields = table.fields.map(describeField).join(" ");

@@ -37,7 +37,7 @@ export interface RecordRing {
 /** `src/sys/packet-sender.ts`'s part of a port. */
 export type Sender = Pick<
   PortRing,
-  "fd" | "queue" | "addPiece" | "setPiece" | "send" | "takeError" | "close"
+  "fd" | "queue" | "addPiece" | "setPiece" | "send" | "setBypass" | "setPriority" | "takeError" | "close"
 > & { readonly ifindex: number; queued: number };
 
 export interface UpcallMemory {
@@ -198,6 +198,14 @@ export class UpcallPort implements PortRing {
 
   send(first: number): number {
     return this.sender.send(first);
+  }
+
+  setBypass(bypass: boolean): void {
+    this.sender.setBypass(bypass);
+  }
+
+  setPriority(priority: number): void {
+    this.sender.setPriority(priority);
   }
 
   takeError(): number {

@@ -12,6 +12,7 @@ import {
   W_ETH_DST_HI,
   W_ETH_TYPE,
   W_IN_PORT,
+  W_SKB_PRIORITY,
   W_TCP_FLAGS,
 } from "../../flow/layout.ts";
 import { ETH_TYPE_NSH } from "../../flow/packet/ethernet.ts";
@@ -166,6 +167,7 @@ export class Datapath {
 
   /** Runs a program, words `from` to `end`, on a packet whose key is known (an upcall's answer, a packet-out). */
   execute(packet: Packet, key: Flow, words: Int32Array, from: number, end: number): void {
+    packet.priority = key[W_SKB_PRIORITY]!;
     this.executor.run(packet, key, words, from, end, 0);
     this.executor.finish();
   }
@@ -177,6 +179,7 @@ export class Datapath {
 
   /** Classifies a packet that waited for an answer once more. */
   again(packet: Packet, key: Flow): void {
+    packet.priority = key[W_SKB_PRIORITY]!;
     this.classify(packet, key, 0);
     this.executor.finish();
   }

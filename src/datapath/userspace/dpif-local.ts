@@ -18,6 +18,7 @@ import {
   type DpStats,
   type FlowHandle,
   type OdpPort,
+  type Policing,
   UPCALL_ACTION,
   UPCALL_MISS,
   type UpcallHandler,
@@ -32,6 +33,7 @@ import { FlowMirror } from "./flow-mirror.ts";
 import { compactMask, makeCompactMask } from "./flow-table.ts";
 import { finishChecksum, segment } from "./gso.ts";
 import { MAX_DP_METERS, METER_STATS_BYTES, readMeterStats } from "./meters.ts";
+import { makePolicer, type Policer } from "./policer.ts";
 import { chooseOdpPort } from "./port-numbers.ts";
 import { Scratch } from "./scratch.ts";
 import {
@@ -39,6 +41,7 @@ import {
   DROP_BAD_GSO,
   DROP_NO_PORT,
   DROP_NO_ROOM,
+  DROP_POLICED,
   MAX_FLOWS,
   N_DROPS,
   N_UPCALLS,
@@ -75,6 +78,7 @@ class LocalDpif implements Dpif, PacketIo {
   private readonly datapath: Datapath;
   private readonly portTable = new Map<OdpPort, DpPort>();
   private readonly locals = new Map<OdpPort, LocalPort>();
+  private readonly policers = new Map<OdpPort, Policer>();
   private readonly mask = makeCompactMask();
   userspaceText: ((operand: number) => string) | undefined = undefined;
   private handler: UpcallHandler | undefined;
@@ -119,15 +123,30 @@ class LocalDpif implements Dpif, PacketIo {
     if (!this.portTable.delete(port)) throw osError("ENODEV", "portDel");
     this.locals.get(port)!.receive = undefined;
     this.locals.delete(port);
+    this.policers.delete(port);
   }
 
   ports(): Iterable<DpPort> {
     return [...this.portTable.values()];
   }
 
+  portShaped(): void {
+    // Dummies have no queues.
+  }
+
+  portPolicing(port: OdpPort, policing: Policing): void {
+    const policer = makePolicer(policing);
+    if (policer === undefined) this.policers.delete(port);
+    else this.policers.set(port, policer);
+  }
+
   // ---- Packets ----
 
   private receive(packet: Packet, port: OdpPort): void {
+    if (this.policers.get(port)?.passes(packet, this.clock.now()) === false) {
+      this.counters[N_DROPS + DROP_POLICED]!++;
+      return;
+    }
     const copy = this.scratch.copy(packet);
     if (copy === undefined) {
       this.counters[N_DROPS + DROP_NO_ROOM]!++;

@@ -17,6 +17,7 @@ import {
   type DpStats,
   type FlowHandle,
   type OdpPort,
+  type Policing,
   UPCALL_MISS,
   type Upcall,
   type UpcallHandler,
@@ -41,6 +42,8 @@ import {
   REQ_METER_SET,
   REQ_PORT_ADD,
   REQ_PORT_DEL,
+  REQ_PORT_POLICING,
+  REQ_PORT_SHAPED,
   REQ_VLAN_LIMIT,
   UP_PACKET,
   UP_PORT,
@@ -338,6 +341,25 @@ class WorkerDpif implements Dpif {
 
   ports(): Iterable<DpPort> {
     return [...this.portTable.values()];
+  }
+
+  portShaped(port: OdpPort, shaped: boolean): void {
+    const { words, at } = this.request(3);
+    words[at] = REQ_PORT_SHAPED;
+    words[at + 1] = port;
+    words[at + 2] = shaped ? 1 : 0;
+    this.post();
+  }
+
+  portPolicing(port: OdpPort, { kbps, burstKb, kpps, burstKpackets }: Policing): void {
+    const { words, at } = this.request(6);
+    words[at] = REQ_PORT_POLICING;
+    words[at + 1] = port;
+    words[at + 2] = kbps;
+    words[at + 3] = burstKb;
+    words[at + 4] = kpps;
+    words[at + 5] = burstKpackets;
+    this.post();
   }
 
   // ---- Flows ----

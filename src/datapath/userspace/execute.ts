@@ -26,6 +26,7 @@ import {
   W_NW,
   W_PACKET_TYPE,
   W_RECIRC_ID,
+  W_SKB_PRIORITY,
   W_TP,
 } from "../../flow/layout.ts";
 import { ETH_TYPE_IPV4, ETH_TYPE_IPV6 } from "../../flow/packet/ethernet.ts";
@@ -157,6 +158,7 @@ export class Executor {
           } else if (word < W_ETH_DST_HI || word >= FLOW_PACKET_WORDS) {
             key[word] = (key[word]! & ~mask) | (program[at + 3]! & mask);
             if (word >= FLOW_PACKET_WORDS) this.wide = true;
+            else if (word === W_SKB_PRIORITY) packet.priority = key[word]!;
           } else if (key[W_PACKET_TYPE] === 0) {
             io.unshare(packet);
             setField(packet, word, program[at + 3]!, mask);

@@ -140,7 +140,7 @@ export class MeterBank {
 }
 
 /** How many packets one that stands for many segments is. */
-function packetsOf(packet: Packet): number {
+export function packetsOf(packet: Packet): number {
   if (packet.gsoType === 0 || packet.gsoSize === 0) return 1;
   return Math.max(1, Math.ceil((packet.length - packet.gsoHeaderLength) / packet.gsoSize));
 }

@@ -4,14 +4,17 @@
  * until main takes the port away.
  */
 import { GSO_NONE, makePacket, type Packet, VNET_HEADER_LENGTH, VNET_NEEDS_CSUM } from "../packet.ts";
+import { queueClass } from "../queue-class.ts";
 import { JOIN_ADDED, JOIN_OTHER, JOINED_HEADER_ROOM, TcpJoin } from "./coalesce.ts";
 import type { Datapath } from "./datapath.ts";
 import { finishChecksum, segment } from "./gso.ts";
+import type { Policer } from "./policer.ts";
 import type { Scratch } from "./scratch.ts";
 import {
   DROP_BAD_GSO,
   DROP_NO_ROOM,
   DROP_OVER_MTU,
+  DROP_POLICED,
   DROP_PORT_DOWN,
   DROP_TX_ERROR,
   DROP_TX_QUEUE_FULL,
@@ -112,7 +115,14 @@ export class RingPort {
   private mayJoin = true;
   private readonly headers = new Uint8Array(TX_BATCH * JOINED_HEADER_ROOM);
   private readonly headersAddress: number;
-  private readonly sendAgain = (packet: Packet): void => this.output(packet);
+  /** Queued frames leave by this queue of a shaped device. */
+  private priority = 0;
+  private shaped = false;
+  policer: Policer | undefined = undefined;
+  private readonly sendAgain = (packet: Packet): void => {
+    packet.priority = this.priority;
+    this.output(packet);
+  };
 
   constructor(odpPort: number, ring: PortRing, host: PortHost) {
     this.odpPort = odpPort;
@@ -146,14 +156,21 @@ export class RingPort {
       packet.floor = ring.frame - ring.headroom;
       packet.length = ring.frameLength;
       loadVnet(packet);
+      packet.priority = 0;
       if (ring.frameTag !== 0) this.restoreTag(packet, ring.frameTag);
-      datapath.receive(packet, this.odpPort);
+      this.receivePacket(packet, datapath);
     }
     if (ring.cut > 0) {
       this.host.counters[N_DROPS + DROP_NO_ROOM]! += ring.cut;
       ring.cut = 0;
     }
     return count;
+  }
+
+  private receivePacket(packet: Packet, datapath: Datapath): void {
+    if (this.policer !== undefined && !this.policer.passes(packet, datapath.nowMs))
+      this.host.counters[N_DROPS + DROP_POLICED]!++;
+    else datapath.receive(packet, this.odpPort);
   }
 
   private receiveLarge(datapath: Datapath): void {
@@ -171,7 +188,7 @@ export class RingPort {
     if (got === ring.frameLength) {
       loadVnet(packet);
       if (ring.frameTag !== 0) this.restoreTag(packet, ring.frameTag);
-      datapath.receive(packet, this.odpPort);
+      this.receivePacket(packet, datapath);
     } else host.counters[N_DROPS + DROP_NO_ROOM]!++;
     host.scratch.release(packet);
   }
@@ -194,6 +211,7 @@ export class RingPort {
 
   /** Queues a frame; its bytes and virtio header stay where they are until {@link flush}. */
   output(packet: Packet): void {
+    if (this.shaped && packet.priority !== this.priority) this.changeQueue(packet.priority);
     if (this.activeJoins > 0 && this.join(packet)) return;
     storeVnet(packet);
     const ring = this.ring;
@@ -203,6 +221,22 @@ export class RingPort {
     const start = packet.address + packet.offset - VNET_HEADER_LENGTH;
     if (ring.queue(start, packet.length + VNET_HEADER_LENGTH) || this.frames === FRAMES) this.flush();
     else if (packet.length >= JOIN_LENGTH && this.mayJoin) this.startJoin(packet, message);
+  }
+
+  /** Frames go through the device's queueing, or straight to it. */
+  setShaped(shaped: boolean): void {
+    if (shaped === this.shaped) return;
+    this.flush();
+    this.shaped = shaped;
+    this.priority = 0;
+    this.ring.setBypass(!shaped);
+    this.ring.setPriority(0);
+  }
+
+  private changeQueue(queue: number): void {
+    this.flush();
+    this.priority = queue;
+    this.ring.setPriority(queueClass(queue));
   }
 
   private remember(packet: Packet, message: number): void {
@@ -310,7 +344,7 @@ export class RingPort {
       packet.gsoHeaderLength &= 0xffff;
       if (joined[message]! > 1) {
         this.mayJoin = false;
-        this.output(packet);
+        this.sendAgain(packet);
       } else if (!sendFinished(packet, this.host, this.sendAgain)) {
         this.host.counters[N_DROPS + DROP_OVER_MTU]!++;
       }
@@ -329,6 +363,7 @@ export class TapPort {
   /** The device was deleted under us. */
   private gone = false;
   private readonly host: PortHost;
+  policer: Policer | undefined = undefined;
   private readonly sendAgain = (packet: Packet): void => this.output(packet);
 
   constructor(odpPort: number, fd: number, host: PortHost) {
@@ -353,7 +388,9 @@ export class TapPort {
       host.startPacket();
       packet.length = got - VNET_HEADER_LENGTH;
       loadVnet(packet);
-      datapath.receive(packet, this.odpPort);
+      if (this.policer !== undefined && !this.policer.passes(packet, datapath.nowMs))
+        host.counters[N_DROPS + DROP_POLICED]!++;
+      else datapath.receive(packet, this.odpPort);
       host.scratch.release(packet);
     }
     return budget;

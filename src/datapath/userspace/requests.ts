@@ -25,6 +25,10 @@ export const REQ_METER_DEL = 10;
 export const EXECUTE_HEADER = 2 + 8;
 /** [type, tags]: so many VLAN tags are looked at. */
 export const REQ_VLAN_LIMIT = 11;
+/** [type, odp port, 1 for shaped] */
+export const REQ_PORT_SHAPED = 12;
+/** [type, odp port, kbps, burst in kilobits, kpps, burst in thousands of packets] */
+export const REQ_PORT_POLICING = 13;
 
 /** [type, slot]: a packet goes up. */
 export const UP_PACKET = 1;

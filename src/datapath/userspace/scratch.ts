@@ -46,6 +46,7 @@ class Pool {
     packet.floor = index * this.bytes;
     packet.offset = packet.floor + SCRATCH_HEADROOM;
     packet.length = length;
+    packet.priority = 0;
     packet.vnetFlags = 0;
     packet.gsoType = 0;
     return packet;
@@ -107,6 +108,7 @@ export class Scratch {
 }
 
 export function copyMeta(from: Packet, to: Packet): void {
+  to.priority = from.priority;
   to.vnetFlags = from.vnetFlags;
   to.gsoType = from.gsoType;
   to.gsoHeaderLength = from.gsoHeaderLength;

@@ -59,6 +59,7 @@ export const DROP_PORT_DOWN = 11;
 export const DROP_NO_CONNTRACK = 12;
 export const DROP_METER = 13;
 export const DROP_USERSPACE_ACTION = 14;
+export const DROP_POLICED = 15;
 
 // A flow's statistics: 32 bytes.
 export const STATS_BYTES = 32;

@@ -14,6 +14,7 @@ import { Datapath } from "./datapath.ts";
 import type { PacketIo } from "./execute.ts";
 import { makeCompactMask } from "./flow-table.ts";
 import { meterOfWords } from "./meters.ts";
+import { makePolicer } from "./policer.ts";
 import { type PortHost, RingPort, TapPort } from "./ports.ts";
 import {
   EXECUTE_HEADER,
@@ -28,6 +29,8 @@ import {
   REQ_METER_SET,
   REQ_PORT_ADD,
   REQ_PORT_DEL,
+  REQ_PORT_POLICING,
+  REQ_PORT_SHAPED,
   REQ_VLAN_LIMIT,
   UP_PACKET,
   UP_PORT,
@@ -347,6 +350,23 @@ export class WorkerLoop implements PacketIo, PortHost {
       case REQ_PORT_DEL:
         this.portDel(words[at + 1]!);
         break;
+      case REQ_PORT_SHAPED: {
+        const port = this.ports[words[at + 1]!];
+        if (port instanceof RingPort) port.setShaped(words[at + 2] !== 0);
+        break;
+      }
+      case REQ_PORT_POLICING: {
+        const port = this.ports[words[at + 1]!];
+        const [kbps, burstKb, kpps, burstKpackets] = [2, 3, 4, 5].map((i) => words[at + i]! >>> 0);
+        if (port !== undefined)
+          port.policer = makePolicer({
+            kbps: kbps!,
+            burstKb: burstKb!,
+            kpps: kpps!,
+            burstKpackets: burstKpackets!,
+          });
+        break;
+      }
       case REQ_VLAN_LIMIT:
         setVlanLimit(words[at + 1]!);
         break;

@@ -132,6 +132,8 @@ export class FakeBpf implements EbpfSystem {
   readonly processors = 2;
   readonly records: FakeRecords;
   readonly sent: Sent[] = [];
+  /** CLOCK_MONOTONIC as programs see it. */
+  nowNs = 1_000_000_000n;
   /** By ifindex: what runs at its hook. */
   readonly attached = new Map<number, EbpfProgram>();
   readonly devices = new Map<string, number>();
@@ -293,6 +295,8 @@ class Run implements Environment {
         return 1n;
       case helpers.KTIME_GET_COARSE_NS:
         return 1_000_000_000n;
+      case helpers.KTIME_GET_NS:
+        return this.fake.nowNs;
       case helpers.TAIL_CALL: {
         const slot = new Uint8Array(Uint32Array.of(Number(c)).buffer);
         const fd = this.maps.get(Number(b))!.entries.get(slot.join());

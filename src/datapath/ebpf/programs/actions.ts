@@ -32,6 +32,7 @@ import {
   IPPROTO_UDP,
 } from "../../../flow/packet/ethernet.ts";
 import { ODP_OUTPUT, ODP_POP_VLAN, ODP_PUSH_VLAN, ODP_SET } from "../../odp/actions.ts";
+import { queueClass } from "../../queue-class.ts";
 import {
   CLONE_REDIRECT,
   L3_CSUM_REPLACE,
@@ -272,7 +273,8 @@ class ActionEmitter {
     this.lines.push(comment(`set word ${word}`));
     if (word === W_SKB_PRIORITY || word === W_PKT_MARK) {
       if (mask !== -1) return "set of part of a packet's mark";
-      this.lines.push(Mov.imm32(R1, value), Store.u32(R6, word === W_PKT_MARK ? SKB_MARK : SKB_PRIORITY, R1));
+      const [field, set] = word === W_PKT_MARK ? [SKB_MARK, value] : [SKB_PRIORITY, queueClass(value)];
+      this.lines.push(Mov.imm32(R1, set), Store.u32(R6, field, R1));
       return undefined;
     }
     if (word >= W_ETH_DST_HI && word <= W_ETH_SRC_LO) {

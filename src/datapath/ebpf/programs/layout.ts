@@ -14,7 +14,13 @@
  *   | 12 1 when there is a stripped tag     u32 |
  *   | 16 gso_size                           u32 |
  *   | 20 gso_segs                           u32 |
+ *
+ *   policing of a port, by its ifindex: two buckets, of bits and of packets
+ *   | 0  time until which is paid, ns           u64 |
+ *   | 8  cost of a byte or packet, ns << 16     u64 |  0: no limit
+ *   | 16 most of that time that may lie ahead   u64 |
  */
+import { Add, type Line, Load, loadMapValue, R1, R2, Store } from "../asm/instruction.ts";
 
 /** Flows that programs can serve at a time; their statistics take 32 bytes each for every processor. */
 export const FLOW_BITS = 16;
@@ -53,7 +59,25 @@ export const PORT_FLAG_TAP = 1;
 /** Packets handed up, and those for which there was no room. */
 export const COUNT_UP = 0;
 export const COUNT_LOST = 1;
+/** Dropped by policing. */
+export const COUNT_POLICED = 2;
 export const COUNTER_BYTES = 64;
+
+/** Of all processors together: few packets come this way, and a count lost to a race is no harm. */
+export function countUp(counter: number): Line[] {
+  return [
+    loadMapValue(R1, MAP_COUNTERS, counter * 8),
+    Load.u64(R2, R1, 0),
+    Add.imm(R2, 1),
+    Store.u64(R1, 0, R2),
+  ];
+}
+
+export const POLICING_BITS = 0;
+export const POLICING_PACKETS = 24;
+export const POLICING_BUCKET_COST = 8;
+export const POLICING_BUCKET_BURST = 16;
+export const POLICING_BYTES = 48;
 
 // Names of the maps, by which programs refer to them.
 export const MAP_STATS = "stats";
@@ -61,9 +85,12 @@ export const MAP_COUNTERS = "counters";
 export const MAP_PROGRAMS = "programs";
 export const MAP_PORTS = "ports";
 export const MAP_UPCALLS = "upcalls";
+export const MAP_POLICING = "policing";
 
-/** Slot of the upcall program in MAP_PROGRAMS; action programs have the others. */
+/** Slots of the upcall program and of the classifier in MAP_PROGRAMS; action programs have the others. */
 export const UPCALL_SLOT = 0;
+export const CLASSIFIER_SLOT = 1;
+export const FIRST_ACTION_SLOT = 2;
 export const PROGRAM_SLOTS = 4096;
 
 export const UPCALL_RING_BYTES = 4 << 20;

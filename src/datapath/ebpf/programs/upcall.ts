@@ -24,7 +24,6 @@ import {
   Lsh,
   label,
   loadMap,
-  loadMapValue,
   Mov,
   Or,
   R0,
@@ -52,7 +51,7 @@ import {
 import {
   COUNT_LOST,
   COUNT_UP,
-  MAP_COUNTERS,
+  countUp,
   MAP_PORTS,
   MAP_UPCALLS,
   PORT_FLAG_TAP,
@@ -66,16 +65,6 @@ import {
   RECORD_TAG,
   RECORD_TAGGED,
 } from "./layout.ts";
-
-/** Of all processors together: few packets come this way, and a count lost to a race is no harm. */
-function count(counter: number): Line[] {
-  return [
-    loadMapValue(R1, MAP_COUNTERS, counter * 8),
-    Load.u64(R2, R1, 0),
-    Add.imm(R2, 1),
-    Store.u64(R1, 0, R2),
-  ];
-}
 
 export function upcallProgram(): Line[] {
   return [
@@ -94,7 +83,7 @@ export function upcallProgram(): Line[] {
     IfEq.imm(R7, 0, "drop"),
     ...RECORD_ROOMS.flatMap(record),
     label("lost"),
-    ...count(COUNT_LOST),
+    ...countUp(COUNT_LOST),
     label("drop"),
     Mov.imm(R0, TC_ACT_SHOT),
     exit(),
@@ -137,7 +126,7 @@ function record(room: number): Line[] {
     Mov.reg(R4, R7),
     call(SKB_LOAD_BYTES),
     IfNe.imm(R0, 0, name("unreadable")),
-    ...count(COUNT_UP),
+    ...countUp(COUNT_UP),
     Mov.reg(R1, R8),
     Mov.imm(R2, 0),
     call(RINGBUF_SUBMIT),

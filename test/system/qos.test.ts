@@ -1,0 +1,141 @@
+/** Queues and policing with real traffic: rates, counters, and what the kernel's own tool says of them. */
+import t from "tap";
+import { cannotRun, type World, withTwoHosts } from "./world.ts";
+
+const skip = cannotRun("iperf3", "tc");
+
+/** Mbit/s that a run from ha brings to hb, once it succeeds. */
+async function measure(world: World, port: number, ...options: string[]): Promise<number> {
+  let received: number | undefined;
+  await world.until("a measurement", () => {
+    const run = world.tryInside(
+      "ha",
+      "iperf3",
+      "-c",
+      "10.1.1.2",
+      "-p",
+      String(port),
+      "-t",
+      "3",
+      "-O",
+      "1",
+      ...options,
+      "-J",
+    );
+    const { end } = run.stdout.startsWith("{")
+      ? (JSON.parse(run.stdout) as { end?: { sum_received?: { bits_per_second: number } } })
+      : {};
+    received = end?.sum_received?.bits_per_second;
+    return received !== undefined;
+  });
+  return received! / 1e6;
+}
+
+/** Bytes and packets of classes, by their minor numbers, as tc counts them. */
+function classes(world: World): Map<number, [bytes: number, packets: number]> {
+  const text = world.inside("sw", "tc", "-s", "class", "show", "dev", "hb");
+  return new Map(
+    [...text.matchAll(/class htb 1:(\w+) parent 1:fffe.*\n Sent (\d+) bytes (\d+) pkt/g)].map(
+      ([, id, bytes, packets]) => [Number.parseInt(id!, 16), [Number(bytes), Number(packets)]],
+    ),
+  );
+}
+
+for (const type of ["netdev", "ebpf"] as const) {
+  t.test(`${type}: two queues, each with its rate`, { skip }, async (t) => {
+    await withTwoHosts(async (world) => {
+      world.vsctl(
+        ...["set", "port", "hb", "qos=@q", "--", "--id=@q", "create", "qos", "type=linux-htb"],
+        ...["other-config:max-rate=1000000000", "queues:1=@a", "queues:2=@b"],
+        ...[
+          "--",
+          "--id=@a",
+          "create",
+          "queue",
+          "other-config:max-rate=20000000",
+          "other-config:min-rate=20000000",
+        ],
+        ...[
+          "--",
+          "--id=@b",
+          "create",
+          "queue",
+          "other-config:max-rate=50000000",
+          "other-config:min-rate=50000000",
+        ],
+      );
+      world.ofctl("add-flow", "br0", "priority=10,in_port=1,tcp,tp_dst=5201,actions=set_queue:1,output:2");
+      world.ofctl("add-flow", "br0", "priority=10,in_port=1,tcp,tp_dst=5202,actions=enqueue:2:2");
+      for (const port of ["5201", "5202"]) world.background("hb", "iperf3", "-s", "-p", port);
+      for (const [port, rate] of [
+        [5201, 20],
+        [5202, 50],
+      ] as const) {
+        const got = await measure(world, port);
+        t.ok(got > rate * 0.9 && got < rate * 1.1, `${got.toFixed(1)} of ${rate} Mbit/s`);
+      }
+      const counted = classes(world);
+      t.strictSame([...counted.keys()].sort(), [1, 2, 3]);
+      const stats = world.ofctl("queue-stats", "br0", "2");
+      for (const queue of [1, 2]) {
+        const [bytes, packets] = counted.get(queue + 1)!;
+        t.ok(packets > 10);
+        t.match(stats, new RegExp(`port 2 queue ${queue}: bytes=${bytes}, pkts=${packets}, errors=\\d+`));
+      }
+      t.match(
+        world.appctl("qos/show", "hb"),
+        /^QoS: hb linux-htb\nmax-rate: 1000000000\n\nDefault:\n {2}burst: 12512\n {2}min-rate: 12000\n {2}max-rate: 1000000000\n {2}tx_packets: \d+\n {2}tx_bytes: \d+\n {2}tx_errors: 0\n\nQueue 1:\n {2}burst: 12512\n {2}min-rate: 20000000\n {2}tx_packets: \d\d+\n/,
+      );
+      world.vsctl("clear", "port", "hb", "qos");
+      t.notMatch(world.inside("sw", "tc", "qdisc", "show", "dev", "hb"), "htb");
+      t.equal(world.appctl("qos/show", "hb"), "QoS not configured on hb\n");
+      t.match(world.ofctl("queue-stats", "br0", "2"), /: 0 queues/);
+    }, type);
+  });
+
+  t.test(`${type}: ingress policing`, { skip }, async (t) => {
+    await withTwoHosts(async (world) => {
+      world.background("hb", "iperf3", "-s");
+      world.vsctl("set", "interface", "ha", "ingress_policing_rate=10000", "ingress_policing_burst=1000");
+      // TCP would tell more of how it takes losses.
+      const udp = ["-u", "-b", "30M", "-l", "1400"];
+      const limited = await measure(world, 5201, ...udp);
+      t.ok(limited > 8 && limited < 12, `${limited.toFixed(1)} of 10 Mbit/s`);
+      t.match(world.appctl("coverage/show"), /^datapath_drop_ingress_policing .* total: [1-9]/m);
+      world.vsctl("set", "interface", "ha", "ingress_policing_rate=0");
+      const free = await measure(world, 5201, ...udp);
+      t.ok(free > 28, `${free.toFixed(0)} Mbit/s without`);
+    }, type);
+  });
+}
+
+t.test("kinds that the kernel has not, or nobody knows", { skip }, async (t) => {
+  await withTwoHosts((world) => {
+    t.equal(
+      world.appctl("qos/show-types", "ha"),
+      ["codel", "fq_codel", "hfsc", "htb", "netem", "noop", "sfq"]
+        .map((name) => `QoS type: linux-${name}\n`)
+        .join(""),
+    );
+    t.match(world.try("ovs-appctl", "qos/show", "nope").stderr, /^no such interface\n/);
+    const lacks = (kind: string): boolean =>
+      world.tryInside("sw", "tc", "qdisc", "add", "dev", "lo", "root", kind).status !== 0;
+    world.vsctl("set", "port", "ha", "qos=@q", "--", "--id=@q", "create", "qos", "type=bogus");
+    t.match(world.log(), /WARN\|ha: QoS type bogus is none of linux-codel, /);
+    if (lacks("hfsc")) {
+      world.vsctl("set", "qos", world.get("port", "ha", "qos"), "type=linux-hfsc");
+      t.match(world.log(), /WARN\|ha: Failed to install new qdisc: No such file or directory/);
+      t.equal(world.appctl("qos/show", "ha"), "QoS not configured on ha\n");
+    }
+    world.ping("ha", "10.1.1.2");
+  });
+});
+
+t.test("everything goes with the port", { skip }, async (t) => {
+  await withTwoHosts((world) => {
+    world.vsctl("set", "port", "ha", "qos=@q", "--", "--id=@q", "create", "qos", "type=linux-htb");
+    t.match(world.inside("sw", "tc", "qdisc", "show", "dev", "ha"), "htb 1: root");
+    world.vsctl("del-port", "ha");
+    t.notMatch(world.inside("sw", "tc", "qdisc", "show", "dev", "ha"), "htb");
+  });
+});
