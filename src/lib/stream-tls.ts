@@ -6,7 +6,7 @@ import fs from "node:fs";
 import net from "node:net";
 import tls from "node:tls";
 import type { Clock } from "./clock.ts";
-import { codeOf, osError } from "./errors.ts";
+import { codeOf, describeError, errnoOf, osError } from "./errors.ts";
 import type { Stream, StreamServer } from "./stream.ts";
 import type { TlsConfig } from "./stream-config.ts";
 import type { ActiveName, PassiveName } from "./stream-name.ts";
@@ -41,8 +41,11 @@ export async function connectTls(
     await established(socket, "secureConnect", clock, timeoutMs);
   } catch (error) {
     const { message } = error as Error;
-    if (!message.includes("SSL routines")) throw error;
-    log.warn(`SSL_connect: ${opensslText(message)}`);
+    // What is wrong with a certificate has names such as CERT_HAS_EXPIRED.
+    const isCertificate = !(codeOf(error) ?? "E").startsWith("E");
+    if (!isCertificate && !message.includes("SSL routines")) throw error;
+    const why = isCertificate ? `certificate verify failed (${message})` : opensslText(message);
+    log.warn(`SSL_connect: ${why}`);
     throw osError("EPROTO");
   }
   const suite = forbiddenSuite(socket, config);
@@ -132,36 +135,75 @@ function needsBootstrap(config: TlsConfig): boolean {
   return config.bootstrap && config.caCert !== undefined && !fs.existsSync(config.caCert);
 }
 
-/** Reads the files; throws ENOPROTOOPT, as the original, when one is not configured. */
+/**
+ * Reads the files. As in the original, one that cannot be used counts as not configured, and what is not configured
+ * throws ENOPROTOOPT. Without its CA certificate a peer could not be trusted: EPROTO, before it is even asked.
+ */
 function material(config: TlsConfig, bootstrap: boolean): tls.SecureContextOptions {
-  const { privateKey, certificate, caCert } = config;
-  if (privateKey === undefined) unset("Private key");
+  const key = read(config.privateKey, "SSL_use_PrivateKey_file", (text) => ({ key: text }));
+  const certificate = read(config.certificate, "SSL_use_certificate_file", (text) => ({ cert: text }));
+  const { caCert } = config;
+  if (key === undefined) unset("Private key");
   if (certificate === undefined) unset("Certificate");
   if (caCert === undefined) unset("CA certificate");
-  if (privateKey === undefined || certificate === undefined || caCert === undefined)
-    throw osError("ENOPROTOOPT");
-  const cert = [read("certificate", certificate)];
-  if (config.peerCaCert !== undefined) cert.push(read("peer CA certificate", config.peerCaCert));
+  if (key === undefined || certificate === undefined || caCert === undefined) throw osError("ENOPROTOOPT");
+  const mismatch = "Private key does not match certificate public key";
+  if (!isUsable(mismatch, { key, cert: certificate })) throw osError("ENOPROTOOPT");
+  if (caCert === "none") warnOfNone();
+  const ca = caCert === "none" || bootstrap ? undefined : readCa(caCert);
+  const peerCa = config.peerCaCert === undefined ? "" : `\n${readCa(config.peerCaCert)}`;
   return {
-    key: read("private key", privateKey),
-    cert: cert.join("\n"),
-    ...(caCert === "none" || bootstrap ? {} : { ca: read("CA certificate", caCert) }),
+    key,
+    cert: certificate + peerCa,
+    ...(ca === undefined ? {} : { ca }),
     ...versions(config.protocols),
     ...ciphers(config.ciphers),
   };
+}
+
+let warned = false;
+
+function warnOfNone(): void {
+  if (!warned) log.warn("Peer certificate validation disabled (this is a security risk)");
+  warned = true;
 }
 
 function unset(what: string): void {
   log.err(`${what} must be configured to use SSL`);
 }
 
-function read(what: string, file: string): string {
+/** The file's text; undefined, and a log line that begins with `what`, when it is of no use. */
+function read(
+  file: string | undefined,
+  what: string,
+  options: (text: string) => tls.SecureContextOptions,
+): string | undefined {
+  if (file === undefined) return undefined;
+  let text: string;
   try {
-    return fs.readFileSync(file, "utf8");
+    text = fs.readFileSync(file, "utf8");
   } catch (error) {
-    log.err(`failed to load ${what} file "${file}": ${codeOf(error)}`);
-    throw osError("EPROTO");
+    const number = (0x80000000 + errnoOf(codeOf(error) ?? "EIO")).toString(16).toUpperCase();
+    log.err(`${what}: error:${number}:system library::${describeError(error)}`);
+    return undefined;
   }
+  return isUsable(what, options(text)) ? text : undefined;
+}
+
+function isUsable(what: string, options: tls.SecureContextOptions): boolean {
+  try {
+    tls.createSecureContext(options);
+    return true;
+  } catch (error) {
+    log.err(`${what}: ${opensslText((error as Error).message)}`);
+    return false;
+  }
+}
+
+function readCa(file: string): string {
+  const text = read(file, `failed to load client certificates from ${file}`, (ca) => ({ ca }));
+  if (text === undefined) throw osError("EPROTO");
+  return text;
 }
 
 /** Those that are offered: older ones are not. */

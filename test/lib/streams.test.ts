@@ -1,5 +1,4 @@
 /** JSON-RPC, sessions and unixctl: one set of tests over memory, unix, tcp and tls streams. */
-import { execFileSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -25,58 +24,13 @@ import { MemoryNetwork } from "../../src/lib/stream-memory.ts";
 import { nodeStreams } from "../../src/lib/stream-node.ts";
 import { UnixctlCommands, UnixctlServer } from "../../src/lib/unixctl.ts";
 import { VLL_OFF, vlogSetLevel } from "../../src/lib/vlog.ts";
+import { makePki } from "../sim/pki.ts";
 import { nodeClock, simPlatform } from "../sim/platform.ts";
 
 vlogSetLevel(undefined, undefined, VLL_OFF);
 
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), `ovsbox-streams-${process.pid}-`));
 t.teardown(() => fs.rmSync(folder, { recursive: true }));
-
-/** A CA and a certificate that it signed; undefined where there is no openssl. */
-function makePki(name: string): ReturnType<typeof tlsConfig> | undefined {
-  const file = (end: string): string => path.join(folder, `${name}-${end}`);
-  const run = (...args: string[]): void => void execFileSync("openssl", args, { stdio: "ignore" });
-  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-  try {
-    run(
-      "req",
-      "-x509",
-      ...curve,
-      "-days",
-      "2",
-      "-subj",
-      `/CN=${name} ca`,
-      "-keyout",
-      file("cakey.pem"),
-      "-out",
-      file("ca.pem"),
-    );
-    run("req", ...curve, "-subj", `/CN=${name}`, "-keyout", file("key.pem"), "-out", file("req.pem"));
-    run(
-      "x509",
-      "-req",
-      "-in",
-      file("req.pem"),
-      "-CA",
-      file("ca.pem"),
-      "-CAkey",
-      file("cakey.pem"),
-      "-CAcreateserial",
-      "-days",
-      "2",
-      "-out",
-      file("cert.pem"),
-    );
-  } catch {
-    return undefined;
-  }
-  return {
-    ...tlsConfig(),
-    privateKey: file("key.pem"),
-    certificate: file("cert.pem"),
-    caCert: file("ca.pem"),
-  };
-}
 
 interface Transport {
   name: string;
@@ -87,8 +41,8 @@ interface Transport {
   skip?: string;
 }
 
-const pki = makePki("one");
-const foreign = makePki("two");
+const pki = makePki(folder, "one");
+const foreign = makePki(folder, "two");
 const plain = nodeStreams({ clock: nodeClock, rundir: folder });
 const secure = nodeStreams({ clock: nodeClock, rundir: folder, tls: pki ?? tlsConfig() });
 const longName = `${"d".repeat(100)}/sock`;
