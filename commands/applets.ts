@@ -27,6 +27,7 @@ export const APPLETS: Readonly<Record<string, { about: string; load: () => Promi
     load: () => import("./ovsdbmonitor.ts"),
   },
   "vtep-ctl": { about: "configure hardware VTEPs", load: () => import("./vtep-ctl.ts") },
+  "ovs-pcap": { about: "print the packets of a capture file", load: () => import("./ovs-pcap.ts") },
   "ovs-ctl": { about: "start and stop the daemons", load: () => import("./ovs-ctl.ts") },
   "ovs-save": { about: "save flows and addresses over a restart", load: () => import("./ovs-save.ts") },
 };

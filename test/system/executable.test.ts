@@ -12,6 +12,7 @@ const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const APPLETS = [
   ...["ovs-vswitchd", "ovsdb-server", "ovsdb-client", "ovsdb-tool", "ovs-vsctl", "ovs-ofctl", "ovs-dpctl"],
   ...["ovs-appctl", "ovs-pki", "ovs-brcompatd", "ovs-testcontroller", "ovsdbmonitor", "vtep-ctl", "ovs-ctl"],
+  "ovs-pcap",
 ];
 const BUILT = [
   "ovs-vswitchd",
@@ -46,10 +47,36 @@ t.test("called by link, by word, and by word without ovs-", async (t) => {
   t.equal(run("ovsbox", ["vsctl", "--version"]).stdout, byLink.stdout);
 });
 
+t.test("ovs-pcap prints packets, of either byte order", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "ovsbox-pcap-"));
+  t.teardown(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "x.pcap");
+  const little = "d4c3b2a1020004000000000000000000ee05000001000000";
+  const big = "a1b2c3d40002000400000000000000000000ee0500000001";
+  const captures: [hex: string, want: string][] = [
+    [little, ""],
+    [
+      `${little}01000000000000000300000003000000010203${"01000000000000000100000001000000"}ff`,
+      "010203\nff\n",
+    ],
+    [`${big}000000010000000000000002000000020a0b`, "0a0b\n"],
+  ];
+  for (const [hex, want] of captures) {
+    writeFileSync(file, Buffer.from(hex, "hex"));
+    t.strictSame([run("ovs-pcap", [file]).stdout, run("ovs-pcap", [file]).status], [want, 0]);
+  }
+  writeFileSync(file, "nonsense, and more than 24 bytes of it");
+  for (const args of [[], [file, file], [file], [join(folder, "none")]]) {
+    const { status, stdout, stderr } = run("ovs-pcap", args);
+    t.strictSame([status, stdout], [1, ""]);
+    t.match(stderr, /^ovs-pcap: .*\n$/);
+  }
+});
+
 t.test("what is not built says so", async (t) => {
-  const missing = run("ovs-pki", ["init"]);
+  const missing = run("ovs-brcompatd", []);
   t.equal(missing.status, 1);
-  t.equal(missing.stderr, "ovs-pki: not implemented\n");
+  t.equal(missing.stderr, "ovs-brcompatd: not implemented\n");
 });
 
 // A compiled Bun executable would run the preload of a bunfig.toml, and load the .env, of the folder it starts in.
