@@ -24,6 +24,7 @@ import {
 } from "../../src/openflow/text/json.ts";
 import { OFPMC_ADD, parseMeter, parseMeterId } from "../../src/openflow/text/meter-parse.ts";
 import { printMessage } from "../../src/openflow/text/print.ts";
+import { formatTables } from "../../src/openflow/text/table.ts";
 import { examples } from "./examples.ts";
 
 t.test("learn: a constant or field that fits not is told with the whole argument", async (t) => {
@@ -377,4 +378,38 @@ t.test("a packet that begins with its IP header is printed as such", async (t) =
   ).split("\n");
   t.match(lines[0], /packet_type=\(1,0x800\),in_port=CONTROLLER actions=drop data_len=32$/);
   t.match(lines[1], /^packet_type=\(1,0x800\),nw_src=10\.0\.0\.20,.*tp_dst=200 udp_csum:ea78$/);
+});
+
+t.test("tables like the one before: with a name one by one, without in runs", async (t) => {
+  const entry = (table: number, name: string, active = 0) => ({
+    table,
+    name,
+    stats: { table, active, lookups: 0n, matched: 0n },
+    features: undefined,
+  });
+  const names = ["", "one", "two", "", "", "five", "", "seven", "eight", "", ""];
+  const entries = [...names.map((name, table) => entry(table, name)), entry(11, "x", 1), entry(12, "", 1)];
+  t.equal(
+    formatTables(entries),
+    `
+  table 0:
+    active=0, lookup=0, matched=0
+
+  table 1 ("one"): ditto
+  table 2 ("two"): ditto
+  tables 3...4: ditto
+
+  table 5 ("five"): ditto
+  table 6: ditto
+
+  table 7 ("seven"): ditto
+  table 8 ("eight"): ditto
+  tables 9...10: ditto
+
+  table 11 ("x"):
+    active=1, lookup=0, matched=0
+
+  table 12: ditto
+`,
+  );
 });

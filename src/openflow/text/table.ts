@@ -230,36 +230,26 @@ function statsLine(s: TableStats): string {
   return `    active=${s.active}, lookup=${s.lookups}, matched=${s.matched}\n`;
 }
 
-/** The tables of one message, runs of alike ones as "tables 3...253: ditto". */
+/** The tables of one message; one like the last is "ditto", and a run of such without names "tables 3...253: ditto". */
 export function formatTables(entries: readonly Entry[], o: PrintOptions = {}): string {
   let out = "\n";
-  let first = true;
-  /** The last line was one of a list of named tables, which no empty line ends. */
-  let named = false;
+  /** An empty line comes before each, but not at the start and after a named one's "ditto". */
+  let gap = "";
   let previous: Entry | undefined;
   for (let i = 0; i < entries.length; i++) {
     const e = entries[i]!;
     if (previous !== undefined && alike(e, previous)) {
+      const name = nameOf(e, o);
       let end = i;
-      while (end + 1 < entries.length && alike(entries[end + 1]!, previous)) end++;
-      const names = entries.slice(i, end + 1).some((x) => nameOf(x, o) !== "");
-      named = names;
-      if (names || end === i) {
-        out += first ? "" : "\n";
-        for (let j = i; j <= end; j++) {
-          const x = entries[j]!;
-          const name = nameOf(x, o);
-          out += `  table ${x.table}${name === "" ? "" : ` ("${name}")`}: ditto\n`;
-        }
-      } else {
-        out += `\n  tables ${entries[i]!.table}...${entries[end]!.table}: ditto\n`;
-      }
+      while (name === "" && end + 1 < entries.length && isDitto(entries[end + 1]!, previous, o)) end++;
+      const which = end > i ? `tables ${e.table}...${entries[end]!.table}` : `table ${e.table}`;
+      out += `${gap}  ${which}${name === "" ? "" : ` ("${name}")`}: ditto\n`;
+      gap = name === "" ? "\n" : "";
       i = end;
-      first = false;
       continue;
     }
-    out += `${first || named ? heading(e, o).slice(1) : heading(e, o)}\n`;
-    named = false;
+    out += `${gap}${heading(e, o).slice(1)}\n`;
+    gap = "\n";
     if (e.stats !== undefined) out += statsLine(e.stats);
     if (e.features !== undefined) {
       const before = previous?.features;
@@ -267,9 +257,12 @@ export function formatTables(entries: readonly Entry[], o: PrintOptions = {}): s
       else out += featureBlock(e.features, before);
     }
     previous = e;
-    first = false;
   }
   return out;
+}
+
+function isDitto(e: Entry, previous: Entry, o: PrintOptions): boolean {
+  return alike(e, previous) && nameOf(e, o) === "";
 }
 
 function nameOf(e: Entry, o: PrintOptions): string {
