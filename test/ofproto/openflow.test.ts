@@ -325,11 +325,22 @@ t.test("a full table makes room", async (t) => {
 });
 
 t.test("table features follow the version", async (t) => {
-  const { sim, peer } = await start(3);
-  const { features } = await peer.reply({ type: "table-request" }, "table-reply");
-  const [first] = features!;
-  t.notOk(first!.nonmiss.instructions.includes("meter"), "meters came with 1.3");
-  t.ok(first!.match.includes("ipv6_label"));
-  t.notOk(first!.match.includes("tun_id"), "tunnels came with 1.3");
-  await sim.close();
+  for (const version of [3, 4, 6] as const) {
+    const { sim, peer } = await start(version);
+    const request: Message =
+      version === 3 ? { type: "table-request" } : { type: "table-features-request", tables: [] };
+    const answers = await peer.replies(request);
+    const tables = answers.flatMap((each) =>
+      each.type === "table-reply" ? each.features! : each.type === "table-features-reply" ? each.tables : [],
+    );
+    const first = tables[0]!;
+    t.equal(
+      first.nonmiss.instructions.includes("meter"),
+      version === 4,
+      `an instruction in 1.${version - 1}`,
+    );
+    t.equal(first.match.includes("tun_id"), version !== 3, "tunnels came with 1.3");
+    t.ok(first.match.includes("ipv6_label"));
+    await sim.close();
+  }
 });

@@ -89,7 +89,9 @@ function instructions(table: FlowTable, version: number): TableInstructions {
   return {
     next,
     instructions: INSTRUCTIONS.filter(
-      (name) => (name !== "goto_table" || next.length > 0) && (name !== "meter" || version >= 4),
+      // Meters came with 1.3; 1.5 has them as actions.
+      (name) =>
+        (name !== "goto_table" || next.length > 0) && (name !== "meter" || (version >= 4 && version < 6)),
     ),
     writeActions: ACTIONS,
     writeSetFields: writable,
