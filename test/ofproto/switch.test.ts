@@ -537,3 +537,26 @@ t.test("crafted packets that multiply masks are bounded, and other ports do not 
   t.ok((await sim.dpif.stats()).masks < 10);
   await sim.close();
 });
+
+t.test("what upcalls cost between its slices does not make revalidation seem slow", async (t) => {
+  let realMs = 0;
+  const sim = new SimSwitch({ realNow: () => realMs++ });
+  await sim.warp(1000);
+  await sim.addBridge("br0");
+  for (const name of ["p1", "p2"]) await sim.addPort("br0", name);
+  sim.flowMod("br0", "priority=1,udp actions=2", ADD);
+  sim.flowMod("br0", "priority=2,udp,udp_dst=1 actions=2", ADD);
+  await sim.appctl("upcall/disable-megaflows");
+  for (let i = 0; i < 3000; i++) sim.receive("p1", eth(A, B, `udp,udp_src=${i},udp_dst=2`));
+  t.equal(sim.backer.ukeys.size, 3000);
+  sim.backer.changed();
+  const between = setInterval(() => {
+    realMs += 1000;
+  }, 0);
+  await sim.appctl("revalidator/wait");
+  clearInterval(between);
+  t.ok(realMs > 2000, "it took its time");
+  t.ok(sim.backer.dumpDurationMs < 1000, `but little of that itself: ${sim.backer.dumpDurationMs}`);
+  t.equal(sim.backer.flowLimit, 11_000, "so there may be more megaflows");
+  await sim.close();
+});

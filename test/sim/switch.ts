@@ -13,7 +13,7 @@ import { SimClock } from "../../src/lib/sim-clock.ts";
 import type { Stream, StreamFactory, StreamServer } from "../../src/lib/stream.ts";
 import { type DummyContext, DummyNetdev } from "../../src/netdev/dummy.ts";
 import { patchProvider } from "../../src/netdev/patch.ts";
-import { Backer } from "../../src/ofproto/backer.ts";
+import { Backer, type BackerOptions } from "../../src/ofproto/backer.ts";
 import { ofprotoCommands } from "../../src/ofproto/commands.ts";
 import { Ofproto } from "../../src/ofproto/ofproto.ts";
 import type { BundleConfig } from "../../src/ofproto/types.ts";
@@ -60,11 +60,11 @@ export class SimSwitch {
   private readonly context: DummyContext;
   private readonly commands;
 
-  constructor() {
+  constructor(options: Pick<BackerOptions, "realNow"> = {}) {
     const log = (module: string, level: string, message: string) =>
       this.logged.push(`${module}|${level}|${message}`);
     this.dpif = openLocalDpif({ type: "dummy", name: "ovs-dummy", clock: this.clock });
-    this.backer = new Backer({ type: "dummy", dpif: this.dpif, clock: this.clock, log });
+    this.backer = new Backer({ ...options, type: "dummy", dpif: this.dpif, clock: this.clock, log });
     this.context = {
       clock: this.clock,
       streams: new NoStreams(),
