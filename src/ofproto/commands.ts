@@ -64,5 +64,7 @@ export function ofprotoCommands(backers: () => Iterable<Backer>): OfprotoCommand
     ...upcallCommands(scope),
     ...traceCommands(scope),
     ...explainCommands(scope),
+    // There are none yet.
+    { name: "ofproto/list-tunnels", usage: "", minArgs: 0, maxArgs: 0, run: () => "" },
   ];
 }
