@@ -1,8 +1,12 @@
 /** bpf(2) for the eBPF datapath. */
 import { readFileSync } from "node:fs";
-import type { EbpfSystem } from "../src/datapath/ebpf/system.ts";
-import { attach, type BpfProgram, createMap, ifindexOf, loadProgram } from "../src/sys/bpf.ts";
+import { LeftBehind } from "../src/datapath/ebpf/left-behind.ts";
+import type { EbpfLink, EbpfSystem } from "../src/datapath/ebpf/system.ts";
+import { LinkTable, setPromiscuous } from "../src/netdev/rtnetlink.ts";
+import { attach, type BpfLink, type BpfProgram, createMap, ifindexOf, loadProgram } from "../src/sys/bpf.ts";
+import { bpfPins } from "../src/sys/bpf-pins.ts";
 import { monotonicMs } from "../src/sys/monotonic.ts";
+import { openRouteSocket } from "../src/sys/netlink.ts";
 
 /** Processors that there may ever be, from a list like "0-3,8". */
 function possibleProcessors(): number {
@@ -10,16 +14,65 @@ function possibleProcessors(): number {
   return Math.max(...text.split(/[-,]/).map(Number)) + 1;
 }
 
+function asLink(link: BpfLink): EbpfLink {
+  return {
+    fd: link.fd,
+    get ifindex() {
+      return link.ifindex;
+    },
+    update: (next) => link.update(next as BpfProgram),
+    close: () => link.close(),
+  };
+}
+
 export function openEbpfSystem(): EbpfSystem {
+  const route = openRouteSocket();
   return {
     processors: possibleProcessors(),
     createMap,
     loadProgram,
-    attach: (program, ifindex, egress) => {
-      const link = attach(program as BpfProgram, ifindex, egress);
-      return { update: (next) => link.update(next as BpfProgram), close: () => link.close() };
+    attach: (program, ifindex, egress) => asLink(attach(program as BpfProgram, ifindex, egress)),
+    pins: (datapath) => {
+      const pins = bpfPins(datapath);
+      if (typeof pins === "string") return pins;
+      return {
+        path: pins.path,
+        list: () => pins.list(),
+        pin: (object, name) => pins.pin(object, name),
+        openMap: (name, spec) => pins.openMap(name, spec),
+        openLink: (name) => {
+          const link = pins.openLink(name);
+          return link && asLink(link);
+        },
+        remove: (name) => pins.remove(name),
+      };
     },
+    setPromiscuous: (ifindex, on) => setPromiscuous(route, ifindex, on),
     ifindexOf,
     nowMs: monotonicMs,
   };
+}
+
+/**
+ * Takes away what a datapath has left in the kernel whose switch does not run any more, with the devices that were made for it.
+ * False when there is nothing.
+ */
+export function removeLeftBehind(datapath: string): boolean {
+  const system = openEbpfSystem();
+  const pins = system.pins(datapath);
+  if (typeof pins === "string") return false;
+  const left = new LeftBehind(pins, system);
+  if (left.isEmpty) return false;
+  const links = new LinkTable(openRouteSocket());
+  const byIndex = new Map([...links.links()].map((link) => [link.index, link]));
+  for (const { ifindex, tap } of left.ports()) {
+    const link = byIndex.get(ifindex);
+    if (link === undefined) continue;
+    if (!tap) system.setPromiscuous(ifindex, false);
+    else if (link.kind === "tun") links.delete(link.name);
+  }
+  left.close();
+  pins.remove("");
+  links.close();
+  return true;
 }

@@ -40,9 +40,11 @@ export const MAX_PORT_MASKS = 256;
 export const UPCALL_MISS = 0;
 /** By ODP_USERSPACE. */
 export const UPCALL_ACTION = 1;
+/** No packet: an earlier run had a flow for packets of this key, and they pass by it still. It is not to be counted. */
+export const UPCALL_KNOWN = 2;
 
 export interface Upcall {
-  kind: typeof UPCALL_MISS | typeof UPCALL_ACTION;
+  kind: typeof UPCALL_MISS | typeof UPCALL_ACTION | typeof UPCALL_KNOWN;
   /** The datapath key, FLOW_DP_WORDS words. Valid during the call only. */
   key: Flow;
   /** Valid during the call only; what must live on, or goes to a controller, is taken by {@link wireBytes}. */
@@ -172,6 +174,14 @@ export interface Dpif {
   meterStats(id: number, bands: number): DpMeterStats;
   /** Tags that are looked at, 1 or 2, from the next packet on. Main's own extraction follows too. */
   setVlanLimit(tags: number): void;
+
+  /**
+   * Ports and rules are all there: what an earlier run has left forwarding gives way to what this one makes of it. Nothing
+   * when there is no such thing.
+   */
+  takeOver(): Promise<void>;
+  /** The process is about to end: from now on nothing is undone that can go on forwarding without it. */
+  leave(): void;
 
   stats(): Promise<DpStats>;
   /** Packets dropped so far, by the counters of drop-reasons.ts. */

@@ -35,6 +35,7 @@ const RTEXT_FILTER_SKIP_STATS = 8;
 
 export const IFF_UP = 0x1;
 export const IFF_LOOPBACK = 0x8;
+const IFF_PROMISC = 0x100;
 export const IFF_RUNNING = 0x40;
 
 export interface Link {
@@ -206,6 +207,19 @@ function u32(value: number): Uint8Array {
   const bytes = new Uint8Array(4);
   new DataView(bytes.buffer).setUint32(0, value, true);
   return bytes;
+}
+
+/** A device takes frames for all addresses, as IFF_PROMISC says, apart from what sockets ask of it. */
+export function setPromiscuous(socket: RouteSocket, index: number, on: boolean): void {
+  const request = {
+    type: RTM_NEWLINK,
+    messageFlags: NLM_F_REQUEST | NLM_F_ACK,
+    index,
+    flags: on ? IFF_PROMISC : 0,
+    changeMask: IFF_PROMISC,
+    attributes: [],
+  };
+  socket.transact(encodeLinkRequest(request, 1));
 }
 
 export interface LinkEvents {

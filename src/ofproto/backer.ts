@@ -14,6 +14,7 @@ import {
   type FlowHandle,
   type OdpPort,
   UPCALL_ACTION,
+  UPCALL_KNOWN,
   type Upcall,
   type UpcallReply,
 } from "../datapath/dpif.ts";
@@ -270,7 +271,8 @@ export class Backer {
     // The packet itself: a megaflow's statistics begin with the next one.
     const tcpFlags = ctx.original[W_TCP_FLAGS]! & 0xfff;
     const { credits } = ctx;
-    for (let i = 0; i < credits.length; i++) credits[i]!.credit(1, length, now, tcpFlags);
+    if (upcall.kind !== UPCALL_KNOWN)
+      for (let i = 0; i < credits.length; i++) credits[i]!.credit(1, length, now, tcpFlags);
     if (ctx.error !== undefined) this.explainFailure(upcall, from);
 
     const { reply } = this;

@@ -97,9 +97,15 @@ class BpfObject {
     this.fd = fd;
   }
 
-  /** Keeps it alive under a path in a bpf file system. Throws an OsError. */
-  pin(path: string): void {
-    check("BPF_OBJ_PIN", withPath(OBJ_PIN, path, this.fd));
+  /** What the kernel tells of it, in a struct of its kind. */
+  protected information(length: number): DataView {
+    const { bytes, view } = attributes();
+    const info = new Uint8Array(length);
+    view.setUint32(0, this.fd, true);
+    view.setUint32(4, length, true);
+    setAddress(view, 8, info);
+    check("BPF_OBJ_GET_INFO_BY_FD", bpf(OBJ_GET_INFO_BY_FD, bytes.subarray(0, 16)));
+    return new DataView(info.buffer);
   }
 
   close(): void {
@@ -110,6 +116,11 @@ class BpfObject {
 /** Descriptor of what is pinned under a path, or -errno. */
 export function getPinned(path: string): number {
   return withPath(OBJ_GET, path, 0);
+}
+
+/** Pins what `fd` is. Throws an OsError. */
+export function pinObject(fd: number, path: string): void {
+  check("BPF_OBJ_PIN", withPath(OBJ_PIN, path, fd));
 }
 
 export class BpfMap extends BpfObject {
@@ -168,8 +179,20 @@ export class BpfMap extends BpfObject {
     return view.getUint32(32, true);
   }
 
+  /** All elements of a hash map. */
+  all(): [key: Uint8Array, value: Uint8Array][] {
+    const { keyBytes, valueBytes, entries } = this.spec;
+    const keys = new Uint8Array(entries * keyBytes);
+    const values = new Uint8Array(entries * valueBytes);
+    const count = this.lookupBatch(keys, values, entries);
+    return Array.from({ length: count }, (_, i) => [
+      keys.subarray(i * keyBytes, (i + 1) * keyBytes),
+      values.subarray(i * valueBytes, (i + 1) * valueBytes),
+    ]);
+  }
+
   /** Reads at most `count` elements of a hash map from its start; returns how many. */
-  lookupBatch(keys: Uint8Array, values: Uint8Array, count: number): number {
+  private lookupBatch(keys: Uint8Array, values: Uint8Array, count: number): number {
     const { bytes, view } = attributes();
     const out = new Uint8Array(Math.max(8, this.spec.keyBytes));
     setAddress(view, 8, out);
@@ -216,13 +239,7 @@ export class BpfLoadError extends Error {
 
 export class BpfProgram extends BpfObject {
   info(): BpfProgramInfo {
-    const { bytes, view } = attributes();
-    const info = new Uint8Array(224);
-    view.setUint32(0, this.fd, true);
-    view.setUint32(4, info.length, true);
-    setAddress(view, 8, info);
-    check("BPF_OBJ_GET_INFO_BY_FD", bpf(OBJ_GET_INFO_BY_FD, bytes.subarray(0, 16)));
-    const words = new DataView(info.buffer);
+    const words = this.information(224);
     return {
       id: words.getUint32(4, true),
       jitedBytes: words.getUint32(16, true),
@@ -256,6 +273,12 @@ export class BpfProgram extends BpfObject {
 
 /** A program at a device's TCX hook (Linux 6.6 or later). It goes with the last descriptor, or with the device. */
 export class BpfLink extends BpfObject {
+  /** Of the device that it is at; 0 when that has gone. */
+  get ifindex(): number {
+    // struct bpf_link_info: type, id, program, then for TCX ifindex and attach type.
+    return this.information(32).getUint32(16, true);
+  }
+
   /** Puts another program in place; no packet passes in between. */
   update(program: BpfProgram): void {
     const { bytes, view } = attributes();

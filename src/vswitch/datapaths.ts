@@ -82,6 +82,7 @@ export function datapathOpener(options: OpenerOptions): DatapathOpener {
     const label = `${type}@${name}`;
     try {
       const dpif = new EbpfDpif({
+        name,
         clock,
         system: openEbpf(),
         openInner: (upcalls) => openWorker(type, name, upcalls),

@@ -376,7 +376,10 @@ export class Vswitch {
     }
 
     // What promises an effect waits for it.
-    for (const datapath of this.datapaths) await datapath.backer.settled();
+    for (const { backer, dpif } of this.datapaths) {
+      await backer.settled();
+      if (!this.#restoring) await dpif.takeOver();
+    }
     if (config !== undefined) await this.#writeAll(config);
     if (!this.#startedOnce) {
       this.#startedOnce = true;
@@ -635,7 +638,10 @@ export class Vswitch {
     this.#closed = true;
     this.#statsTimer?.cancel();
     this.#stateTimer?.cancel();
-    this.#run(() => this.#dropAll(cleanup));
+    this.#run(() => {
+      if (!cleanup) for (const { dpif } of this.datapaths) dpif.leave();
+      return this.#dropAll(cleanup);
+    });
     await this.#running;
     this.idl.close();
   }

@@ -114,7 +114,7 @@ const set = (word: number, value: number): number[] => [ODP_SET, 5, word, value,
  * one packet goes round.
  */
 function nanoseconds(mask: Record<number, number>, masks: number, actions: number[]): string {
-  const objects = new EbpfObjects(openEbpfSystem());
+  const objects = new EbpfObjects(openEbpfSystem(), undefined);
   let program: EbpfProgram | undefined;
   const none = { cancel() {} };
   const offload = new Offload(objects, {

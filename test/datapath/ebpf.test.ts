@@ -3,6 +3,7 @@
  * compared with the datapath in user space.
  */
 import t from "tap";
+import type { UpcallHandler } from "../../src/datapath/dpif.ts";
 import { assemble } from "../../src/datapath/ebpf/asm/assemble.ts";
 import * as helpers from "../../src/datapath/ebpf/asm/helpers.ts";
 import {
@@ -395,6 +396,89 @@ t.test("many megaflows: tables grow, and statistics stay apart", async (t) => {
   t.equal(dpif.offload.packets(), all, "what has gone still counts");
   t.match(await dpif.stats(), { hits: 7, flows: 2999 });
   t.equal(mask[W_TCP_FLAGS], 0);
+});
+
+t.test("a later run takes over what one that has died left forwarding", async (t) => {
+  const output = (port: number): number[] => [ODP_OUTPUT, 3, port];
+  const bytes = frame(SPEC);
+  const answer = (out: number): UpcallHandler => {
+    return ({ key }) => ({
+      actions: Int32Array.from(output(key[W_IN_PORT] === out ? 1 : out)),
+      mask: fromPort,
+      flowActions: undefined,
+      installed: undefined,
+    });
+  };
+  const fromPort = new Int32Array(FLOW_DP_WORDS);
+  fromPort[W_IN_PORT] = -1;
+  const first = ebpfBench(undefined, true);
+  for (const name of ["p1", "p2"]) await first.dpif.portAdd(first.device(name), undefined);
+  first.dpif.setUpcallHandler(answer(2));
+  first.arrive("p1", bytes);
+  first.arrive("p2", bytes);
+  t.equal((await first.sent("p2")).length, 1);
+  for (let i = 0; i < 4; i++) first.arrive("p1", bytes);
+  t.equal((await first.sent("p2")).length, 4);
+  t.strictSame([...first.bpf.promiscuous], [10, 11]);
+
+  // Dead: nobody reads what comes up.
+  const { bpf } = first;
+  bpf.run(makeSkb(bytes, 10));
+  t.equal(bpf.sent.splice(0).length, 1, "known flows go on");
+
+  const second = ebpfBench(first);
+  const { dpif } = second;
+  let asked = 0;
+  dpif.setUpcallHandler((upcall) => {
+    asked++;
+    return answer(7)(upcall);
+  });
+  // Other numbers this time, and p3 is new.
+  await dpif.portAdd(second.device("p2"), 7);
+  second.arrive("p1", bytes);
+  t.equal((await second.sent("p2")).length, 1, "while ports are few");
+  await dpif.portAdd(second.device("p1"), undefined);
+  await dpif.portAdd(second.device("p3"), undefined);
+  second.arrive("p1", bytes);
+  t.equal((await second.sent("p2")).length, 1, "before it takes over");
+  t.equal(asked, 0);
+  await dpif.takeOver();
+  t.equal(asked, 2, "each flow was asked for");
+  for (let i = 0; i < 3; i++) second.arrive("p1", bytes);
+  t.equal((await second.sent("p2")).length, 3);
+  t.equal(asked, 2, "and is there");
+  const flows = [...dpif.flows()].map(({ handle, key }) => {
+    const stats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+    dpif.flowStats(handle, stats);
+    return [key[W_IN_PORT], stats.packets];
+  });
+  // 4 and one alone, two by old programs for the new run, three by new ones; the miss itself is not the flow's.
+  t.strictSame(flows.sort(), [
+    [1, 10],
+    [7, 0],
+  ]);
+  t.match((await dpif.stats()).hits, 10);
+  t.strictSame(
+    [...new Set([...bpf.pinned!.keys()].map((name) => name.replace(/\/.*/, "")))].sort(),
+    ["2-v1", "link-10-in", "link-11-in", "link-12-in"],
+    "the first run's maps have gone",
+  );
+
+  // It leaves with things as they are, and a third that has other ports takes over.
+  dpif.leave();
+  await dpif.portDel(1);
+  await dpif.close();
+  bpf.run(makeSkb(bytes, 10));
+  t.equal(bpf.sent.splice(0).length, 1, "after an orderly end, too");
+  const third = ebpfBench(second);
+  third.dpif.setUpcallHandler(answer(2));
+  await third.dpif.portAdd(third.device("p1"), undefined);
+  await third.dpif.takeOver();
+  t.strictSame([...bpf.attached.keys()], [10], "devices that are no ports any more are let go");
+  await third.sent("p1");
+  await third.dpif.close();
+  t.strictSame([...bpf.pinned!.keys()], [], "nothing is left behind");
+  t.strictSame([...bpf.attached.keys()], []);
 });
 
 t.test("offloads are told from the bytes", async (t) => {

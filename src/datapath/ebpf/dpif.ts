@@ -7,23 +7,25 @@ import { FLOW_DP_WORDS, type Flow, W_IN_PORT } from "../../flow/layout.ts";
 import type { Clock } from "../../lib/clock.ts";
 import { parseMac } from "../../lib/mac.ts";
 import type { Netdev } from "../../netdev/netdev.ts";
-import type {
-  DpFlow,
-  DpFlowStats,
-  Dpif,
-  DpMeter,
-  DpMeterStats,
-  DpPort,
-  DpStats,
-  FlowHandle,
-  OdpPort,
-  Policing,
-  UpcallHandler,
+import {
+  type DpFlow,
+  type DpFlowStats,
+  type Dpif,
+  type DpMeter,
+  type DpMeterStats,
+  type DpPort,
+  type DpStats,
+  type FlowHandle,
+  type OdpPort,
+  type Policing,
+  UPCALL_KNOWN,
+  type UpcallHandler,
 } from "../dpif.ts";
 import { POLICING_DROPS } from "../drop-reasons.ts";
 import { ODP_OUTPUT } from "../odp/actions.ts";
-import type { Packet } from "../packet.ts";
+import { makePacket, type Packet } from "../packet.ts";
 import type { UpcallRing } from "../userspace/thread.ts";
+import { LeftBehind, linkName, type OldFlow } from "./left-behind.ts";
 import { EbpfObjects } from "./objects.ts";
 import { Offload } from "./offload.ts";
 import type { OutPort } from "./programs/actions.ts";
@@ -35,9 +37,16 @@ import {
   PORT_FLAG_TAP,
   UPCALL_RING_BYTES,
 } from "./programs/layout.ts";
-import type { EbpfLink, EbpfProgram, EbpfSystem } from "./system.ts";
+import type { EbpfLink, EbpfProgram, EbpfSystem, PinFolder } from "./system.ts";
+
+/** Flows of an earlier run that are made anew in one turn of the loop. */
+const REPLAY_SLICE = 64;
+/** After this no packet is on its way through programs that are at no device any more. */
+const GRACE_MS = 100;
 
 export interface EbpfDpifOptions {
+  /** Of the datapath, e.g. "ovs-ebpf". */
+  name: string;
   clock: Clock;
   system: EbpfSystem;
   /** Opens the datapath in the worker, whose system ports read the ring buffer. */
@@ -53,6 +62,8 @@ interface AttachedPort {
   readonly link: EbpfLink;
   /** What policing allows, "" for anything. */
   limits: string;
+  /** The link is an earlier run's, with its programs. */
+  adopted: boolean;
   unwatch(): void;
 }
 
@@ -71,15 +82,27 @@ export class EbpfDpif implements Dpif {
     mask: new Int32Array(FLOW_DP_WORDS),
     actions: new Int32Array(0),
   };
+  /** Where objects are pinned, or why they are not. */
+  readonly pins: PinFolder | string;
+  /** What an earlier run has left, until it is taken over. */
+  #left: LeftBehind | undefined;
+  #leaving = false;
   #handler: UpcallHandler | undefined;
   #classifier: EbpfProgram | undefined;
 
   /** Throws what the system throws: without the right to load programs, on too old a kernel. */
   constructor(options: EbpfDpifOptions) {
-    const { clock, system, openInner, warn } = options;
+    const { name, clock, system, openInner, warn } = options;
     this.#clock = clock;
     this.#system = system;
-    this.objects = new EbpfObjects(system);
+    const pins = system.pins(name);
+    this.pins = pins;
+    if (typeof pins === "string") this.objects = new EbpfObjects(system, undefined);
+    else {
+      this.#left = new LeftBehind(pins, system);
+      const generation = this.#left.nextGeneration;
+      this.objects = new EbpfObjects(system, (map) => pins.pin(map, `${generation}/${map.spec.name}`));
+    }
     try {
       probe(system, this.objects.upcall.program);
       this.offload = new Offload(this.objects, {
@@ -93,6 +116,7 @@ export class EbpfDpif implements Dpif {
       this.objects.close();
       throw error;
     }
+    this.#left?.takeUpcalls(this.objects.upcall.program);
     this.inner = openInner({ fd: this.objects.upcallRing, bytes: UPCALL_RING_BYTES });
     this.type = this.inner.type;
     this.name = this.inner.name;
@@ -111,13 +135,16 @@ export class EbpfDpif implements Dpif {
   #install(program: EbpfProgram): void {
     this.#classifier = program;
     this.objects.setSlot(CLASSIFIER_SLOT, program);
-    for (const { link, limits } of this.attached.values()) {
-      if (limits !== "") continue;
-      try {
-        link.update(program);
-      } catch {
-        // The device is gone, and the port soon will be.
-      }
+    for (const port of this.attached.values()) if (port.limits === "") this.#setProgram(port);
+  }
+
+  /** Puts the port's program in place, but not before an earlier run's is to go. */
+  #setProgram({ link, limits, adopted }: AttachedPort): void {
+    if (adopted) return;
+    try {
+      link.update(limits === "" ? this.#classifier! : this.objects.police.program);
+    } catch {
+      // The device is gone, and the port soon will be.
     }
   }
 
@@ -137,9 +164,15 @@ export class EbpfDpif implements Dpif {
     const { name } = netdev;
     const tap = netdev.type === "internal" || netdev.type === "tap";
     const ifindex = this.#system.ifindexOf(name);
-    const setPort = (): void => this.objects.setPort(ifindex, tap ? PORT_FLAG_TAP : 0, addressOf(netdev));
+    const setPort = (): void =>
+      this.objects.setPort(ifindex, odpPort, tap ? PORT_FLAG_TAP : 0, addressOf(netdev));
     setPort();
-    const link = this.#system.attach(this.#classifier!, ifindex, tap);
+    const old = this.#left?.claim(ifindex, tap);
+    const link = old ?? this.#system.attach(this.#classifier!, ifindex, tap);
+    if (typeof this.pins !== "string") {
+      if (old === undefined) this.pins.pin(link, linkName(ifindex, tap));
+      if (!tap) this.#system.setPromiscuous(ifindex, true);
+    }
     let unwatch = (): void => {};
     if (tap) {
       const stop = netdev.watch(setPort);
@@ -149,7 +182,16 @@ export class EbpfDpif implements Dpif {
         netdev.passing = undefined;
       };
     }
-    this.attached.set(odpPort, { odpPort, name, ifindex, tap, link, limits: "", unwatch });
+    this.attached.set(odpPort, {
+      odpPort,
+      name,
+      ifindex,
+      tap,
+      link,
+      limits: "",
+      adopted: old !== undefined,
+      unwatch,
+    });
   }
 
   portDel(port: OdpPort): Promise<void> {
@@ -158,11 +200,19 @@ export class EbpfDpif implements Dpif {
       this.attached.delete(port);
       attached.unwatch();
       attached.link.close();
-      this.objects.clearPort(attached.ifindex);
-      this.#reconsider(port);
-      this.offload.forgetTraffic(port);
+      if (!this.#leaving) this.#detach(attached);
     }
     return this.inner.portDel(port);
+  }
+
+  #detach({ odpPort, ifindex, tap }: AttachedPort): void {
+    if (typeof this.pins !== "string") {
+      this.pins.remove(linkName(ifindex, tap));
+      if (!tap) this.#system.setPromiscuous(ifindex, false);
+    }
+    this.objects.clearPort(ifindex);
+    this.#reconsider(odpPort);
+    this.offload.forgetTraffic(odpPort);
   }
 
   /** Megaflows that a port which comes or goes may concern are looked at again. */
@@ -192,11 +242,7 @@ export class EbpfDpif implements Dpif {
     if (limits === attached.limits) return;
     attached.limits = limits;
     if (limits !== "") this.objects.setPolicing(attached.ifindex, policing);
-    attached.link.update(this.#programFor(attached));
-  }
-
-  #programFor({ limits }: Pick<AttachedPort, "limits">): EbpfProgram {
-    return limits === "" ? this.#classifier! : this.objects.police.program;
+    this.#setProgram(attached);
   }
 
   // ---- Upcalls and megaflows ----
@@ -320,6 +366,53 @@ export class EbpfDpif implements Dpif {
     this.offload.setVlanLimit(tags);
   }
 
+  async takeOver(): Promise<void> {
+    const left = this.#left;
+    if (left === undefined) return;
+    this.#left = undefined;
+    const known: { old: OldFlow; handle: FlowHandle }[] = [];
+    let count = 0;
+    for (const old of left.flows()) {
+      const handle = this.#putKnown(old);
+      if (handle !== undefined) known.push({ old, handle });
+      if (++count % REPLAY_SLICE === 0) await new Promise<void>((resolve) => this.#clock.soon(resolve));
+    }
+    await this.inner.settled();
+    // From here on the new programs know all that the old ones knew.
+    this.offload.build();
+    for (const port of this.attached.values()) {
+      port.adopted = false;
+      this.#setProgram(port);
+    }
+    left.removeLinks();
+    // Packets may still be on their way through the old ones.
+    this.#clock.background(GRACE_MS, () => {
+      if (this.#leaving) return;
+      for (const { old, handle } of known) this.offload.carry(handle, old.rows, old.row);
+      left.addCounters(this.objects.counters);
+      left.removeMaps();
+    });
+  }
+
+  /** A megaflow for what an earlier run has had one, as the rules are now. */
+  #putKnown({ key, ifindex }: OldFlow): FlowHandle | undefined {
+    const port = [...this.attached.values()].find((each) => each.ifindex === ifindex);
+    if (port === undefined) return undefined;
+    key[W_IN_PORT] = port.odpPort;
+    const packet = makePacket(new Uint8Array(64));
+    const reply = this.#handler?.({ kind: UPCALL_KNOWN, key, packet, userdata: 0 });
+    if (reply?.mask === undefined) return undefined;
+    const handle = this.flowPut(key, reply.mask, (reply.flowActions ?? reply.actions).slice());
+    reply.installed?.(handle);
+    return handle;
+  }
+
+  leave(): void {
+    if (typeof this.pins === "string") return;
+    this.#leaving = true;
+    this.offload.rest();
+  }
+
   /** Packets that programs have handed up, and those for which the ring buffer had no room. */
   handedUp(): { up: number; lost: number } {
     return { up: this.objects.counter(COUNT_UP), lost: this.objects.counter(COUNT_LOST) };
@@ -357,14 +450,18 @@ export class EbpfDpif implements Dpif {
   }
 
   async close(): Promise<void> {
-    for (const { link, unwatch } of this.attached.values()) {
+    for (const { link, unwatch, ifindex, tap } of this.attached.values()) {
       unwatch();
       link.close();
+      if (typeof this.pins !== "string" && !this.#leaving && !tap)
+        this.#system.setPromiscuous(ifindex, false);
     }
     this.attached.clear();
     this.offload.close();
     await this.inner.close();
     this.objects.close();
+    this.#left?.close();
+    if (typeof this.pins !== "string" && !this.#leaving) this.pins.remove("");
   }
 }
 

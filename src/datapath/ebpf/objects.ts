@@ -1,37 +1,26 @@
 /** The maps that live as long as the datapath, and the loading of programs that name them. */
+import { FLOW_PACKET_WORDS, type Flow } from "../../flow/layout.ts";
+import type { BpfMapSpec } from "../../sys/bpf.ts";
 import type { Policing } from "../dpif.ts";
 import { assemble, programSize } from "./asm/assemble.ts";
 import type { Line } from "./asm/instruction.ts";
 import {
-  COUNTER_BYTES,
-  FLOW_BITS,
   MAP_COUNTERS,
+  MAP_JOURNAL,
   MAP_POLICING,
   MAP_PORTS,
   MAP_PROGRAMS,
   MAP_STATS,
   MAP_UPCALLS,
-  MAX_BPF_PORTS,
-  POLICING_BYTES,
   PORT_BYTES,
-  PROGRAM_SLOTS,
-  ROW_BYTES,
-  UPCALL_RING_BYTES,
+  PORT_NUMBER,
   UPCALL_SLOT,
 } from "./programs/layout.ts";
 import { policeProgram, policingValue } from "./programs/police.ts";
 import { upcallProgram } from "./programs/upcall.ts";
-import {
-  type EbpfMap,
-  type EbpfProgram,
-  type EbpfSystem,
-  F_MMAPABLE,
-  F_NO_PREALLOC,
-  MAP_ARRAY,
-  MAP_HASH,
-  MAP_PROG_ARRAY,
-  MAP_RINGBUF,
-} from "./system.ts";
+import { Rows } from "./rows.ts";
+import { flowMapSpec, otherSpecs, pinnedSpecs, rowProcessors } from "./specs.ts";
+import type { EbpfMap, EbpfProgram, EbpfSystem } from "./system.ts";
 
 export interface LoadedProgram {
   readonly name: string;
@@ -46,26 +35,30 @@ export class EbpfObjects {
   /** A power of two. */
   readonly processors: number;
   readonly maps = new Map<string, EbpfMap>();
-  /** Rows of statistics. */
-  readonly stats: Uint32Array;
+  readonly rows: Rows;
   readonly counters: Uint32Array;
   readonly upcall: LoadedProgram;
+  readonly #journal: EbpfMap | undefined;
+  readonly #journalValue: Uint8Array;
+  readonly #journalWords: Int32Array;
   #police: LoadedProgram | undefined;
 
-  /** Throws what the system throws; nothing is left behind then. */
-  constructor(system: EbpfSystem) {
+  /** `pin` pins a map for a later run. Throws what the system throws; nothing is left behind then. */
+  constructor(system: EbpfSystem, pin: ((map: EbpfMap) => void) | undefined) {
     this.system = system;
-    this.processors = 2 ** Math.ceil(Math.log2(system.processors));
+    this.processors = rowProcessors(system.processors);
     try {
-      const statsBytes = this.processors * (ROW_BYTES << FLOW_BITS);
-      this.stats = new Uint32Array(this.#add(MAP_STATS, MAP_ARRAY, 4, statsBytes, 1, F_MMAPABLE).memory());
-      this.counters = new Uint32Array(
-        this.#add(MAP_COUNTERS, MAP_ARRAY, 4, COUNTER_BYTES, 1, F_MMAPABLE).memory(),
-      );
-      this.#add(MAP_PROGRAMS, MAP_PROG_ARRAY, 4, 4, PROGRAM_SLOTS, 0);
-      this.#add(MAP_PORTS, MAP_HASH, 4, PORT_BYTES, MAX_BPF_PORTS, F_NO_PREALLOC);
-      this.#add(MAP_UPCALLS, MAP_RINGBUF, 0, 0, UPCALL_RING_BYTES, 0);
-      this.#add(MAP_POLICING, MAP_HASH, 4, POLICING_BYTES, MAX_BPF_PORTS, F_NO_PREALLOC);
+      for (const spec of pinnedSpecs(this.processors)) {
+        if (spec.name === MAP_JOURNAL && pin === undefined) continue;
+        const map = this.#add(spec);
+        pin?.(map);
+      }
+      for (const spec of otherSpecs()) this.#add(spec);
+      this.rows = new Rows(this.maps.get(MAP_STATS)!.memory(), this.processors);
+      this.counters = new Uint32Array(this.maps.get(MAP_COUNTERS)!.memory());
+      this.#journal = this.maps.get(MAP_JOURNAL);
+      this.#journalWords = new Int32Array(FLOW_PACKET_WORDS);
+      this.#journalValue = new Uint8Array(this.#journalWords.buffer);
       this.upcall = this.load("upcall", upcallProgram());
       this.setSlot(UPCALL_SLOT, this.upcall.program);
     } catch (error) {
@@ -74,16 +67,9 @@ export class EbpfObjects {
     }
   }
 
-  #add(
-    name: string,
-    type: number,
-    keyBytes: number,
-    valueBytes: number,
-    entries: number,
-    flags: number,
-  ): EbpfMap {
-    const map = this.system.createMap({ name, type, keyBytes, valueBytes, entries, flags });
-    this.maps.set(name, map);
+  #add(spec: BpfMapSpec): EbpfMap {
+    const map = this.system.createMap(spec);
+    this.maps.set(spec.name, map);
     return map;
   }
 
@@ -93,7 +79,7 @@ export class EbpfObjects {
 
   /** A map for flows under one mask; it can be named in programs from now on. */
   addFlowMap(name: string, keyBytes: number, valueBytes: number, entries: number): EbpfMap {
-    return this.#add(name, MAP_HASH, keyBytes, valueBytes, entries, F_NO_PREALLOC);
+    return this.#add(flowMapSpec(name, keyBytes, valueBytes, entries));
   }
 
   removeMap(name: string): void {
@@ -119,9 +105,11 @@ export class EbpfObjects {
     this.maps.get(MAP_PROGRAMS)!.delete(word(slot));
   }
 
-  setPort(ifindex: number, flags: number, address: Uint8Array): void {
+  setPort(ifindex: number, odpPort: number, flags: number, address: Uint8Array): void {
     const value = new Uint8Array(PORT_BYTES);
-    new DataView(value.buffer).setUint32(0, flags, true);
+    const view = new DataView(value.buffer);
+    view.setUint32(0, flags, true);
+    view.setUint32(PORT_NUMBER, odpPort, true);
     value.set(address.subarray(0, 6), 4);
     this.maps.get(MAP_PORTS)!.update(word(ifindex), value);
   }
@@ -129,6 +117,17 @@ export class EbpfObjects {
   clearPort(ifindex: number): void {
     this.maps.get(MAP_PORTS)!.delete(word(ifindex));
     this.maps.get(MAP_POLICING)!.delete(word(ifindex));
+  }
+
+  /** Keeps for a later run what flow number `row` was made for. */
+  remember(row: number, key: Flow): void {
+    if (this.#journal === undefined) return;
+    this.#journalWords.set(key.subarray(0, FLOW_PACKET_WORDS));
+    this.#journal.update(word(row), this.#journalValue);
+  }
+
+  forget(row: number): void {
+    this.#journal?.delete(word(row));
   }
 
   /** The program for ports with limits, loaded when the first one wants it. */

@@ -17,13 +17,7 @@ import type { EbpfObjects, LoadedProgram } from "./objects.ts";
 import type { OutPort } from "./programs/actions.ts";
 import { classifierProgram, type MaskTable } from "./programs/classifier.ts";
 import {
-  FLOW_BITS,
   MAX_BPF_FLOWS,
-  ROW_BYTES,
-  ROW_OCTETS,
-  ROW_PACKETS,
-  ROW_TCP_FLAGS,
-  ROW_USED,
   VALUE_BYTES,
   VALUE_FLAGS,
   VALUE_FLOW,
@@ -31,6 +25,7 @@ import {
   VALUE_PROGRAM,
 } from "./programs/layout.ts";
 import { findLookup, type Lookup, signature } from "./programs/places.ts";
+import type { Rows } from "./rows.ts";
 import type { EbpfMap, EbpfProgram } from "./system.ts";
 
 /** A program may name 64 maps; two are others than those of flows. */
@@ -170,6 +165,7 @@ export class Offload {
 
   /** Takes a megaflow in, or another list of actions for one. */
   put(handle: number, key: Flow, mask: Flow, program: Int32Array): void {
+    if (this.#closed) return;
     const held = this.#served.get(handle);
     if (held === undefined) {
       const reason = this.#add(handle, key, mask, program);
@@ -212,7 +208,8 @@ export class Offload {
       return table;
     }
     const row = resting ? this.#freeRows.shift()! : this.#usedRows++;
-    this.#clearRow(row);
+    this.#objects.rows.clear(row);
+    this.#objects.remember(row, key);
     this.#forgetReason(handle);
     const served: Served = {
       row,
@@ -275,6 +272,7 @@ export class Offload {
   }
 
   delete(handle: number): void {
+    if (this.#closed) return;
     this.#forgetReason(handle);
     const held = this.#served.get(handle);
     if (held !== undefined) this.#remove(handle, held);
@@ -283,7 +281,7 @@ export class Offload {
   /** From now on no program finds it; its statistics stay until {@link delete}. */
   stop(handle: number): void {
     const held = this.#served.get(handle);
-    if (held === undefined || held.stopped) return;
+    if (held === undefined || held.stopped || this.#closed) return;
     held.stopped = true;
     held.table.flows.delete(held.key);
   }
@@ -295,9 +293,10 @@ export class Offload {
     this.#addTraffic(held);
     this.#tapped.delete(held);
     this.actions.release(held.action);
-    const packets = this.#sum(row, ROW_PACKETS);
+    const packets = this.#objects.rows.packets(row);
     this.#pastPackets += packets;
     table.pastHits += packets;
+    this.#objects.forget(row);
     this.#freeRows.push(row);
     if (--table.size === 0) table.emptySinceMs = this.#host.clock.now();
   }
@@ -313,35 +312,17 @@ export class Offload {
 
   // ---- Statistics ----
 
-  #clearRow(row: number): void {
-    const { stats, processors } = this.#objects;
-    for (let cpu = 0; cpu < processors; cpu++) {
-      const at = rowStart(cpu, row);
-      for (let word = 0; word < ROW_BYTES / 4; word++) stats[at + word] = 0;
-    }
-  }
-
-  #sum(row: number, offset: number): number {
-    let sum = 0;
-    for (let cpu = 0; cpu < this.#objects.processors; cpu++)
-      sum += readU64(this.#objects.stats, rowStart(cpu, row) + offset / 4);
-    return sum;
-  }
-
   /** Adds what programs have counted. `offsetMs` turns CLOCK_MONOTONIC into Clock.now(). */
   addStats(handle: number, out: DpFlowStats, offsetMs: number): void {
     const held = this.#served.get(handle);
     if (held === undefined) return;
-    const { stats, processors } = this.#objects;
-    for (let cpu = 0; cpu < processors; cpu++) {
-      const at = rowStart(cpu, held.row);
-      const packets = readU64(stats, at + ROW_PACKETS / 4);
-      if (packets === 0) continue;
-      out.packets += packets;
-      out.bytes += readU64(stats, at + ROW_OCTETS / 4);
-      out.usedMs = Math.max(out.usedMs, readU64(stats, at + ROW_USED / 4) / 1e6 + offsetMs);
-      out.tcpFlags |= stats[at + ROW_TCP_FLAGS / 4]!;
-    }
+    this.#objects.rows.add(held.row, out, offsetMs);
+  }
+
+  /** Adds what an earlier run has counted for the megaflow, in a row of its own. */
+  carry(handle: number, from: Rows, row: number): void {
+    const held = this.#served.get(handle);
+    if (held !== undefined) this.#objects.rows.carry(held.row, from, row);
   }
 
   #setTaps(served: Served, key: Flow, program: Int32Array): void {
@@ -354,8 +335,8 @@ export class Offload {
     for (let at = 0; at < program.length; at += program[at + 1]!)
       if (program[at] === ODP_OUTPUT) add(program[at + 2]!, true);
     served.taps = taps;
-    served.addedPackets = this.#sum(served.row, ROW_PACKETS);
-    served.addedBytes = this.#sum(served.row, ROW_OCTETS);
+    served.addedPackets = this.#objects.rows.packets(served.row);
+    served.addedBytes = this.#objects.rows.bytes(served.row);
     if (taps.length > 0) this.#tapped.add(served);
     else this.#tapped.delete(served);
   }
@@ -363,8 +344,8 @@ export class Offload {
   /** Adds what a megaflow has served, since this was done last, to its taps' traffic. */
   #addTraffic(served: Served): void {
     if (served.taps.length === 0) return;
-    const allPackets = this.#sum(served.row, ROW_PACKETS);
-    const allBytes = this.#sum(served.row, ROW_OCTETS);
+    const allPackets = this.#objects.rows.packets(served.row);
+    const allBytes = this.#objects.rows.bytes(served.row);
     const packets = allPackets - served.addedPackets;
     const bytes = allBytes - served.addedBytes;
     served.addedPackets = allPackets;
@@ -398,7 +379,7 @@ export class Offload {
   /** Packets that programs have served so far. */
   packets(): number {
     let sum = this.#pastPackets;
-    for (const { row } of this.#served.values()) sum += this.#sum(row, ROW_PACKETS);
+    for (const { row } of this.#served.values()) sum += this.#objects.rows.packets(row);
     return sum;
   }
 
@@ -407,7 +388,7 @@ export class Offload {
       table.recentHits = -table.hits;
       table.hits = table.pastHits;
     }
-    for (const { row, table } of this.#served.values()) table.hits += this.#sum(row, ROW_PACKETS);
+    for (const { row, table } of this.#served.values()) table.hits += this.#objects.rows.packets(row);
     for (const table of this.tables.values()) table.recentHits += table.hits;
   }
 
@@ -514,25 +495,17 @@ export class Offload {
     });
   }
 
-  close(): void {
+  /** From now on nothing changes: programs go on with what they know. */
+  rest(): void {
     this.#closed = true;
     this.#timer?.cancel();
     this.#tidying?.cancel();
+  }
+
+  close(): void {
+    this.rest();
     this.classifier?.program.close();
     this.actions.close();
-  }
-}
-
-function rowStart(cpu: number, row: number): number {
-  return (cpu * (1 << FLOW_BITS) + row) * (ROW_BYTES / 4);
-}
-
-/** A number that another processor may be writing: the halves must be of one moment. Exact to 2^53. */
-function readU64(words: Uint32Array, at: number): number {
-  for (;;) {
-    const high = words[at + 1]!;
-    const low = words[at]!;
-    if (words[at + 1] === high) return high * 0x100000000 + low;
   }
 }
 

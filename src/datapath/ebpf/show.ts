@@ -38,6 +38,8 @@ export function showEbpf(dpif: EbpfDpif): string {
   const policed = dpif.objects.counter(COUNT_POLICED);
   if (policed > 0) text += `  dropped by policing: ${policed}\n`;
   text += `  classifiers made: ${offload.builds}, the last in ${offload.buildMs.toFixed(1)} ms\n`;
+  const { pins } = dpif;
+  text += typeof pins === "string" ? `  not pinned: ${pins}\n` : `  pinned: ${pins.path}\n`;
   text += " ports:\n";
   for (const { odpPort, name, ifindex, tap, limits } of dpif.attached.values())
     text += `  ${odpPort} ${name}: ifindex ${ifindex}, ${tap ? "egress of a tap" : "ingress"}${limits === "" ? "" : ", policed"}\n`;

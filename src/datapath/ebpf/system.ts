@@ -7,6 +7,8 @@ export interface EbpfMap {
   /** Adds or replaces; false when it is full. */
   update(key: Uint8Array, value: Uint8Array): boolean;
   delete(key: Uint8Array): boolean;
+  /** All that is in a hash map. */
+  all(): [key: Uint8Array, value: Uint8Array][];
   updateBatch(keys: Uint8Array, values: Uint8Array, count: number): number;
   /** The value of a map with one entry that may be mapped. */
   memory(): ArrayBuffer;
@@ -20,8 +22,25 @@ export interface EbpfProgram {
 }
 
 export interface EbpfLink {
+  readonly fd: number;
+  /** Of the device that it is at; 0 when that is gone. */
+  readonly ifindex: number;
   update(program: EbpfProgram): void;
   close(): void;
+}
+
+/** A folder of a bpf file system, which holds objects whether or not a process does. Names may be in folders below it. */
+export interface PinFolder {
+  /** For people. */
+  readonly path: string;
+  /** What is in it itself. */
+  list(): string[];
+  pin(object: { readonly fd: number }, name: string): void;
+  /** undefined when there is none. */
+  openMap(name: string, spec: BpfMapSpec): EbpfMap | undefined;
+  openLink(name: string): EbpfLink | undefined;
+  /** A folder with all that is in it; what is not there is no error. "" is the whole. */
+  remove(name: string): void;
 }
 
 /** Everything throws an OsError, or for a program an error with the verifier's log in its message. */
@@ -31,6 +50,10 @@ export interface EbpfSystem {
   createMap(spec: BpfMapSpec): EbpfMap;
   loadProgram(name: string, instructions: Uint8Array): EbpfProgram;
   attach(program: EbpfProgram, ifindex: number, egress: boolean): EbpfLink;
+  /** Where a datapath's objects are pinned; a text says why they cannot be. */
+  pins(datapath: string): PinFolder | string;
+  /** Has a device take frames for all addresses, also when no process listens any more. */
+  setPromiscuous(ifindex: number, on: boolean): void;
   /** 0 for none. */
   ifindexOf(name: string): number;
   /** CLOCK_MONOTONIC. */

@@ -369,6 +369,12 @@ class LocalDpif implements Dpif, PacketIo {
 
   async settled(): Promise<void> {}
 
+  async takeOver(): Promise<void> {}
+
+  leave(): void {
+    // The process's end is the datapath's.
+  }
+
   run(): void {}
 
   async close(): Promise<void> {

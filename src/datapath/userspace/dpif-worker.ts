@@ -541,6 +541,12 @@ class WorkerDpif implements Dpif {
     return readDrops(this.counters);
   }
 
+  async takeOver(): Promise<void> {}
+
+  leave(): void {
+    // The process's end is the datapath's.
+  }
+
   run(): void {}
 
   private abandon(): void {

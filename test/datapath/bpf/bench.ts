@@ -31,15 +31,19 @@ export interface EbpfBench {
   sent(name: string): Promise<number[][]>;
 }
 
-export function ebpfBench(): EbpfBench {
-  const machine = new FakeMachine();
-  const bpf = new FakeBpf((address, bytes) => machine.memory(address, bytes.length).set(bytes));
+/** `before`: of an earlier run, whose process has died; its kernel goes on. */
+export function ebpfBench(before?: EbpfBench, pinned = before !== undefined): EbpfBench {
+  const machine = before?.machine ?? new FakeMachine();
+  const bpf =
+    before?.bpf ?? new FakeBpf((address, bytes) => machine.memory(address, bytes.length).set(bytes));
+  if (pinned) bpf.pinned ??= new Map();
   const source = new UpcallSource(bpf.records, {
     addressOf: (bytes) => machine.addressOf(bytes),
     copyMemory: (to, from, length) => machine.memory(to, length).set(machine.memory(from, length)),
   });
   const senders = new Map<string, FakeRing>();
   const dpif = new EbpfDpif({
+    name: "ovs-ebpf",
     clock,
     system: bpf,
     openInner: () => openWorkerDpif({ type: "ebpf", name: "ovs-ebpf", clock, spawn: machine.spawn }),
@@ -58,7 +62,7 @@ export function ebpfBench(): EbpfBench {
     bpf,
     machine,
     device(name) {
-      const ifindex = 10 + bpf.devices.size;
+      const ifindex = bpf.devices.get(name) ?? 10 + bpf.devices.size;
       bpf.devices.set(name, ifindex);
       const sender = Object.assign(new FakeRing(machine, 1000 + ifindex), { ifindex });
       senders.set(name, sender);

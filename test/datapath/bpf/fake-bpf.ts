@@ -6,10 +6,12 @@ import * as helpers from "../../../src/datapath/ebpf/asm/helpers.ts";
 import * as skb from "../../../src/datapath/ebpf/asm/skb.ts";
 import { swap16 } from "../../../src/datapath/ebpf/programs/layout.ts";
 import {
+  type EbpfLink,
   type EbpfMap,
   type EbpfProgram,
   type EbpfSystem,
   MAP_ARRAY,
+  type PinFolder,
 } from "../../../src/datapath/ebpf/system.ts";
 import type { RecordRing } from "../../../src/datapath/ebpf/upcall-port.ts";
 import type { BpfMapSpec } from "../../../src/sys/bpf.ts";
@@ -61,6 +63,10 @@ class FakeMap implements EbpfMap {
 
   delete(key: Uint8Array): boolean {
     return this.entries.delete(key.join());
+  }
+
+  all(): [Uint8Array, Uint8Array][] {
+    return [...this.entries].map(([key, value]) => [Uint8Array.from(key.split(","), Number), value]);
   }
 
   updateBatch(keys: Uint8Array, values: Uint8Array, count: number): number {
@@ -137,6 +143,10 @@ export class FakeBpf implements EbpfSystem {
   /** By ifindex: what runs at its hook. */
   readonly attached = new Map<number, EbpfProgram>();
   readonly devices = new Map<string, number>();
+  readonly promiscuous = new Set<number>();
+  /** Descriptors by their names in the bpf file system; undefined: there is none. */
+  pinned: Map<string, number> | undefined = undefined;
+  private readonly links = new Map<number, EbpfLink>();
   private readonly maps = new Map<number, FakeMap>();
   private readonly programs = new Map<number, Uint8Array>();
   private fds = 100;
@@ -158,18 +168,54 @@ export class FakeBpf implements EbpfSystem {
     return {
       fd,
       info: () => ({ id: fd, jitedBytes: 0, verifiedInstructions: 0 }),
-      close: () => this.programs.delete(fd),
+      // Links and arrays hold it, too.
+      close: () => {},
     };
   }
 
-  attach(program: EbpfProgram, ifindex: number): { update(next: EbpfProgram): void; close(): void } {
+  attach(program: EbpfProgram, ifindex: number): EbpfLink {
     if (![...this.devices.values()].includes(ifindex))
       throw Object.assign(new Error("no such device"), { errno: 19 });
     this.attached.set(ifindex, program);
-    return {
-      update: (next) => this.attached.set(ifindex, next),
-      close: () => this.attached.delete(ifindex),
+    const fd = this.fds++;
+    const link = {
+      fd,
+      ifindex,
+      update: (next: EbpfProgram) => void this.attached.set(ifindex, next),
+      close: () => this.closeLink(fd),
     };
+    this.links.set(fd, link);
+    return link;
+  }
+
+  private closeLink(fd: number): void {
+    const link = this.links.get(fd);
+    if (link !== undefined && ![...(this.pinned?.values() ?? [])].includes(fd))
+      this.attached.delete(link.ifindex);
+  }
+
+  pins(): PinFolder | string {
+    const { pinned } = this;
+    if (pinned === undefined) return "this test has none";
+    return {
+      path: "pins",
+      list: () => [...new Set([...pinned.keys()].map((name) => name.replace(/\/.*/, "")))],
+      pin: ({ fd }, name) => void pinned.set(name, fd),
+      openMap: (name) => this.maps.get(pinned.get(name)!),
+      openLink: (name) => this.links.get(pinned.get(name)!),
+      remove: (name) => {
+        for (const [each, fd] of [...pinned])
+          if (name === "" || each === name || each.startsWith(`${name}/`)) {
+            pinned.delete(each);
+            this.closeLink(fd);
+          }
+      },
+    };
+  }
+
+  setPromiscuous(ifindex: number, on: boolean): void {
+    if (on) this.promiscuous.add(ifindex);
+    else this.promiscuous.delete(ifindex);
   }
 
   ifindexOf(name: string): number {

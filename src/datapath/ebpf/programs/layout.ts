@@ -12,17 +12,20 @@
  *   | 4  bytes of the frame                 u32 |    | 4 Ethernet address    |
  *   | 8  stripped tag, TPID << 16 | TCI     u32 |    |   (6 bytes, 2 unused) |
  *   | 12 1 when there is a stripped tag     u32 |
- *   | 16 gso_size                           u32 |
+ *   | 16 gso_size                           u32 |    | 12 datapath port  u32 |
  *   | 20 gso_segs                           u32 |
+ *
+ *   journal, by flow number: the first FLOW_PACKET_WORDS words of the key of a packet that the flow was made for
  *
  *   policing of a port, by its ifindex: two buckets, of bits and of packets
  *   | 0  time until which is paid, ns           u64 |
  *   | 8  cost of a byte or packet, ns << 16     u64 |  0: no limit
  *   | 16 most of that time that may lie ahead   u64 |
  */
+import { FLOW_PACKET_WORDS } from "../../../flow/layout.ts";
 import { Add, type Line, Load, loadMapValue, R1, R2, Store } from "../asm/instruction.ts";
 
-/** Flows that programs can serve at a time; their statistics take 32 bytes each for every processor. */
+/** Flows that programs can serve at a time; their statistics take 32 bytes each for every processor, and once more. */
 export const FLOW_BITS = 16;
 export const MAX_BPF_FLOWS = 1 << FLOW_BITS;
 
@@ -50,10 +53,16 @@ export const RECORD_HEADER = 24;
 /** Longest frames of the kinds of records: most of what misses is short. */
 export const RECORD_ROOMS: readonly number[] = [256, 2048, 65535 + 64];
 
-export const PORT_BYTES = 12;
+export const PORT_BYTES = 16;
 export const PORT_FLAGS = 0;
 export const PORT_ADDRESS = 4;
+export const PORT_NUMBER = 12;
 export const PORT_FLAG_TAP = 1;
+
+/** To be changed with anything here that a later run reads of what this one has left: another version lets it go. */
+export const LAYOUT_VERSION = 1;
+
+export const JOURNAL_BYTES = FLOW_PACKET_WORDS * 4;
 
 // Counters, u64 each.
 /** Packets handed up, and those for which there was no room. */
@@ -61,7 +70,8 @@ export const COUNT_UP = 0;
 export const COUNT_LOST = 1;
 /** Dropped by policing. */
 export const COUNT_POLICED = 2;
-export const COUNTER_BYTES = 64;
+export const COUNTERS = 8;
+export const COUNTER_BYTES = COUNTERS * 8;
 
 /** Of all processors together: few packets come this way, and a count lost to a race is no harm. */
 export function countUp(counter: number): Line[] {
@@ -86,6 +96,7 @@ export const MAP_PROGRAMS = "programs";
 export const MAP_PORTS = "ports";
 export const MAP_UPCALLS = "upcalls";
 export const MAP_POLICING = "policing";
+export const MAP_JOURNAL = "journal";
 
 /** Slots of the upcall program and of the classifier in MAP_PROGRAMS; action programs have the others. */
 export const UPCALL_SLOT = 0;
