@@ -60,8 +60,8 @@ function options(platform: Platform, program: string, settings: Settings): Optio
             settings.format = value;
           },
         },
-        // Means nothing; scripts written for early versions give it.
-        { short: "e", long: "execute", set: () => {} },
+        // Scripts written for early versions give it.
+        { short: "e", long: "execute", help: "accepted, without a meaning", set: () => {} },
         {
           long: "pretty",
           help: "indent JSON; needs --format=json",

@@ -3,7 +3,6 @@
  * ovs-vsctl/, what all ctl programs share in src/ovsdb/ctl/.
  */
 import { runApplet } from "../src/lib/applet.ts";
-import { dirs } from "../src/lib/dirs.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { type CtlApplet, ctlSettings, invoker, runCtlApplet } from "../src/ovsdb/ctl/applet.ts";
 import { openVswitchSchema } from "../src/vswitch/schema/index.ts";
@@ -32,6 +31,7 @@ function vsctl(platform: Platform, program: string): CtlApplet {
     options: [
       {
         long: "no-wait",
+        help: "do not wait until ovs-vswitchd has applied the change",
         set: () => {
           wait = false;
         },
@@ -43,7 +43,7 @@ function vsctl(platform: Platform, program: string): CtlApplet {
     async help() {
       // Not loaded otherwise.
       const { helpText } = await import("./ovs-vsctl/help.ts");
-      return helpText(program, COMMANDS, dirs(platform.env));
+      return helpText(program, COMMANDS);
     },
     prepare(needs) {
       needs.table("Open_vSwitch");

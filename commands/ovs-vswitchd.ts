@@ -64,7 +64,13 @@ function switchOptions(settings: Settings): OptionGroup {
         },
       },
       // Where the processors of dummies stand is of no interest to a datapath of one thread.
-      { long: "dummy-numa", arg: "required", metavar: "NODES", set: () => {} },
+      {
+        long: "dummy-numa",
+        arg: "required",
+        metavar: "NODES",
+        help: "(for tests of the original)",
+        set: () => {},
+      },
       {
         long: "disable-system",
         help: "do without datapath type system",
@@ -76,6 +82,7 @@ function switchOptions(settings: Settings): OptionGroup {
       { long: "disable-system-route", help: "leave the system's routing table alone", set: () => {} },
       {
         long: "dpdk",
+        help: "(not supported)",
         set: () => {
           throw new Fatal("DPDK is not supported");
         },

@@ -140,9 +140,17 @@ async function run(platform: Platform, program: string, args: string[]): Promise
           set: () => void (settings.timestamp = true),
         },
         { long: "no-leader-only", help: "accept any server of a cluster", set: () => {} },
-        { long: "leader-only", set: () => {} },
-        { long: "db-change-aware", set: () => void (settings.changeAware = true) },
-        { long: "no-db-change-aware", set: () => void (settings.changeAware = false) },
+        { long: "leader-only", help: "accept the leader of a cluster only (default)", set: () => {} },
+        {
+          long: "db-change-aware",
+          help: "stay connected when databases come and go (default)",
+          set: () => void (settings.changeAware = true),
+        },
+        {
+          long: "no-db-change-aware",
+          help: "do not say so to the server",
+          set: () => void (settings.changeAware = false),
+        },
         {
           short: "t",
           long: "timeout",

@@ -104,7 +104,11 @@ function ownOptions(settings: Settings): OptionGroup {
         set: () => void (settings.columnDiff = false),
       },
       // About clustered files alone.
-      { long: "disable-file-no-data-conversion", set: () => {} },
+      {
+        long: "disable-file-no-data-conversion",
+        help: "accepted; a conversion is written whole anyway",
+        set: () => {},
+      },
     ],
   };
 }

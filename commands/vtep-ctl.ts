@@ -3,7 +3,6 @@
  * ctl programs share in src/ovsdb/ctl/.
  */
 import { runApplet } from "../src/lib/applet.ts";
-import { dirs } from "../src/lib/dirs.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { type CtlApplet, ctlSettings, runCtlApplet } from "../src/ovsdb/ctl/applet.ts";
 import { hardwareVtepSchema } from "../src/ovsdb/schemas/hardware-vtep.ts";
@@ -30,7 +29,7 @@ function vtepCtl(platform: Platform, program: string): CtlApplet {
     async help() {
       // Not loaded otherwise.
       const { helpText } = await import("./vtep-ctl/help.ts");
-      return helpText(program, COMMANDS, dirs(platform.env));
+      return helpText(program, COMMANDS);
     },
     prepare(needs) {
       needs.table("Global");

@@ -193,7 +193,7 @@ export function ctlOptions(settings: Settings): OptionGroup[] {
           settings.forceCorefiles = on;
         }),
         // Our processes have no huge pages to leave out.
-        { long: "dump-hugepages", set: () => {} },
+        { long: "dump-hugepages", help: "accepted, without a meaning", set: () => {} },
         value("ulimit-core", "LIMIT", "the limit to raise it to (default: unlimited)", (text) => {
           settings.ulimitCore = text;
         }),

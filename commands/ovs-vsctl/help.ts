@@ -1,11 +1,10 @@
 /** `ovs-vsctl --help`: loaded only for that. */
-import type { Dirs } from "../../src/lib/dirs.ts";
 import type { CommandTable } from "../../src/ovsdb/ctl/command.ts";
 import { ctlHelp, type HelpSections } from "../../src/ovsdb/ctl/help.ts";
 import { openVswitchSchema } from "../../src/vswitch/schema/index.ts";
 import { RECORD_IDS } from "./records.ts";
 
-const SECTIONS: HelpSections = {
+export const SECTIONS: HelpSections = {
   Switch: {
     init: "make the root row if the database is empty",
     show: "the configuration as a tree; --filter=TABLE(WORD|WORD),... shows matching rows only",
@@ -64,7 +63,7 @@ const SECTIONS: HelpSections = {
   },
 };
 
-export function helpText(program: string, commands: CommandTable, folders: Dirs): string {
+export function helpText(program: string, commands: CommandTable): string {
   return ctlHelp({
     program,
     about: "configures Open vSwitch through its database",
@@ -72,8 +71,5 @@ export function helpText(program: string, commands: CommandTable, folders: Dirs)
     commands,
     schema: openVswitchSchema,
     ids: RECORD_IDS,
-    module: "vsctl",
-    options: "  --no-wait              do not wait until ovs-vswitchd has applied the change\n",
-    folders,
   });
 }

@@ -1,5 +1,4 @@
 /** `vtep-ctl --help`: loaded only for that. */
-import type { Dirs } from "../../src/lib/dirs.ts";
 import type { CommandTable } from "../../src/ovsdb/ctl/command.ts";
 import { ctlHelp, type HelpSections } from "../../src/ovsdb/ctl/help.ts";
 import { hardwareVtepSchema } from "../../src/ovsdb/schemas/hardware-vtep.ts";
@@ -14,7 +13,7 @@ const macs = (side: string, whose: string): HelpSections[string] => ({
   [`list-${side}-macs`]: "addresses of a logical switch and their tunnel ends",
 });
 
-const SECTIONS: HelpSections = {
+export const SECTIONS: HelpSections = {
   Overview: {
     show: "the configuration as a tree; --filter=TABLE(WORD|WORD),... shows matching rows only",
   },
@@ -53,7 +52,7 @@ const SECTIONS: HelpSections = {
   },
 };
 
-export function helpText(program: string, commands: CommandTable, folders: Dirs): string {
+export function helpText(program: string, commands: CommandTable): string {
   return ctlHelp({
     program,
     about: "configures the database of a hardware VTEP",
@@ -61,8 +60,5 @@ export function helpText(program: string, commands: CommandTable, folders: Dirs)
     commands,
     schema: hardwareVtepSchema,
     ids: RECORD_IDS,
-    module: "vtep_ctl",
-    options: "",
-    folders,
   });
 }

@@ -84,7 +84,11 @@ export function daemonOptions(
         help: "run as that user and group",
         set: (user) => void (values.user = user),
       },
-      { long: "no-self-confinement", set: () => void (values.selfConfinement = false) },
+      {
+        long: "no-self-confinement",
+        help: "let sockets and pid files be in any folder",
+        set: () => void (values.selfConfinement = false),
+      },
     ],
   };
   return { group, values };

@@ -7,7 +7,7 @@ import { versionText } from "../../lib/applet.ts";
 import { tlsOptions } from "../../lib/common-options.ts";
 import { dirs } from "../../lib/dirs.ts";
 import { Exit, Fatal } from "../../lib/errors.ts";
-import { getopt, listOptions, type OptionGroup } from "../../lib/getopt.ts";
+import { formatOptions, getopt, listOptions, type OptionGroup } from "../../lib/getopt.ts";
 import { fs } from "../../lib/lazy-fs.ts";
 import type { Platform } from "../../lib/platform.ts";
 import { TLS } from "../../lib/stream-config.ts";
@@ -57,7 +57,7 @@ export interface CtlApplet
   readonly options: OptionGroup["options"];
   /** Precedes the command line in the transaction's comment. */
   readonly comment: string;
-  /** The text of --help. */
+  /** The text of --help, but for the options. */
   help(): Promise<string>;
 }
 
@@ -97,7 +97,7 @@ export async function runCtlApplet(applet: CtlApplet, args: string[]): Promise<n
     words = getopt(program, all, args, { stopAtFirst: true });
   } catch (error) {
     if (!(error instanceof HelpWanted)) throw error;
-    platform.stdout(await applet.help());
+    platform.stdout((await applet.help()) + formatOptions(shown));
     return 0;
   }
   const calls = parseCommands(commands, words, local);
@@ -129,29 +129,37 @@ export async function runCtlApplet(applet: CtlApplet, args: string[]): Promise<n
   return runCtl(ctl, calls);
 }
 
-const flag = (long: string, apply: () => void) => ({ long, set: apply });
+const flag = (long: string, help: string, apply: () => void) => ({ long, help, set: apply });
 
 function ownOptions({ settings, module, options }: CtlApplet): OptionGroup["options"] {
   return [
     {
       long: "db",
       arg: "required",
+      metavar: "DATABASE",
+      help: `connection method of the database server, active or passive\n(default: ${settings.db})`,
       set: (value) => {
         settings.db = value!;
       },
     },
-    flag("no-syslog", () => void vlogSetSpec(`${module}:syslog:warn`)),
+    flag(
+      "no-syslog",
+      `same as --verbose=${module}:syslog:warn`,
+      () => void vlogSetSpec(`${module}:syslog:warn`),
+    ),
     ...options,
-    flag("dry-run", () => {
+    flag("dry-run", "change nothing", () => {
       settings.dryRun = true;
     }),
-    flag("oneline", () => {
+    flag("oneline", "one line a command", () => {
       settings.oneline = true;
     }),
     {
       long: "timeout",
       short: "t",
       arg: "required",
+      metavar: "SECS",
+      help: "end with SIGALRM after SECS seconds (also: OVS_CTL_TIMEOUT)",
       set: (value) => {
         const seconds = /^\s*\+?\d+$/.test(value!) ? Number(value) : 0;
         if (seconds < 1 || seconds > 4294967295) {
@@ -160,7 +168,7 @@ function ownOptions({ settings, module, options }: CtlApplet): OptionGroup["opti
         settings.timeoutSec = seconds;
       },
     },
-    flag("retry", () => {
+    flag("retry", "keep trying to connect", () => {
       settings.retry = true;
     }),
   ];
@@ -176,27 +184,29 @@ function infoOptions(applet: CtlApplet, groups: () => OptionGroup[]): OptionGrou
     {
       long: "help",
       short: "h",
+      help: "show this text",
       set: () => {
         throw new HelpWanted();
       },
     },
-    { long: "commands", set: () => print(listCommands(commands)) },
-    { long: "options", set: () => print(listOptions(groups())) },
-    flag("leader-only", () => {
+    { long: "commands", help: "list the commands, for completion", set: () => print(listCommands(commands)) },
+    { long: "options", help: "list the options, for completion", set: () => print(listOptions(groups())) },
+    flag("leader-only", "of a cluster's servers, talk to the leader only (default)", () => {
       settings.leaderOnly = true;
     }),
-    flag("no-leader-only", () => {
+    flag("no-leader-only", "talk to any server of a cluster", () => {
       settings.leaderOnly = false;
     }),
-    flag("shuffle-remotes", () => {
+    flag("shuffle-remotes", "try several servers in random order (default)", () => {
       settings.shuffle = true;
     }),
-    flag("no-shuffle-remotes", () => {
+    flag("no-shuffle-remotes", "try several servers in the given order", () => {
       settings.shuffle = false;
     }),
     {
       long: "version",
       short: "V",
+      help: "show the version of program and schema",
       set: () => print(versionText(program, `DB Schema ${schema.version}`)),
     },
   ];

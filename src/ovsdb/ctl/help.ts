@@ -1,5 +1,4 @@
-/** The text of --help, from the table of commands; each program adds what its commands are for. Loaded only for that. */
-import type { Dirs } from "../../lib/dirs.ts";
+/** The text of --help on commands, from their table; each program adds what they are for. Loaded only for that. */
 import type { DatabaseSchema } from "../idl-types.ts";
 import type { CommandTable, CtlCommand } from "./command.ts";
 import type { RecordIds } from "./records.ts";
@@ -32,14 +31,10 @@ export interface HelpOf {
   readonly commands: CommandTable;
   readonly schema: DatabaseSchema;
   readonly ids: RecordIds;
-  /** Module of the log. */
-  readonly module: string;
-  /** Lines on the program's own options. */
-  readonly options: string;
-  readonly folders: Dirs;
 }
 
-function usage({ name, syntax, options }: CtlCommand): string {
+/** `[--may-exist] add-br BRIDGE [PARENT VLAN]` */
+export function usage({ name, syntax, options }: CtlCommand): string {
   const flags = (options ?? []).map((option) => `[${option.endsWith("=") ? `${option}ARG` : option}]`);
   const words = syntax.split(" ").filter((word) => word !== "");
   const args = words.map((word) => {
@@ -52,7 +47,7 @@ function usage({ name, syntax, options }: CtlCommand): string {
 }
 
 export function ctlHelp(of: HelpOf): string {
-  const { program, commands, folders } = of;
+  const { program, commands } = of;
   let text = `${program}: ${of.about}\n`;
   text += `usage: ${program} [OPTIONS] COMMAND [ARG...] [-- [OPTIONS] COMMAND [ARG...]]...\n`;
   text += "All commands of one call are one transaction.\n";
@@ -70,39 +65,5 @@ export function ctlHelp(of: HelpOf): string {
         text += `  ${table}: the ${id.name} of the ${id.table} that has it as ${id.column}\n`;
     }
   }
-  text += `
-Options:
-  --db=DATABASE          connection method of the database server, active or passive
-                         (default: unix:${folders.run}/db.sock)
-${of.options}  --retry                keep trying to connect
-  -t, --timeout=SECS     end with SIGALRM after SECS seconds (also: OVS_CTL_TIMEOUT)
-  --dry-run              change nothing
-  --oneline              one line a command
-  --[no-]leader-only     of a cluster's servers, talk to the leader only (default) or to any
-  --[no-]shuffle-remotes try several servers in random (default) or in given order
-  --no-syslog            same as --verbose=${of.module}:syslog:warn
-  --commands, --options  lists for completion
-  -h, --help             this text
-  -V, --version          version of program and schema
-
-Output of list and find:
-  -f, --format=FORMAT    table, list (default), html, csv or json
-  -d, --data=FORMAT      cells as string (default), bare or json
-  --no-headings          without the heading row
-  --pretty               JSON with one member a line
-  --bare                 same as --format=list --data=bare --no-headings
-  --max-column-width=N   cut columns of format table at N bytes
-
-Logging:
-  -v, --verbose[=SPEC]   log levels by module and destination
-  --log-file[=FILE]      log to FILE (default: ${folders.log}/${program}.log)
-  --syslog-method=METHOD libc, null, unix:FILE or udp:IP:PORT
-  --syslog-target=HOST:PORT
-
-SSL/TLS:
-  -p, --private-key=FILE, -c, --certificate=FILE, -C, --ca-cert=FILE (or none)
-  --bootstrap-ca-cert=FILE, --peer-ca-cert=FILE, --ssl-server-name=NAME
-  --ssl-protocols=PROTOCOLS, --ssl-ciphers=CIPHERS, --ssl-ciphersuites=SUITES
-`;
   return text;
 }
