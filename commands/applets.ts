@@ -53,6 +53,18 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     examples: [["In this bash", 'eval "$(ovsbox completion bash)"']],
     load: () => import("./completion.ts"),
   },
+  help: {
+    category: "Start",
+    about: "show the manual page of an applet, or another one",
+    examples: [["How ovs-vsctl is used", "ovsbox help vsctl"]],
+    load: () => import("./help.ts"),
+  },
+  man: {
+    category: "Start",
+    about: "print manual pages for man (its options: ovsbox man --help)",
+    examples: [["For those who like it so", "ovsbox man ovs-vsctl | man -l -"]],
+    load: () => import("./man.ts"),
+  },
   collect: {
     category: "See",
     about: "receive sFlow, IPFIX and NetFlow and print it (its options: ovsbox collect --help)",

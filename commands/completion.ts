@@ -1,19 +1,32 @@
 /** `ovsbox completion SHELL`: the script that teaches a shell to complete our command lines. */
+import { runApplet, versionText } from "../src/lib/applet.ts";
+import { helpOptions } from "../src/lib/common-options.ts";
+import { Exit, Fatal } from "../src/lib/errors.ts";
+import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { APPLETS } from "./applets.ts";
 import { SHELLS } from "./completion/scripts.ts";
 import { realPlatform } from "./platform.ts";
 
-export function main([shell = "", ...rest]: string[]): number {
+export function main(args: string[], program: string): Promise<number> {
   const platform = realPlatform();
-  const known = Object.keys(SHELLS).join(", ");
-  if (["--help", "-h"].includes(shell)) {
-    platform.stdout(`usage: ovsbox completion SHELL\nSHELL is one of ${known}.\n`);
+  return runApplet(platform, program, () => {
+    const known = Object.keys(SHELLS).join(", ");
+    const groups: OptionGroup[] = [
+      helpOptions(
+        () => {
+          platform.stdout(`usage: ${program} SHELL\nSHELL is one of ${known}.\n${formatOptions(groups)}`);
+          throw new Exit(0);
+        },
+        () => {
+          platform.stdout(versionText(program));
+          throw new Exit(0);
+        },
+      ),
+    ];
+    const [shell = "", ...rest] = getopt(program, groups, args);
+    if (!Object.hasOwn(SHELLS, shell) || rest.length > 0)
+      throw new Fatal(`unknown shell "${[shell, ...rest].join(" ")}" (${known})`);
+    platform.stdout(SHELLS[shell]!(["ovsbox", ...Object.keys(APPLETS)]));
     return 0;
-  }
-  if (!Object.hasOwn(SHELLS, shell) || rest.length > 0) {
-    platform.stderr(`ovsbox completion: unknown shell "${[shell, ...rest].join(" ")}" (${known})\n`);
-    return 1;
-  }
-  platform.stdout(SHELLS[shell]!(["ovsbox", ...Object.keys(APPLETS)]));
-  return 0;
+  });
 }

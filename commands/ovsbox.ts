@@ -7,13 +7,23 @@ class Schema extends Command {
   static override paths = [["--schema"]];
   static override usage = Command.Usage({
     category: "Start",
-    description: "print the Open_vSwitch database schema",
+    description: "print the schema of the switch's database, or of a VTEP's (--schema vtep)",
   });
+  which = Option.String({ required: false });
 
   async execute(): Promise<number> {
-    const { openVswitchSchema } = await import("../src/vswitch/schema/index.ts");
     const { renderSchema } = await import("../src/vswitch/schema/render.ts");
-    this.context.stdout.write(renderSchema(openVswitchSchema));
+    const schema =
+      this.which === undefined || this.which === "vswitch"
+        ? (await import("../src/vswitch/schema/index.ts")).openVswitchSchema
+        : this.which === "vtep"
+          ? (await import("../src/ovsdb/schemas/hardware-vtep.ts")).hardwareVtepSchema
+          : undefined;
+    if (schema === undefined) {
+      this.context.stderr.write(`ovsbox: there is no schema "${this.which}" (vswitch, vtep)\n`);
+      return 1;
+    }
+    this.context.stdout.write(renderSchema(schema));
     return 0;
   }
 }

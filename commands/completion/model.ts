@@ -1,7 +1,7 @@
 /** What there is to complete: an applet's options and commands, read from the tables that drive it. */
-import { type OptionSpec, OptionTables, wantTables } from "../../src/lib/getopt.ts";
+import { type OptionGroup, type OptionSpec, OptionTables, wantTables } from "../../src/lib/getopt.ts";
 import type { CommandTable } from "../../src/ovsdb/ctl/command.ts";
-import { APPLETS } from "../applets.ts";
+import { APPLETS, SUBCOMMANDS } from "../applets.ts";
 
 export interface CommandModel {
   /** Words after the command, one placeholder each ("BRIDGE", "switch", "[port]"); the last may repeat ("..."). */
@@ -12,17 +12,20 @@ export interface CommandModel {
 
 type Commands = Readonly<Record<string, CommandModel>>;
 
-/** The options of an applet, without running it. */
-export async function optionsOf(applet: string): Promise<readonly OptionSpec[]> {
+/** The options of an applet or subcommand, without running it. */
+export async function optionGroupsOf(name: string): Promise<readonly OptionGroup[]> {
   wantTables();
   try {
-    await (await APPLETS[applet]!.load()).main([], applet);
+    await (await (APPLETS[name] ?? SUBCOMMANDS[name])!.load()).main([], name);
   } catch (error) {
-    if (error instanceof OptionTables) return error.groups.flatMap((group) => group.options);
+    if (error instanceof OptionTables) return error.groups;
     throw error;
   }
   return [];
 }
+
+export const optionsOf = async (name: string): Promise<readonly OptionSpec[]> =>
+  (await optionGroupsOf(name)).flatMap((group) => group.options);
 
 function fromUsage(
   table: Readonly<Record<string, { readonly usage?: string; readonly args?: string }>>,
@@ -53,6 +56,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Commands>>> = {
   "ovsdb-tool": async () => fromUsage((await import("../ovsdb-tool.ts")).COMMANDS),
   "ovs-ctl": async () =>
     fromUsage((await import("../ovs-ctl/commands.ts")).COMMANDS as Record<string, object>),
+  "ovs-pki": async () => fromUsage((await import("../ovs-pki/commands.ts")).COMMANDS),
   "ovs-save": async () => fromUsage((await import("../ovs-save.ts")).COMMANDS),
 };
 

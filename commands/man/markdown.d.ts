@@ -1,0 +1,5 @@
+/** Text that the bundler takes in. */
+declare module "*.md" {
+  const text: string;
+  export default text;
+}
