@@ -13,7 +13,15 @@ import {
 } from "../../src/datapath/odp/actions.ts";
 import { commitActions } from "../../src/datapath/odp/commit.ts";
 import { formatOdpKey, parseOdpKey } from "../../src/datapath/odp/key-text.ts";
-import { FLOW_DP_WORDS, FLOW_WORDS, W_ETH_TYPE, W_MPLS, W_VLAN0, W_VLAN1 } from "../../src/flow/layout.ts";
+import {
+  FLOW_DP_WORDS,
+  FLOW_WORDS,
+  W_ETH_TYPE,
+  W_MPLS,
+  W_TP,
+  W_VLAN0,
+  W_VLAN1,
+} from "../../src/flow/layout.ts";
 import { parseExactFlow } from "../../src/flow/match-text.ts";
 
 const ports = {
@@ -61,6 +69,23 @@ t.test("keys of real packets", async (t) => {
     const mask = kind === "exact" ? undefined : parsed.mask;
     const options = kind === "verbose" ? { verbose: true, ports } : {};
     t.equal(formatOdpKey(parsed.key, mask, options), text, kind);
+  }
+});
+
+t.test("neighbour discovery is shown where its type is matched whole", async (t) => {
+  const before = "in_port(1),eth(),eth_type(0x86dd),ipv6(proto=58,frag=no)";
+  for (const [type, shown, verbose] of [
+    ["135", "icmpv6(type=135),nd(target=::2)", "icmpv6(type=135,code=0/0),nd(target=::2,"],
+    ["135/0xf8", "icmpv6(type=135/0xf8)", "icmpv6(type=135/0xf8,code=0/0),nd(target=::2/::,"],
+  ] as const) {
+    const parsed = parseOdpKey(`${before},icmpv6(type=${type}),nd(target=::2)`);
+    if ("error" in parsed) throw new Error(parsed.error);
+    const { key, mask } = parsed;
+    key[W_TP] = 135 << 16;
+    t.equal(formatOdpKey(key, mask), `recirc_id(0),${before},${shown}`);
+    const text = formatOdpKey(key, mask, { verbose: true });
+    t.match(text, verbose);
+    t.notMatch(text, "nd_ext");
   }
 });
 

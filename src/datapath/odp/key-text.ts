@@ -149,9 +149,21 @@ export function formatOdpKey(key: L.Flow, mask: L.Flow | undefined, options: Odp
   else if (mask !== undefined && mask[L.W_ETH_TYPE] !== 0) out.push("eth_type(0/0xffff)");
   for (const attribute of NETWORK_ATTRIBUTES) {
     if (attribute.name === "mpls") putMpls(out, key, mask, options);
-    else put(attribute);
+    else if (attribute.name === "nd") put(attribute, isTypeExact(mask) ? mask : NOTHING);
+    else if (attribute.name !== "nd_ext" || mask === undefined || anyBit(attribute, mask)) put(attribute);
   }
   return out.join(",").replaceAll("encap(,", "encap(") + closing;
+}
+
+const NOTHING: L.Flow = new Int32Array(L.FLOW_DP_WORDS);
+
+function anyBit({ parts }: OdpAttribute, mask: L.Flow): boolean {
+  return parts.some((of) => readPart(of, mask) !== 0n);
+}
+
+/** What neighbour discovery says is in the original's datapath messages only where the type is matched whole. */
+function isTypeExact(mask: L.Flow | undefined): boolean {
+  return mask === undefined || ((mask[L.W_TP]! >>> 16) & 0xff) === 0xff;
 }
 
 /** All labels in one `mpls(…)`, whole entries as soon as a bit of the stack counts. */
