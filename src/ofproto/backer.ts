@@ -273,7 +273,8 @@ export class Backer {
     const { credits } = ctx;
     if (upcall.kind !== UPCALL_KNOWN)
       for (let i = 0; i < credits.length; i++) credits[i]!.credit(1, length, now, tcpFlags);
-    if (ctx.error !== undefined) this.explainFailure(upcall, from);
+    // Other failures are told by their message alone, as they are in the original.
+    if (ctx.error === "recursion" || ctx.error === "resubmits") this.explainFailure(upcall, from);
 
     const { reply } = this;
     reply.actions = ctx.odp.words.subarray(0, ctx.odp.length);
@@ -296,7 +297,7 @@ export class Backer {
     return reply;
   }
 
-  /** Logs the whole way of a packet whose translation went wrong. */
+  /** Logs the whole way of a packet that goes round in circles. */
   private explainFailure(upcall: Upcall, { ofproto, state }: Entry): void {
     if (!this.failureLimit.admit(this.realNow())) return;
     const flow = new Int32Array(FLOW_WORDS);
