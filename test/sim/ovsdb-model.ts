@@ -266,16 +266,14 @@ export class Model {
   }
 
   /** Each reference in the database, by strength. */
-  *#references(
-    weak: boolean,
-  ): Generator<{ from: string; column: Column; row: Row; key: Atom; to: string; table: string }> {
-    for (const [table, row, from] of this.#all()) {
+  *#references(weak: boolean): Generator<{ column: Column; row: Row; key: Atom; to: string; table: string }> {
+    for (const [table, row] of this.#all()) {
       for (const column of table.columns.values()) {
         for (const [key, value] of row.get(column.name)!) {
           if (column.key.refTable !== undefined && column.key.weak === weak)
-            yield { from, column, row, key, to: key, table: column.key.refTable };
+            yield { column, row, key, to: key, table: column.key.refTable };
           if (column.value?.refTable !== undefined && column.value.weak === weak)
-            yield { from, column, row, key, to: value, table: column.value.refTable };
+            yield { column, row, key, to: value, table: column.value.refTable };
         }
       }
     }
@@ -287,11 +285,15 @@ export class Model {
       if (!this.rows(table).has(to)) throw new Refusal("referential integrity violation");
     for (let again = true; again; ) {
       again = false;
-      const kept = new Set<string>();
-      // A row's reference to itself does not keep it.
-      for (const { from, to } of this.#references(false)) if (from !== to) kept.add(to);
-      for (const [table, , uuid] of [...this.#all()]) {
-        if (table.isRoot || kept.has(uuid)) continue;
+      // Rows of different tables may have one UUID.
+      const kept = new Set<Row>();
+      for (const { row, to, table } of this.#references(false)) {
+        const target = this.rows(table).get(to)!;
+        // A row's reference to itself does not keep it.
+        if (target !== row) kept.add(target);
+      }
+      for (const [table, row, uuid] of [...this.#all()]) {
+        if (table.isRoot || kept.has(row)) continue;
         this.rows(table.name).delete(uuid);
         again = true;
       }
