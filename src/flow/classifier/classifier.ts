@@ -30,8 +30,9 @@ import {
 } from "../layout.ts";
 import { finishHash, type Match, makeMatch, mixHash, type TunMetadataSlot } from "../match.ts";
 import { type Conjunction, conjunctionsMet, SoftMatches } from "./conjunction.ts";
+import { HashCounter } from "./hash-counter.ts";
 import { PrefixTrie } from "./prefix-trie.ts";
-import { Subtable } from "./subtable.ts";
+import { hashPairs, STAGES, Subtable } from "./subtable.ts";
 
 export type { Conjunction } from "./conjunction.ts";
 
@@ -56,6 +57,18 @@ const R_UNTIL = 5;
 const R_NEXT = 6;
 /** 32 bytes: a rule is in one cache line. */
 const RULE_WORDS = 8;
+
+// The plan of a lookup in a subtable: one cache line, so that a subtable without a match costs little more.
+const P_PRIORITY = 0;
+const P_SEED = 1;
+/** Bit n: a trie counts some prefix of stage n. */
+const P_TRIED = 2;
+const P_LAST = 3;
+/** Places in `#pairs`: of the first word, after each stage's last, and after the last. */
+const P_START = 4;
+const P_ENDS = 5;
+const P_END = P_ENDS + STAGES;
+const PLAN_WORDS = 16;
 
 export interface ClassifierOptions {
   /** Fields to keep prefix tries on (Flow_Table.prefixes), at most four. Default: IPv4 and IPv6 addresses. */
@@ -125,6 +138,11 @@ export class Classifier {
   /** By falling max priority. */
   #order: Subtable[] = [];
   #unsorted = false;
+  /** PLAN_WORDS for each of `#order`, and their words and masks: what a lookup goes through from front to back. */
+  #plan = new Int32Array(0);
+  #pairs = new Int32Array(0);
+  /** Of the rules' hashes up to the end of each stage but the last; subtables begin with different seeds. */
+  #partial = new HashCounter();
 
   /** RULE_WORDS a rule, together because a lookup reads most of them. */
   #rules = new Int32Array(16 * RULE_WORDS);
@@ -167,6 +185,7 @@ export class Classifier {
     this.#freeSubtables = [];
     this.#byMask.clear();
     this.#order = [];
+    this.#partial = new HashCounter();
     for (const { rule, match } of rules) this.#place(rule, match);
     return true;
   }
@@ -271,7 +290,7 @@ export class Classifier {
     const flow = new Int32Array(FLOW_WORDS);
     const mask = new Int32Array(FLOW_WORDS);
     subtable.expand(this.#rules[rule * RULE_WORDS + R_ROW]!, flow);
-    subtable.unwildcard(mask, subtable.words.length);
+    unwildcard(mask, subtable.pairs, 0, subtable.pairs.length);
     return { flow, mask, tunMetadata: this.#tunMetadata.get(rule) };
   }
 
@@ -329,14 +348,13 @@ export class Classifier {
     if (wildcards !== undefined) for (let i = 0; i < 4; i++) this.#trieBits[i] = -1;
     const soft = this.#soft;
     if (conjunctive) soft.length = 0;
-    const order = this.#order;
+    const plan = this.#plan;
+    const end = this.#order.length * PLAN_WORDS;
     let best = -1;
     let bestPriority = -1;
-    for (let i = 0; i < order.length; i++) {
-      const subtable = order[i]!;
-      if (this.#sorts && bestPriority >= subtable.maxPriority) break;
-      let rule =
-        wildcards === undefined ? this.#find(subtable, flow) : this.#match(subtable, flow, wildcards);
+    for (let at = 0; at < end; at += PLAN_WORDS) {
+      if (this.#sorts && bestPriority >= plan[at + P_PRIORITY]!) break;
+      let rule = this.#match(at, flow, wildcards);
       for (; rule >= 0; rule = this.#rules[rule * RULE_WORDS + R_NEXT]!) {
         if (
           this.#rules[rule * RULE_WORDS + R_FROM]! > version ||
@@ -387,47 +405,48 @@ export class Classifier {
     return best;
   }
 
-  /** Head of the chain that has the flow's values in this subtable, or -1. */
-  #match(subtable: Subtable, flow: Flow, wildcards: Flow): RuleHandle {
-    const tried = this.#usesTries ? subtable.triedStages : 0;
-    if (tried !== 0 && !this.#stages && this.#excluded(subtable, -1, flow, wildcards)) return -1;
-    const ends = subtable.stageEnds;
-    const last = subtable.lastStage;
-    let hash = 0;
-    let from = 0;
+  /** Head of the chain that has the flow's values in the subtable planned at `at`, or -1. */
+  #match(at: number, flow: Flow, wildcards: Flow | undefined): RuleHandle {
+    const plan = this.#plan;
+    const pairs = this.#pairs;
+    const start = plan[at + P_START]!;
+    const last = plan[at + P_LAST]!;
+    // Tries and stages tell which bits decide; without anybody who asks, one stage before the whole is the quickest.
+    const tried = wildcards === undefined ? 0 : plan[at + P_TRIED]!;
+    let hash = plan[at + P_SEED]!;
+    let from = start;
     if (this.#stages) {
       for (let stage = 0; stage <= last; stage++) {
-        const end = ends[stage]!;
+        const end = plan[at + P_ENDS + stage]!;
         if (end === from) continue;
         // A stage whose hash nobody has is not reached by the tries of later ones, which would narrow the megaflow.
-        if ((tried & (1 << stage)) !== 0 && this.#excluded(subtable, stage, flow, wildcards)) {
-          subtable.unwildcard(wildcards, from);
+        if ((tried & (1 << stage)) !== 0 && this.#excluded(at, stage, flow, wildcards!)) {
+          unwildcard(wildcards!, pairs, start, from);
           return -1;
         }
         if (stage === last) break;
-        hash = subtable.hashWords(flow, hash, from, end);
+        hash = hashPairs(flow, hash, pairs, from, end);
         from = end;
-        if (!subtable.stageHashes[stage]!.has(hash)) {
-          subtable.unwildcard(wildcards, end);
+        if (!this.#partial.has(hash)) {
+          if (wildcards !== undefined) unwildcard(wildcards, pairs, start, end);
           return -1;
         }
+        if (wildcards === undefined) break;
       }
-    }
-    const count = subtable.words.length;
-    hash = finishHash(subtable.hashWords(flow, hash, from, count));
+    } else if (tried !== 0 && this.#excluded(at, -1, flow, wildcards!)) return -1;
+    const end = plan[at + P_END]!;
+    hash = finishHash(hashPairs(flow, hash, pairs, from, end));
+    const subtable = this.#order[at / PLAN_WORDS]!;
     const head = subtable.slots[this.#findSlot(subtable, hash, flow)]! - 1;
+    if (wildcards === undefined) return head;
     if (head < 0 && this.#portTries && subtable.ports !== undefined) missByPorts(subtable, flow, wildcards);
-    else subtable.unwildcard(wildcards, count);
+    else unwildcard(wildcards, pairs, start, end);
     return head;
   }
 
-  /** The same where nobody asks which bits decide: one probe, as stages would each cost another cache miss. */
-  #find(subtable: Subtable, flow: Flow): RuleHandle {
-    return subtable.slots[this.#findSlot(subtable, subtable.hashAll(flow), flow)]! - 1;
-  }
-
   /** A trie of this stage (-1: of any) shows that no rule here can match; the bits that show it are un-wildcarded. */
-  #excluded(subtable: Subtable, stage: number, flow: Flow, wildcards: Flow): boolean {
+  #excluded(at: number, stage: number, flow: Flow, wildcards: Flow): boolean {
+    const subtable = this.#order[at / PLAN_WORDS]!;
     const lengths = subtable.trieLengths;
     for (let i = 0; i < lengths.length; i++) {
       const length = lengths[i]!;
@@ -453,13 +472,10 @@ export class Classifier {
   #findSlot(subtable: Subtable, hash: number, flow: Flow): number {
     const slots = subtable.slots;
     const mask = slots.length - 1;
-    for (let slot = hash & mask; ; slot = (slot + 1) & mask) {
-      const rule = slots[slot]! - 1;
-      if (rule < 0) return slot;
-      if (
-        this.#rules[rule * RULE_WORDS + R_HASH] === hash &&
-        subtable.rowEquals(this.#rules[rule * RULE_WORDS + R_ROW]!, flow)
-      )
+    for (let slot = (hash << 1) & mask; ; slot = (slot + 2) & mask) {
+      const head = slots[slot]!;
+      if (head === 0) return slot;
+      if (slots[slot + 1] === hash && subtable.rowEquals(this.#rules[(head - 1) * RULE_WORDS + R_ROW]!, flow))
         return slot;
     }
   }
@@ -478,7 +494,7 @@ export class Classifier {
   }
 
   #chain(subtable: Subtable, rule: RuleHandle, flow: Flow): void {
-    if ((subtable.chains + 1) * 2 > subtable.slots.length) this.#growSlots(subtable);
+    if ((subtable.chains + 1) * 4 > subtable.slots.length) growSlots(subtable);
     const slot = this.#findSlot(subtable, this.#rules[rule * RULE_WORDS + R_HASH]!, flow);
     const priority = this.#rules[rule * RULE_WORDS + R_PRIORITY]!;
     let before = -1;
@@ -490,15 +506,17 @@ export class Classifier {
       at = this.#rules[at * RULE_WORDS + R_NEXT]!;
     }
     this.#rules[rule * RULE_WORDS + R_NEXT] = at;
-    if (before < 0) subtable.slots[slot] = rule + 1;
-    else this.#rules[before * RULE_WORDS + R_NEXT] = rule;
+    if (before < 0) {
+      subtable.slots[slot] = rule + 1;
+      subtable.slots[slot + 1] = this.#rules[rule * RULE_WORDS + R_HASH]!;
+    } else this.#rules[before * RULE_WORDS + R_NEXT] = rule;
   }
 
   #unchain(subtable: Subtable, rule: RuleHandle): void {
     const slots = subtable.slots;
     const mask = slots.length - 1;
-    let slot = this.#rules[rule * RULE_WORDS + R_HASH]! & mask;
-    for (; ; slot = (slot + 1) & mask) {
+    let slot = (this.#rules[rule * RULE_WORDS + R_HASH]! << 1) & mask;
+    for (; ; slot = (slot + 2) & mask) {
       let before = -1;
       let at = slots[slot]! - 1;
       while (at >= 0 && at !== rule) {
@@ -512,41 +530,29 @@ export class Classifier {
     }
     if (slots[slot] !== 0) return;
     subtable.chains--;
-    for (let at = (slot + 1) & mask; slots[at] !== 0; at = (at + 1) & mask) {
-      const home = this.#rules[(slots[at]! - 1) * RULE_WORDS + R_HASH]! & mask;
+    for (let at = (slot + 2) & mask; slots[at] !== 0; at = (at + 2) & mask) {
+      const home = (slots[at + 1]! << 1) & mask;
       if (((at - home) & mask) < ((at - slot) & mask)) continue;
       slots[slot] = slots[at]!;
+      slots[slot + 1] = slots[at + 1]!;
       slots[at] = 0;
       slot = at;
     }
-  }
-
-  #growSlots(subtable: Subtable): void {
-    const old = subtable.slots;
-    const slots = new Int32Array(old.length * 2);
-    const mask = slots.length - 1;
-    for (const head of old) {
-      if (head === 0) continue;
-      let slot = this.#rules[(head - 1) * RULE_WORDS + R_HASH]! & mask;
-      while (slots[slot] !== 0) slot = (slot + 1) & mask;
-      slots[slot] = head;
-    }
-    subtable.slots = slots;
   }
 
   /** Enters a rule into, or takes it out of, stage hashes and tries. */
   #countPrefixes(subtable: Subtable, rule: RuleHandle, by: 1 | -1): void {
     const scratch = SCRATCH;
     subtable.expand(this.#rules[rule * RULE_WORDS + R_ROW]!, scratch);
-    let hash = 0;
+    let hash = subtable.seed;
     let from = 0;
     for (let stage = 0; stage < subtable.lastStage; stage++) {
       const end = subtable.stageEnds[stage]!;
       if (end === from) continue;
-      hash = subtable.hashWords(scratch, hash, from, end);
+      hash = hashPairs(scratch, hash, subtable.pairs, from * 2, end * 2);
       from = end;
-      if (by > 0) subtable.stageHashes[stage]!.add(hash);
-      else subtable.stageHashes[stage]!.remove(hash);
+      if (by > 0) this.#partial.add(hash);
+      else this.#partial.remove(hash);
     }
     for (let i = 0; i < this.#tries.length; i++) {
       const length = subtable.trieLengths[i]!;
@@ -577,6 +583,7 @@ export class Classifier {
     if (same.length > 0) this.#byMask.set(subtable.hash, same);
     else this.#byMask.delete(subtable.hash);
     this.#order.splice(this.#order.indexOf(subtable), 1);
+    this.#unsorted = true;
     this.#subtables[subtable.id] = undefined;
     this.#freeSubtables.push(subtable.id);
   }
@@ -585,6 +592,32 @@ export class Classifier {
     this.#unsorted = false;
     for (const subtable of this.#order) if (subtable.stale) subtable.refreshMax();
     if (this.#sorts) this.#order.sort((a, b) => b.maxPriority - a.maxPriority);
+    this.#makePlan();
+  }
+
+  #makePlan(): void {
+    const order = this.#order;
+    if (this.#plan.length < order.length * PLAN_WORDS)
+      this.#plan = new Int32Array(order.length * 2 * PLAN_WORDS);
+    let words = 0;
+    for (const subtable of order) words += subtable.pairs.length;
+    if (this.#pairs.length < words) this.#pairs = new Int32Array(words * 2);
+    const plan = this.#plan;
+    let at = 0;
+    let start = 0;
+    for (const subtable of order) {
+      const { pairs } = subtable;
+      this.#pairs.set(pairs, start);
+      plan[at + P_PRIORITY] = subtable.maxPriority;
+      plan[at + P_SEED] = subtable.seed;
+      plan[at + P_TRIED] = this.#usesTries ? subtable.triedStages : 0;
+      plan[at + P_LAST] = subtable.lastStage;
+      plan[at + P_START] = start;
+      for (let stage = 0; stage < STAGES; stage++)
+        plan[at + P_ENDS + stage] = start + subtable.stageEnds[stage]! * 2;
+      plan[at + P_END] = start += pairs.length;
+      at += PLAN_WORDS;
+    }
   }
 
   #newRule(): RuleHandle {
@@ -597,8 +630,9 @@ export class Classifier {
   }
 
   *#rulesOf(subtable: Subtable): Generator<RuleHandle> {
-    for (const head of subtable.slots) {
-      for (let rule = head - 1; rule >= 0; rule = this.#rules[rule * RULE_WORDS + R_NEXT]!) yield rule;
+    for (let slot = 0; slot < subtable.slots.length; slot += 2) {
+      for (let rule = subtable.slots[slot]! - 1; rule >= 0; rule = this.#rules[rule * RULE_WORDS + R_NEXT]!)
+        yield rule;
     }
   }
 
@@ -625,6 +659,25 @@ export class Classifier {
     }
     return seen === countWords(target.mask);
   }
+}
+
+/** Ors the mask bits of `pairs` from place `start` to `end` into `wildcards`. */
+function unwildcard(wildcards: Flow, pairs: Int32Array, start: number, end: number): void {
+  for (let i = start; i < end; i += 2) wildcards[pairs[i]!] = wildcards[pairs[i]!]! | pairs[i + 1]!;
+}
+
+function growSlots(subtable: Subtable): void {
+  const old = subtable.slots;
+  const slots = new Int32Array(old.length * 2);
+  const mask = slots.length - 1;
+  for (let i = 0; i < old.length; i += 2) {
+    if (old[i] === 0) continue;
+    let slot = (old[i + 1]! << 1) & mask;
+    while (slots[slot] !== 0) slot = (slot + 2) & mask;
+    slots[slot] = old[i]!;
+    slots[slot + 1] = old[i + 1]!;
+  }
+  subtable.slots = slots;
 }
 
 const SCRATCH = new Int32Array(FLOW_WORDS);

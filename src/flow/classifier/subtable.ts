@@ -14,7 +14,6 @@ import {
   W_TUN_ID_HI,
 } from "../layout.ts";
 import { finishHash } from "../match.ts";
-import { HashCounter } from "./hash-counter.ts";
 import { PrefixTrie } from "./prefix-trie.ts";
 
 export const STAGES = 4;
@@ -49,17 +48,29 @@ export function prefixLength(mask: Flow, word: number, bits: number): number {
   return length;
 }
 
+/** The running hash over the words and masks of `pairs` from place `from` to `to`. */
+export function hashPairs(flow: Flow, hash: number, pairs: Int32Array, from: number, to: number): number {
+  for (let i = from; i < to; i += 2) {
+    const mixed = Math.imul(hash ^ (flow[pairs[i]!]! & pairs[i + 1]!), 0x9e3779b1);
+    hash = mixed ^ (mixed >>> 15);
+  }
+  return hash;
+}
+
 export class Subtable {
   readonly id: number;
   readonly hash: number;
   /** Words with mask bits, in stage order, and their bits. */
   readonly words: Int32Array;
   readonly masks: Int32Array;
+  /** Both in turn, for what looks at each packet. */
+  readonly pairs: Int32Array;
+  /** What the hashes of its rules begin with. */
+  readonly seed: number;
   /** End of each stage in `words`. */
   readonly stageEnds = new Int32Array(STAGES);
   /** The last stage that has words. */
   readonly lastStage: number;
-  readonly stageHashes: HashCounter[];
   /** Prefix length of each of the classifier's tries in this mask, 0 for none. */
   readonly trieLengths: Int32Array;
   /** The stage that each trie's field is in. */
@@ -80,12 +91,13 @@ export class Subtable {
   rows = 0;
   freeRows: number[] = [];
 
-  /** Heads of chains: rule + 1, 0 for an empty slot. */
-  slots = new Int32Array(8);
+  /** Pairs: head of a chain (rule + 1, 0 for an empty slot), and the hash of its rules. */
+  slots = new Int32Array(16);
   chains = 0;
 
   constructor(id: number, hash: number, mask: Flow, tries: readonly PrefixTrie[]) {
     this.id = id;
+    this.seed = finishHash(id + 1);
     this.hash = hash;
     const words: number[] = [];
     for (let stage = 0; stage < STAGES; stage++) {
@@ -95,11 +107,10 @@ export class Subtable {
     }
     this.words = Int32Array.from(words);
     this.masks = Int32Array.from(words, (word) => mask[word]!);
+    this.pairs = Int32Array.from(words.flatMap((word) => [word, mask[word]!]));
     let last = STAGES - 1;
     while (last > 0 && this.stageEnds[last - 1] === words.length) last--;
     this.lastStage = last;
-    this.stageHashes = [];
-    for (let stage = 0; stage < last; stage++) this.stageHashes.push(new HashCounter());
     this.trieLengths = Int32Array.from(tries, (trie) => prefixLength(mask, trie.word, trie.bits));
     this.trieStages = Int32Array.from(tries, (trie) => stageOf(trie.word));
     let tried = 0;
@@ -118,26 +129,17 @@ export class Subtable {
     return true;
   }
 
-  /** The running hash over words `from` … `to`-1 of `words`. */
-  hashWords(flow: Flow, hash: number, from: number, to: number): number {
-    const { words, masks } = this;
-    for (let i = from; i < to; i++) {
-      const mixed = Math.imul(hash ^ (flow[words[i]!]! & masks[i]!), 0x9e3779b1);
-      hash = mixed ^ (mixed >>> 15);
-    }
-    return hash;
-  }
-
   /** The hash that rules are found by. */
   hashAll(flow: Flow): number {
-    return finishHash(this.hashWords(flow, 0, 0, this.words.length));
+    return finishHash(hashPairs(flow, this.seed, this.pairs, 0, this.pairs.length));
   }
 
   rowEquals(row: number, flow: Flow): boolean {
-    const { words, masks, values } = this;
-    const count = words.length;
-    for (let i = 0, at = row * count; i < count; i++, at++) {
-      if (((flow[words[i]!]! & masks[i]!) ^ values[at]!) !== 0) return false;
+    const { values } = this;
+    const pairs = this.pairs;
+    const end = pairs.length;
+    for (let i = 0, at = (row * end) >> 1; i < end; i += 2, at++) {
+      if (((flow[pairs[i]!]! & pairs[i + 1]!) ^ values[at]!) !== 0) return false;
     }
     return true;
   }
@@ -160,12 +162,6 @@ export class Subtable {
   expand(row: number, flow: Flow): void {
     const count = this.words.length;
     for (let i = 0; i < count; i++) flow[this.words[i]!] = this.values[row * count + i]!;
-  }
-
-  /** Ors the mask bits of `words` before `end` into `wildcards`. */
-  unwildcard(wildcards: Flow, end: number): void {
-    const { words, masks } = this;
-    for (let i = 0; i < end; i++) wildcards[words[i]!] = wildcards[words[i]!]! | masks[i]!;
   }
 
   countPriority(priority: number, by: 1 | -1): void {
