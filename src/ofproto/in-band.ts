@@ -1,7 +1,6 @@
 /**
  * In-band control (upstream: in-band.c; "In-Band Control" in its design document): the way to a bridge's own controllers
  * leads through the bridge, so hidden rules of highest priority switch that traffic whatever the controllers' flows say.
- * Deviation: no rules for the next hop's Ethernet address, which the original takes from the routing and neighbour tables.
  */
 import { parseMatch } from "../flow/match-text.ts";
 import { OFPP_NORMAL, type Ofpact } from "../openflow/actions.ts";
@@ -27,12 +26,17 @@ export function inBandRemote(target: string, defaultPort: number): InBandRemote 
 function texts(
   remotes: readonly InBandRemote[],
   localMac: string | undefined,
+  hopMacs: ReadonlySet<string>,
 ): (readonly [number, string])[] {
   const rules: [number, string][] = [];
   if (localMac !== undefined) {
     rules.push([0, `udp,in_port=65534,dl_src=${localMac},tp_src=68,tp_dst=67`]);
     rules.push([1, `arp,dl_dst=${localMac},arp_op=2`]);
     rules.push([2, `arp,dl_src=${localMac},arp_op=1`]);
+  }
+  for (const mac of hopMacs) {
+    rules.push([3, `arp,dl_dst=${mac},arp_op=2`]);
+    rules.push([4, `arp,dl_src=${mac},arp_op=1`]);
   }
   for (const address of new Set(remotes.map((remote) => remote.address))) {
     rules.push([5, `arp,arp_tpa=${address},arp_op=2`]);
@@ -53,11 +57,19 @@ export class InBand {
     this.ofproto = ofproto;
   }
 
-  /** Makes the hidden rules be those for `remotes`; `queue`: for what they send, undefined for none. */
-  update(remotes: readonly InBandRemote[], localMac: string | undefined, queue: number | undefined): void {
+  /**
+   * Makes the hidden rules be those for `remotes`. `hopMacs`: of the gateways, or the remotes themselves, that packets for
+   * them go to first. `queue`: for what they send, undefined for none.
+   */
+  update(
+    remotes: readonly InBandRemote[],
+    localMac: string | undefined,
+    hopMacs: ReadonlySet<string>,
+    queue: number | undefined,
+  ): void {
     const wanted = new Map<string, readonly [number, string]>();
     if (remotes.length > 0) {
-      for (const rule of texts(remotes, localMac)) wanted.set(`${queue} ${rule.join(" ")}`, rule);
+      for (const rule of texts(remotes, localMac, hopMacs)) wanted.set(`${queue} ${rule.join(" ")}`, rule);
     }
     let changed = false;
     for (const [key, rule] of this.rules) {

@@ -7,7 +7,7 @@ import type { Packet } from "../datapath/packet.ts";
 import { mustField, setFieldBig } from "../flow/fields/index.ts";
 import { type Flow, W_ETH_TYPE, W_NW, W_RECIRC_ID, W_TCP_FLAGS } from "../flow/layout.ts";
 import { type Match, makeMatch } from "../flow/match.ts";
-import type { Clock } from "../lib/clock.ts";
+import type { Clock, Timer } from "../lib/clock.ts";
 import type { Netdev } from "../netdev/netdev.ts";
 import { OFPR_IMPLICIT_MISS } from "../openflow/actions/output.ts";
 import { formatSubfield, parseSubfield } from "../openflow/actions/row.ts";
@@ -79,6 +79,10 @@ const OFPPR_ADD = 0;
 const OFPPR_DELETE = 1;
 const OFPPR_MODIFY = 2;
 
+/** Between looks for the next hop to a controller: until it is found, and then. */
+const HOP_UNKNOWN_MS = 1000;
+const HOP_KNOWN_MS = 10_000;
+
 export type FragMode = "normal" | "drop" | "nx-match";
 
 /** Priority of the hidden rule that takes over when the controllers are gone. */
@@ -148,6 +152,9 @@ export class Ofproto {
   private readonly inBand = new InBand(this);
   private inBandConfig: InBandConfig = { disabled: false, queue: undefined, managers: [] };
   private controllerRemotes: readonly InBandRemote[] = [];
+  private readonly nextHopMac: OfprotoOptions["nextHopMac"];
+  /** Nobody tells when the next hop becomes known or changes. */
+  private hopTimer: Timer | undefined = undefined;
   private closed = false;
 
   constructor(options: OfprotoOptions) {
@@ -158,6 +165,7 @@ export class Ofproto {
     this.clock = options.clock;
     this.log = options.log;
     this.random = options.random;
+    this.nextHopMac = options.nextHopMac;
     this.uuid = Uint8Array.from({ length: 16 }, () => options.random() & 0xff);
     this.tables = Array.from({ length: N_TABLES }, (_, id) => new FlowTable(id));
     this.connections = new ConnectionManager(this, options);
@@ -458,7 +466,15 @@ export class Ofproto {
       ...this.controllerRemotes,
       ...managers.map((target) => inBandRemote(target, OVSDB_PORT)).filter((remote) => remote !== undefined),
     ];
-    this.inBand.update(disabled ? [] : remotes, this.localAddress, queue);
+    const wanted = disabled ? [] : remotes;
+    const addresses = [...new Set(wanted.map(({ address }) => address))];
+    const macs = addresses.map((address) => this.nextHopMac?.(address));
+    this.inBand.update(wanted, this.localAddress, new Set(macs.filter((mac) => mac !== undefined)), queue);
+    this.hopTimer?.cancel();
+    this.hopTimer = undefined;
+    if (addresses.length === 0 || this.nextHopMac === undefined || this.closed) return;
+    const interval = macs.includes(undefined) ? HOP_UNKNOWN_MS : HOP_KNOWN_MS;
+    this.hopTimer = this.clock.background(interval, () => this.updateInBand());
   }
 
   /** By target, for connected and connecting ones. */
@@ -742,6 +758,7 @@ export class Ofproto {
   /** Closes listeners and connections, drops rules, leaves the backer. `del`: also removes its ports from the datapath. */
   async close(del: boolean): Promise<void> {
     this.closed = true;
+    this.hopTimer?.cancel();
     await this.connections.close();
     for (const port of [...this.portsByOfp.values()]) {
       port.unwatch?.();

@@ -30,6 +30,8 @@ export interface OfprotoOptions {
   rundir: string | undefined;
   /** Random 64-bit seed source for MAC learning and ids; `Math.random` is not used. */
   random: () => number;
+  /** Ethernet address of the host's next hop to an address (dotted), for in-band control; undefined while not known. */
+  nextHopMac?: ((address: string) => string | undefined) | undefined;
 }
 
 export type FailMode = "standalone" | "secure";

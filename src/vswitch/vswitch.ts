@@ -200,6 +200,8 @@ export interface VswitchOptions {
   usage: () => ProcessUsage;
   /** Open_vSwitch.statistics, asked for when other_config:enable-statistics is true. */
   systemStatistics: () => Map<string, string>;
+  /** Of the host's routing and neighbour tables; undefined where the switch's world has none. */
+  nextHopMac?: ((address: string) => string | undefined) | undefined;
   /** Written to the Open_vSwitch row, which is made if there is none; undefined leaves that to a start script. */
   identity: Identity | undefined;
   /** Called once: the first reconfiguration is done and written. */
@@ -434,7 +436,7 @@ export class Vswitch {
       return;
     }
     this.#tune(datapath.backer, this.#config?.otherConfig ?? new Map());
-    const { clock, openflowStreams, rundir, random } = this.#options;
+    const { clock, openflowStreams, rundir, random, nextHopMac } = this.#options;
     const options = {
       name,
       backer: datapath.backer,
@@ -443,6 +445,7 @@ export class Vswitch {
       rundir,
       random: () => random.u32(),
       log: logTo,
+      nextHopMac,
     };
     const ofproto = new Ofproto(options);
     ofproto.setFlowRestoreWait(this.#restoring);

@@ -22,6 +22,7 @@ import type { UnixctlCommands } from "../lib/unixctl.ts";
 import { type CaptureFiles, type DummyContext, type DummyMode, enableDummy } from "../netdev/dummy.ts";
 import { registerDummyCommands } from "../netdev/dummy-commands.ts";
 import { type Host, systemProvider, tapProvider } from "../netdev/linux.ts";
+import { nextHopMac } from "../netdev/next-hop.ts";
 import { patchProvider } from "../netdev/patch.ts";
 import { TrafficControl } from "../netdev/qos/device-qos.ts";
 import { NetdevRegistry } from "../netdev/registry.ts";
@@ -115,6 +116,7 @@ export class Vswitchd {
       datagrams: nodeDatagrams,
       usage: options.usage,
       systemStatistics: options.systemStatistics,
+      nextHopMac: dummy === undefined ? hostNextHop : undefined,
       identity: options.identity,
       started: options.started,
     });
@@ -237,6 +239,15 @@ function registerRenumber(commands: UnixctlCommands, vswitch: Vswitch): void {
 /** Throws what node:fs throws. */
 function readFile(path: string): string {
   return fs().readFileSync(path, "utf8");
+}
+
+/** Undefined where the host's tables cannot be read, too. */
+function hostNextHop(address: string): string | undefined {
+  try {
+    return nextHopMac(readFile("/proc/net/route"), readFile("/proc/net/arp"), address);
+  } catch {
+    return undefined;
+  }
 }
 
 /** A packet from a datapath key in text, as netdev-dummy/receive takes it. */

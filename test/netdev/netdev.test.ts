@@ -10,6 +10,7 @@ import { type DummyContext, type DummyNetdev, enableDummy } from "../../src/netd
 import { registerDummyCommands } from "../../src/netdev/dummy-commands.ts";
 import { PacketSplitter } from "../../src/netdev/dummy-conn.ts";
 import { type Host, systemProvider, tapProvider } from "../../src/netdev/linux.ts";
+import { nextHopMac } from "../../src/netdev/next-hop.ts";
 import { patchProvider } from "../../src/netdev/patch.ts";
 import { pcapHeader, pcapRecord } from "../../src/netdev/pcap.ts";
 import { TrafficControl } from "../../src/netdev/qos/device-qos.ts";
@@ -511,4 +512,38 @@ t.test("netdev-dummy commands", async (t) => {
     t.equal(answer, want, line);
   }
   t.strictSame(lengths, [34, 64, 100, 34, 64], "nothing more once it was down");
+});
+
+t.test("the next hop: longest route, then metric; a complete neighbour on its device", async (t) => {
+  const head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
+  const route = (device: string, to: string, via: string, mask: string, metric = 0, flags = "0003") =>
+    `${device}\t${to}\t${via}\t${flags}\t0\t0\t${metric}\t${mask}\t0\t0\t0   \n`;
+  const routes =
+    head +
+    route("eth0", "00000000", "010200C0", "00000000", 100) +
+    route("eth1", "00000000", "010300C0", "00000000", 50) +
+    route("eth0", "000200C0", "00000000", "00FFFFFF") +
+    route("br0", "0000000A", "FE00000A", "000000FF") +
+    route("br0", "0500000A", "00000000", "FFFFFFFF", 0, "0004");
+  const arps = [
+    "IP address       HW type     Flags       HW address            Mask     Device",
+    "192.0.2.1        0x1         0x2         02:00:00:00:00:01     *        eth0",
+    "192.0.3.1        0x1         0x2         02:00:00:00:00:02     *        eth1",
+    "192.0.2.7        0x1         0x0         00:00:00:00:00:00     *        eth0",
+    "192.0.2.8        0x1         0x2         02:00:00:00:00:08     *        eth1",
+    "192.0.2.9        0x1         0x6         02:00:00:00:00:09     *        eth0",
+    "10.0.0.254       0x1         0x2         02:00:00:00:00:fe     *        br0",
+    "",
+  ].join("\n");
+  const cases: [address: string, mac: string | undefined, why: string][] = [
+    ["8.8.8.8", "02:00:00:00:00:02", "of two default routes that of the smaller metric"],
+    ["192.0.2.9", "02:00:00:00:00:09", "in the same network"],
+    ["192.0.2.7", undefined, "not resolved"],
+    ["192.0.2.8", undefined, "known on another device"],
+    ["10.1.2.3", "02:00:00:00:00:fe", "by a gateway"],
+    ["10.0.0.5", "02:00:00:00:00:fe", "a route that is down counts for nothing"],
+    ["controller", undefined, "no address"],
+  ];
+  for (const [address, mac, why] of cases) t.equal(nextHopMac(routes, arps, address), mac, why);
+  t.equal(nextHopMac(head, arps, "192.0.2.9"), undefined, "no routes");
 });

@@ -391,6 +391,36 @@ t.test("in-band rules are hidden, and follow controllers, managers and settings"
   await sim.close();
 });
 
+t.test("in-band: the next hop to a controller is found when it is known, and followed", async (t) => {
+  const { sim } = await start(1);
+  let mac: string | undefined;
+  const asked: string[] = [];
+  const br1 = await sim.addBridge("br1", undefined, undefined, (address) => {
+    asked.push(address);
+    return mac;
+  });
+  const hops = async () =>
+    (await sim.appctl("bridge/dump-flows", "br1"))
+      .split("\n")
+      .filter((line) => /priority=18000[34]/.test(line))
+      .map((line) => line.replace(/.*(arp,.*),actions.*/, "$1"));
+  br1.setInBand({ disabled: false, queue: undefined, managers: ["tcp:10.0.0.9:7000", "ssl:10.0.0.9:7001"] });
+  t.same(asked, ["10.0.0.9"]);
+  t.same(await hops(), []);
+  mac = "02:00:00:00:00:09";
+  await sim.warp(2000);
+  t.same((await hops()).sort(), [`arp,dl_dst=${mac},arp_op=2`, `arp,dl_src=${mac},arp_op=1`]);
+  mac = "02:00:00:00:00:0a";
+  await sim.warp(11_000);
+  t.same((await hops()).sort(), [`arp,dl_dst=${mac},arp_op=2`, `arp,dl_src=${mac},arp_op=1`]);
+  br1.setInBand({ disabled: true, queue: undefined, managers: ["tcp:10.0.0.9:7000"] });
+  const before = asked.length;
+  await sim.warp(60_000);
+  t.equal(asked.length, before, "nobody asks any more");
+  t.same(await hops(), []);
+  await sim.close();
+});
+
 function everything() {
   return {
     match: flowModOf("", 3).match,

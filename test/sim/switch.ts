@@ -16,7 +16,7 @@ import { patchProvider } from "../../src/netdev/patch.ts";
 import { Backer, type BackerOptions } from "../../src/ofproto/backer.ts";
 import { ofprotoCommands } from "../../src/ofproto/commands.ts";
 import { Ofproto } from "../../src/ofproto/ofproto.ts";
-import type { BundleConfig } from "../../src/ofproto/types.ts";
+import type { BundleConfig, OfprotoOptions } from "../../src/ofproto/types.ts";
 import { parseActions } from "../../src/openflow/actions/registry.ts";
 import type { FlowMod } from "../../src/openflow/messages.ts";
 
@@ -75,7 +75,12 @@ export class SimSwitch {
   }
 
   /** A bridge with its LOCAL port. */
-  async addBridge(name: string, streams: StreamFactory = new NoStreams(), rundir?: string): Promise<Ofproto> {
+  async addBridge(
+    name: string,
+    streams: StreamFactory = new NoStreams(),
+    rundir?: string,
+    nextHopMac?: OfprotoOptions["nextHopMac"],
+  ): Promise<Ofproto> {
     const ofproto = new Ofproto({
       name,
       backer: this.backer,
@@ -84,6 +89,7 @@ export class SimSwitch {
       log: (module, level, message) => this.logged.push(`${module}|${level}|${message}`),
       rundir,
       random: () => 0.5,
+      nextHopMac,
     });
     this.bridges.set(name, ofproto);
     await this.addPort(name, name);

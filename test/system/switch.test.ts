@@ -244,3 +244,24 @@ t.test("patch ports join bridges", { skip }, async (t) => {
     t.ok(world.unreachable("ha", "10.1.1.2"));
   });
 });
+
+t.test("in-band control knows the next hop to a controller", { skip }, async (t) => {
+  await withWorld(async (world) => {
+    world.startDatabase();
+    world.startSwitch();
+    world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev");
+    world.inside("sw", "ip", "addr", "add", "10.1.1.1/24", "dev", "br0");
+    world.inside("sw", "ip", "link", "set", "br0", "up");
+    world.inside("sw", "ip", "route", "add", "default", "via", "10.1.1.254");
+    world.vsctl("set-controller", "br0", "tcp:192.0.2.1:6653");
+    const flows = () => world.appctl("bridge/dump-flows", "br0");
+    t.match(flows(), /priority=180007,tcp,nw_dst=192\.0\.2\.1,tp_dst=6653/);
+    t.notMatch(flows(), "priority=180003");
+    const mac = "02:00:00:00:00:fe";
+    world.inside("sw", "ip", "neigh", "replace", "10.1.1.254", "lladdr", mac, "dev", "br0");
+    await world.until("the gateway is found", () =>
+      flows().includes(`priority=180003,arp,dl_dst=${mac},arp_op=2`),
+    );
+    t.match(flows(), `priority=180004,arp,dl_src=${mac},arp_op=1`);
+  });
+});
