@@ -28,6 +28,9 @@ export interface Authority {
   readonly certificate: x509.X509Certificate | undefined;
 }
 
+/** Never taken from a request: whether the certificate is an authority's, and the identifiers of keys, which are ours to say. */
+const NOT_COPIED: ReadonlySet<string> = new Set(["2.5.29.19", "2.5.29.14", "2.5.29.35"]);
+
 export const caCertificateFile = (folder: string): string => `${folder}/cacert.pem`;
 
 /** Opens what {@link createAuthority}, or the original, made. Throws {@link Fatal}. */
@@ -100,7 +103,8 @@ export async function issue(
   );
   if (config.copyExtensions)
     for (const asked of request.extensions)
-      if (!extensions.some(({ type }) => type === asked.type)) extensions.push(asked);
+      if (!NOT_COPIED.has(asked.type) && !extensions.some(({ type }) => type === asked.type))
+        extensions.push(asked);
   extensions.push(await subjectKey(spki));
   if (certificate !== undefined) extensions.push(await authorityKey(key, certificate));
 

@@ -118,7 +118,7 @@ export function readCertificate(text: string, file: string): x509.X509Certificat
   return parsed(file, "certificate", der, (bytes) => new x509.X509Certificate(bytes));
 }
 
-function parsed<T>(
+function parsed<T extends x509.X509Certificate | x509.Pkcs10CertificateRequest>(
   file: string,
   what: string,
   der: Uint8Array | undefined,
@@ -126,7 +126,10 @@ function parsed<T>(
 ): T {
   if (der === undefined) throw new Fatal(`${file}: no ${what} in it`);
   try {
-    return parse(Uint8Array.from(der));
+    const value = parse(Uint8Array.from(der));
+    // The library reads these when they are first asked for; what is wrong with them is to be said here.
+    void [value.publicKey, value.subjectName, value.extensions];
+    return value;
   } catch (error) {
     throw new Fatal(`${file}: ${what} cannot be read (${(error as Error).message})`);
   }

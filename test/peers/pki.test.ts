@@ -271,6 +271,49 @@ t.test("an authority's ca.cnf is followed", { skip: noOpenssl }, async (t) => {
   });
 });
 
+t.test("requests that are broken, or want to be authorities", { skip: noOpenssl }, async (t) => {
+  const dir = place("hostile");
+  pki("ours", dir, ["-d", "pki", "-k", "ecdsa", "init"]);
+  pki("ours", dir, ["-k", "ecdsa", "req", "good"]);
+  const text = readFileSync(join(dir, "good-req.pem"), "utf8");
+  const der = Buffer.from(/REQUEST-----\n([^-]*)-----END/.exec(text)![1]!, "base64");
+  for (let length = 0; length < der.length; length += Math.ceil(der.length / 25)) {
+    const block = `-----BEGIN CERTIFICATE REQUEST-----\n${der.subarray(0, length).toString("base64")}\n-----END CERTIFICATE REQUEST-----\n`;
+    writeFileSync(join(dir, "cut-req.pem"), block);
+    const run = pki("ours", dir, ["-d", "pki", "-b", "sign", "cut"]);
+    t.match(run, { status: 1, stderr: /^ovs-pki: .*\n$/ }, `cut to ${length} bytes`);
+    if (!/^ovs-pki: [^\n]*\n$/.test(run.stderr)) t.fail(run.stderr);
+  }
+  const config = `[req]
+prompt = no
+distinguished_name = dn
+req_extensions = ext
+[dn]
+C = US
+O = Open vSwitch
+CN = mallory
+[ext]
+basicConstraints = critical, CA:true
+subjectKeyIdentifier = 01:02
+subjectAltName = DNS:mallory, IP:192.0.2.1
+`;
+  writeFileSync(join(dir, "cnf"), config);
+  const args = ["req", "-newkey", "rsa:2048", "-nodes", "-config", "cnf", "-keyout", "mallory-privkey.pem"];
+  t.equal(spawnSync("openssl", [...args, "-out", "mallory-req.pem"], { cwd: dir }).status, 0);
+  // Also where nothing in ca.cnf stands against it.
+  const cnf = join(dir, "pki/switchca/ca.cnf");
+  writeFileSync(cnf, readFileSync(cnf, "utf8").replace("basicConstraints = CA:false\n", ""));
+  t.equal(pki("ours", dir, ["-d", "pki", "-b", "sign", "mallory"]).status, 0);
+  const shown = spawnSync("openssl", ["x509", "-in", "mallory-cert.pem", "-noout", "-text"], {
+    cwd: dir,
+    encoding: "utf8",
+  });
+  t.notMatch(shown.stdout, /CA:TRUE/);
+  t.notMatch(shown.stdout, /01:02\n/);
+  t.match(shown.stdout, /DNS:mallory, IP Address:192.0.2.1/, "what may be asked for is given");
+  t.equal(opensslVerify(dir, "pki/switchca", "mallory"), "mallory-cert.pem: OK");
+});
+
 t.test("keys are nobody else's, whatever the umask; no openssl is needed", async (t) => {
   const dir = place("modes");
   const script = `umask 000; for words in init 'req+sign one' 'req two' 'self-sign two'; do ${join(BIN, "ovs-pki")} -l log -d pki -k ecdsa $words || exit 1; done`;
