@@ -326,6 +326,12 @@ export function readOfp11Match(r: Reader, options: MatchOptions = {}): Match {
   return match;
 }
 
+/** The same of OXM alone, as packet_in and packet_out have it. */
+export function readOxmMatch(r: Reader, options: MatchOptions = {}): Match {
+  if (r.left >= 2 && r.view.getUint16(r.pos) !== 1) throw new OfpError("OFPBMC_BAD_TYPE");
+  return readOfp11Match(r, options);
+}
+
 /** The match structure of a version from 1.1 on. */
 export function writeOfp11Match(w: Writer, match: Match, version: number): void {
   if (version === 2) writeMatch11(w, match);

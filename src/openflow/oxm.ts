@@ -69,7 +69,8 @@ function cachedHeader(field: Field, version: number): FieldHeader | undefined {
 /** Fields of classes without experimenter by class << 7 | number. */
 const plainFields = new Map<number, Field>();
 
-function fieldOfHeader(oxmClass: number, number: number, experimenter: number): Field | undefined {
+/** The field of a class and number; undefined for an unknown one. */
+export function fieldOfHeader(oxmClass: number, number: number, experimenter: number): Field | undefined {
   if (experimenter !== 0) return fieldByHeader(oxmClass, number, experimenter)?.field;
   const key = (oxmClass << 7) | number;
   let found = plainFields.get(key);
@@ -381,11 +382,11 @@ function putTunMetadata(w: Writer, match: Match, slot: TunMetadataSlot, version:
 }
 
 export interface MatchOptions {
-  /** Skip unknown fields, ask for no prerequisites. */
+  /** Skip unknown fields, and known ones of another length; ask for no prerequisites. */
   loose?: boolean;
   cookie?: { value: bigint; mask: bigint };
   prerequisites?: boolean;
-  /** Only metadata, as packet_out of 1.5 has it: OFPBRC_PIPELINE_FIELDS_ONLY otherwise. Zero padding may end it. */
+  /** Only metadata, as packet_out of 1.5 has it: OFPBRC_PIPELINE_FIELDS_ONLY otherwise. */
   pipeline?: boolean;
   /** A match to use up for what is read. */
   scratch?: Match | undefined;
@@ -403,7 +404,6 @@ export function readMatch(r: Reader, length: number, options: MatchOptions = {})
   const match = options.scratch === undefined ? makeMatch() : clearMatch(options.scratch);
   const body = r.sub(length);
   while (body.left > 0) {
-    if (options.pipeline && zeroPadding(body)) break;
     if (body.left < 4)
       throw new OfpError("OFPBMC_BAD_LEN", "encountered partial (%d-byte) OXM entry", "nx_match");
     const header = readHeader(body, "OFPBMC_BAD_LEN");
@@ -434,17 +434,14 @@ export function readMatch(r: Reader, length: number, options: MatchOptions = {})
       continue;
     }
     const field = header.field;
-    if (field === undefined) {
-      if (options.loose) {
-        body.skip(header.payload);
-        continue;
-      }
-      throw new OfpError("OFPBMC_BAD_FIELD");
+    const fits = field?.isTunMetadata === true ? bytes > 0 && bytes <= field.bytes : bytes === field?.bytes;
+    if (!fits && options.loose) {
+      body.skip(header.payload);
+      continue;
     }
+    if (field === undefined) throw new OfpError("OFPBMC_BAD_FIELD");
+    if (!fits) throw new OfpError("OFPBMC_BAD_LEN");
     if (options.pipeline && !PIPELINE.test(field.name)) throw new OfpError("OFPBRC_PIPELINE_FIELDS_ONLY");
-    if (field.isTunMetadata ? bytes === 0 || bytes > field.bytes : bytes !== field.bytes) {
-      throw new OfpError("OFPBMC_BAD_LEN");
-    }
     takeField(body, match, field, bytes, header.masked, options);
   }
   setDefaultPacketType(match);
@@ -455,11 +452,6 @@ export function readMatch(r: Reader, length: number, options: MatchOptions = {})
 function entryText(field: Field, bytes: number): string {
   const h = field.headers[0]!;
   return `${h.experimenter}:${h.oxmClass}:${h.number}:1:${bytes * 2 + (h.experimenter === 0 ? 0 : 4)}`;
-}
-
-/** Fewer than eight bytes, all zero, are left. */
-function zeroPadding(r: Reader): boolean {
-  return r.left < 8 && r.bytes.subarray(r.pos, r.end).every((b) => b === 0);
 }
 
 /** Fields that the general way must take: their values are not stored as they come. */

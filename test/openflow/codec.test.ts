@@ -93,22 +93,22 @@ t.test("TLVs are taken, refused and written as the original does", async (t) => 
   }
 });
 
+/** What becomes of a packet_out with the action of these bytes. */
+function taken(version: Version, action: string): string {
+  const w = new Writer();
+  const length = bytes(action).length.toString(16).padStart(4, "0");
+  if (version === 6) w.put(bytes(`ffffffff ${length} 0000 0001 000c 80000004 00000001 00000000`));
+  else if (version === 1) w.put(bytes(`ffffffff 0001 ${length}`));
+  else w.put(bytes(`ffffffff 00000001 ${length} 000000000000`));
+  w.put(bytes(action));
+  const body = w.bytes.subarray(0, w.pos);
+  const head = bytes(`0${version}0d00${(8 + body.length).toString(16)}00000007`);
+  const decoded = decode(Uint8Array.of(...head, ...body));
+  if (decoded instanceof OfpError) return decoded.ofp;
+  return decoded.message.type === "packet-out" ? formatActions(decoded.message.actions, {}) : "";
+}
+
 t.test("actions are for some versions, and properties of encap have their lengths", async (t) => {
-  /** What becomes of a packet_out with the action of these bytes. */
-  const taken = (version: Version, action: string): string => {
-    const w = new Writer();
-    const length = bytes(action).length;
-    if (version === 6)
-      w.put(bytes(`ffffffff 00${length.toString(16)} 0000 0001 000c 80000004 00000001 00000000`));
-    else if (version === 1) w.put(bytes(`ffffffff 0001 00${length.toString(16)}`));
-    else w.put(bytes(`ffffffff 00000001 00${length.toString(16)} 000000000000`));
-    w.put(bytes(action));
-    const body = w.bytes.subarray(0, w.pos);
-    const head = bytes(`0${version}0d00${(8 + body.length).toString(16)}00000007`);
-    const decoded = decode(Uint8Array.of(...head, ...body));
-    if (decoded instanceof OfpError) return decoded.ofp;
-    return decoded.message.type === "packet-out" ? formatActions(decoded.message.actions, {}) : "";
-  };
   const only10 = {
     set_queue: ["0004 0000 00000003", "set_queue:3"],
     set_mpls_label: ["001e 0000 00000003", "set_mpls_label(3)"],
@@ -141,6 +141,65 @@ t.test("actions are for some versions, and properties of encap have their length
     t.equal(taken(version ?? 4, encap(properties)), want, properties);
   const written = hex(encode(flow("actions=encap(nsh(tlv(0x1000,10,0x1234)))"), 4, { xid: 7 }));
   t.match(written, "0004021010000a021234000000000000", "a TLV's property counts its padding");
+});
+
+t.test("bad and odd actions are answered as the original answers them", async (t) => {
+  const cases: [what: string, action: string, want: string, version?: Version][] = [
+    ["1.1's set_vlan_vid", "0001 0008 0005 0000", "set_vlan_vid:5"],
+    ["1.1's set_dl_src", "0003 0010 0000 0000 0001 000000000000", "mod_dl_src:00:00:00:00:00:01", 6],
+    ["1.1's set_dl_src, too short", "0003 0008 00000000", "OFPBAC_BAD_LEN"],
+    ["an action's length no multiple of 8", "0000 000c 00000001 ffff 0000", "OFPBRC_BAD_LEN"],
+    ["set_field of an unknown field", "0019 0010 77770004 00000005 00000000", "OFPBAC_BAD_SET_LEN"],
+    ["set_field of nothing", "0019 0010 00010000 00000000 00000000", "OFPBAC_BAD_SET_TYPE"],
+    ["set_field, value beyond its mask", "0019 0010 00010108 00000005 00000000", "OFPBMC_BAD_WILDCARDS"],
+    ["set_field of tun_metadata", "0019 0010 00017e04 00000005 00000000", "set_field:0x5->tun_metadata23"],
+    ["load, unknown field", "ffff0018 00002320 0007 001f 77770004 0000000000000005", "OFPBAC_BAD_SET_TYPE"],
+    [
+      "load, length of another",
+      "ffff0018 00002320 0007 001f 00010002 0000000000000005",
+      "OFPBAC_BAD_SET_TYPE",
+    ],
+    [
+      "load, header with a mask",
+      "ffff0018 00002320 0007 001f 00010108 0000000000000005",
+      "load:0x5->NXM_NX_REG0[]",
+    ],
+    ["push, unknown field", "ffff0018 00002320 001b 0000 77770004 0010 000000000000", "OFPBMC_BAD_FIELD"],
+    ["push, header with a mask", "ffff0018 00002320 001b 0000 00010108 0010 000000000000", "OFPBMC_BAD_MASK"],
+    ["move, one header", "ffff0010 00002320 0006 0010 0000 0000", "OFPBMC_BAD_LEN"],
+    ["resubmit, padding", "ffff0010 00002320 000e fff8 03 010000", "OFPBAC_BAD_ARGUMENT"],
+    ["output_reg, padding", "ffff0018 00002320 000f 000f 00010004 ffff 000000000001", "OFPBAC_BAD_ARGUMENT"],
+    ["ct, padding", "ffff0018 00002320 0023 0000 00000000 0005 ff 010203 0000", "ct(zone=5)"],
+    ["delete_field, any field", "ffff0018 00002320 0032 00010004 00000000000000000001", "delete_field:reg0"],
+    [
+      "bundle, more members than there are",
+      "ffff0020 00002320 000c 0001 0000 003c 00000002 0801 0000 0000000000000000",
+      "OFPBAC_BAD_LEN",
+    ],
+    ["controller, short max_len", "ffff0018 00002320 0025 000000000000 0000 0004 00000000", "OFPBPC_BAD_LEN"],
+  ];
+  for (const [what, action, want, version = 4] of cases) t.equal(taken(version, action), want, what);
+  const nat = (rest: string): string => {
+    const inner = bytes(rest).length + 16 - 6;
+    const padded = (inner + 7) & ~7;
+    const tail = "00".repeat(padded - inner);
+    return `ffff00${(24 + padded).toString(16)} 00002320 0023 0001 00000000 0000 ff 000000 0000 ffff00${padded.toString(16)} 00002320 0024 ${rest} ${tail}`;
+  };
+  const nats: [rest: string, want: string][] = [
+    ["0000 0001 0031 0a000001 0005 0007", "nat(src=10.0.0.1:5-7)"],
+    ["0001 0001 0001 0a000001", "nat(src=10.0.0.1)"],
+    ["0000 0001 0041 0a000001", "nat(src=10.0.0.1)"],
+    ["0000 0000 0001 0a000001", "nat"],
+    ["0000 0005 0000", "nat(src)"],
+    ["0000 0001 0010 0005", "OFPBAC_BAD_ARGUMENT"],
+    ["0000 0001 0011 0a000001 0000", "OFPBAC_BAD_ARGUMENT"],
+    ["0000 0001 0031 0a000001 0005 0000", "OFPBAC_BAD_ARGUMENT"],
+    ["0000 0001 0004 0a000001", "OFPBAC_BAD_ARGUMENT"],
+    ["0000 0019 0001 0a000001", "OFPBAC_BAD_ARGUMENT"],
+  ];
+  for (const [rest, want] of nats) {
+    t.equal(taken(4, nat(rest)), want.startsWith("OFP") ? want : `ct(commit,${want})`, rest);
+  }
 });
 
 t.test("text: what is printed is read back as the same", async (t) => {

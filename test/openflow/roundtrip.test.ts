@@ -131,7 +131,7 @@ function trouble(bytes: Uint8Array): string | undefined {
 
 /**
  * Evens out what has several forms with one meaning: where tunnel metadata lies, how wide "no VLAN tag" is matched,
- * Ethernet said or implied, set_tunnel and its successor, write_actions of none; and names that are no UTF-8.
+ * Ethernet said or implied, setters of older versions and set_field, write_actions of none; and names that are no UTF-8.
  */
 function canonical(value: unknown): unknown {
   if (typeof value === "string") return value.includes("\ufffd") ? "" : value;
@@ -139,6 +139,7 @@ function canonical(value: unknown): unknown {
     return value;
   if (isMatch(value)) return canonicalMatch(value);
   if (isTunnel(value)) return { type: "set_tunnel" };
+  if (isLegacySet(value)) return { type: "legacy" };
   if (Array.isArray(value)) return value.filter((item) => !isEmptyWrite(item)).map(canonical);
   return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, canonical(member)]));
 }
@@ -159,6 +160,21 @@ function isTunnel(value: unknown): boolean {
   const action = value as { type?: string; field?: { name: string } } | null;
   return action?.type === "set_tunnel" || (action?.type === "set_field" && action.field?.name === "tun_id");
 }
+
+/** Setters of 1.1 are taken in later versions, and written as set_field there. */
+function isLegacySet(value: unknown): boolean {
+  const action = value as { type?: string; field?: { name: string }; load?: boolean } | null;
+  if (action?.type === "set_field") return action.load !== true && LEGACY_FIELDS.has(action.field!.name);
+  return LEGACY.test(action?.type ?? "");
+}
+
+const LEGACY =
+  /^set_(vlan_vid|vlan_pcp|eth_src|eth_dst|ipv4_src|ipv4_dst|ip_dscp|ip_ecn|l4_src_port|l4_dst_port|mpls_label|mpls_tc)$/;
+const LEGACY_FIELDS = new Set(
+  "vlan_vid vlan_pcp eth_src eth_dst ip_src ip_dst ip_dscp nw_ecn tcp_src tcp_dst udp_src udp_dst sctp_src sctp_dst mpls_label mpls_tc".split(
+    " ",
+  ),
+);
 
 function isEmptyWrite(value: unknown): boolean {
   const action = value as { type?: string; actions?: unknown[] } | null;

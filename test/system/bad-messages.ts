@@ -1,5 +1,6 @@
 /** OpenFlow messages that a switch must refuse, each with the error and the versions (1: OpenFlow 1.0 … 6: 1.5). */
-import { encode, type Message, type Version } from "../../src/openflow/index.ts";
+import { encode, type Message, parseActions, type Version } from "../../src/openflow/index.ts";
+import { matchInPort } from "../../src/openflow/msg/packet.ts";
 import { parseFlow } from "../../src/openflow/text/flow-parse.ts";
 import { OFPGC_ADD, OFPGC_MODIFY, parseGroup } from "../../src/openflow/text/group-parse.ts";
 import { OFPMC_MODIFY, parseMeter } from "../../src/openflow/text/meter-parse.ts";
@@ -42,6 +43,11 @@ function patched(message: Uint8Array, at: number, bytes: string): Uint8Array {
   out.set(hex(bytes), at);
   return out;
 }
+
+const PACKET_OUT = {
+  ...{ type: "packet-out" as const, bufferId: 0xffffffff, match: matchInPort(0xfffe), actions: [] },
+  packet: hex("020000000001 020000000002 8888 0000"),
+};
 
 const flow = (version: Version, text: string): Uint8Array => of(parseFlow(text, 0).fm, version);
 
@@ -124,6 +130,40 @@ export const BAD_MESSAGES: readonly BadMessage[] = [
     name: "load into a field that the match lacks",
     error: "OFPBAC_MATCH_INCONSISTENT",
     make: (v) => [action(v, "ffff001800002320 0007 000f 00001402 0000000000000001")],
+  },
+  {
+    first: 2,
+    last: 5,
+    name: "packet_out that comes from a number that no port has",
+    error: "OFPBAC_BAD_OUT_PORT",
+    make: (v) => [raw(v, 13, "ffffffff 00010001 0000 000000000000")],
+  },
+  {
+    first: 6,
+    name: "packet_out that comes from nowhere",
+    error: "OFPBRC_BAD_PORT",
+    make: (v) => [raw(v, 13, "ffffffff 0000 0000 0001000a 80000002 0004 000000000000")],
+  },
+  {
+    name: "packet_out whose actions make no sense for its packet",
+    error: "OFPBAC_MATCH_INCONSISTENT",
+    make: (v) => [of({ ...PACKET_OUT, actions: parseActions("ct(zone=5)").actions }, v)],
+  },
+  {
+    first: 4,
+    name: "packet_out whose actions cannot be translated",
+    error: "OFPFMFC_UNKNOWN",
+    make: (v) => [of({ ...PACKET_OUT, actions: parseActions("encap(ethernet)").actions }, v)],
+  },
+  {
+    name: "bundle of a number that no port has",
+    error: "OFPBAC_BAD_OUT_PORT",
+    make: (v) => [
+      action(
+        v,
+        "ffff0028 00002320 000c 0000 0000 0000 00000002 0001 0000 0000000000000000 ff04000000000000",
+      ),
+    ],
   },
   {
     first: 2,

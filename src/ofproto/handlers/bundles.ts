@@ -102,7 +102,6 @@ function commit(connection: Connection, bundle: Bundle): void {
 
 /** Makes the change of one message, or prepares it: ports and packets cannot be taken back. */
 function start(connection: Connection, { message }: Decoded, finish: (() => void)[]): void {
-  const { ofproto } = connection;
   switch (message.type) {
     case "flow-mod":
       startFlowMod(connection, message);
@@ -114,7 +113,7 @@ function start(connection: Connection, { message }: Decoded, finish: (() => void
       finish.push(startPortMod(connection, message));
       return;
     case "packet-out":
-      finish.push(startPacketOut(ofproto, message));
+      finish.push(startPacketOut(connection, message));
       return;
     default:
       throw new OfpError("OFPBFC_MSG_UNSUP");

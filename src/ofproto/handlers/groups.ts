@@ -26,11 +26,7 @@ export function checkReferences(ofproto: Ofproto, actions: readonly Ofpact[]): v
   for (const action of actions) {
     if (action.type === "group" && ofproto.groups.get(action.groupId) === undefined)
       throw new OfpError("OFPBAC_BAD_OUT_GROUP");
-    const meter =
-      action.type === "meter" || (action.type === "controller" && action.meterId !== 0)
-        ? action.meterId
-        : undefined;
-    if (meter !== undefined && ofproto.meters.get(meter) === undefined)
+    if (action.type === "meter" && ofproto.meters.get(action.meterId) === undefined)
       throw new OfpError("OFPMMFC_INVALID_METER");
     if (action.type === "write_actions" || action.type === "clone") checkReferences(ofproto, action.actions);
   }

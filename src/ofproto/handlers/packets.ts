@@ -11,9 +11,11 @@ import {
   W_PACKET_TYPE,
 } from "../../flow/layout.ts";
 import type { Match } from "../../flow/match.ts";
+import { checkActions } from "../../openflow/actions/check.ts";
 import type { Ofpact } from "../../openflow/actions.ts";
 import { OfpError } from "../../openflow/errors.ts";
 import { type NxtResume, OFP_NO_BUFFER, type PacketOut } from "../../openflow/messages.ts";
+import { P_ANY, versionProtocols } from "../../openflow/protocols.ts";
 import type { Connection } from "../connections/connection.ts";
 import { decodeContinuation } from "../continuation.ts";
 import type { Ofproto } from "../ofproto.ts";
@@ -51,13 +53,17 @@ export function packetOut(
   preparePacketOut(ofproto, bytes, inPort, actions)();
 }
 
-/** Translates as the tables are now; the answer sends, whenever that is. */
+/**
+ * Translates as the tables are now; the answer sends, whenever that is. With `check` for a controller, who is told what
+ * cannot be translated. Throws OfpError.
+ */
 function preparePacketOut(
   ofproto: Ofproto,
   bytes: Uint8Array,
   inPort: number,
   actions: readonly Ofpact[],
   metadata?: Match,
+  check?: (flow: Flow) => void,
 ): () => void {
   const { backer } = ofproto;
   const ctx = backer.xlate;
@@ -65,9 +71,11 @@ function preparePacketOut(
   const { flow } = ctx;
   fillFlow(flow, packet, metadata);
   flow[W_IN_PORT] = inPort;
+  check?.(flow);
   ctx.trace = undefined;
   const key = keyOf(ofproto, flow);
   translateActions(ctx, ofproto, actions, ofproto.clock.now(), bytes.length);
+  if (check !== undefined && ctx.error !== undefined) throw new OfpError("OFPFMFC_UNKNOWN");
   return execution(ofproto, packet, key);
 }
 
@@ -131,8 +139,16 @@ export function checkPacketOut(message: PacketOut): void {
   }
 }
 
+/** Actions that make no sense for the packet: as those of a flow that matches just it. Throws OfpError. */
+function checkForPacket(actions: readonly Ofpact[], flow: Flow, version: number): void {
+  const match = { flow: flow.slice(), mask: new Int32Array(FLOW_WORDS).fill(-1), tunMetadata: undefined };
+  const { error, log, module, usable } = checkActions(actions, match, P_ANY);
+  if (error !== undefined) throw new OfpError(error, log ?? "", module);
+  if ((usable & versionProtocols(version)) === 0) throw new OfpError("OFPBAC_MATCH_INCONSISTENT");
+}
+
 /** Checks a packet_out and translates it; throws OfpError. */
-export function startPacketOut(ofproto: Ofproto, message: PacketOut): () => void {
+export function startPacketOut({ ofproto, version }: Connection, message: PacketOut): () => void {
   checkPacketOut(message);
   checkReferences(ofproto, message.actions);
   const inPort = message.match.flow[W_IN_PORT]!;
@@ -142,10 +158,11 @@ export function startPacketOut(ofproto: Ofproto, message: PacketOut): () => void
     inPort,
     message.actions,
     ofproto.tlvs.place(message.match),
+    (flow) => checkForPacket(message.actions, flow, version),
   );
 }
 
 export const PACKET_HANDLERS: Handlers = {
-  "packet-out": (connection, message) => startPacketOut(connection.ofproto, message)(),
+  "packet-out": (connection, message) => startPacketOut(connection, message)(),
   "nxt-resume": (connection, message) => resumePacket(connection, message),
 };

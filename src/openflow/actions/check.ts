@@ -6,8 +6,9 @@ import { type Field, mustField } from "../../flow/fields/index.ts";
 import { VLAN_CFI, W_ETH_TYPE, W_NW, W_PACKET_TYPE, W_VLAN0 } from "../../flow/layout.ts";
 import { copyMatch, type Match, setMatchWord } from "../../flow/match.ts";
 import { prerequisitesMet } from "../../flow/normalize.ts";
-import type { Ofpact, OfpactType, Subfield } from "../actions.ts";
+import { OFPP_NONE, type Ofpact, type OfpactType, type Subfield } from "../actions.ts";
 import { USABLE_11_UP } from "../protocols.ts";
+import { isOutputPort } from "./output.ts";
 import { TextError } from "./row.ts";
 
 export interface CheckResult {
@@ -132,6 +133,7 @@ function checkOne(a: Ofpact, s: State): string | undefined {
     case "check_pkt_larger":
       return subfieldOk(a.dst, s);
     case "bundle":
+      if (!a.members.every((port) => port === OFPP_NONE || isOutputPort(port))) return "OFPBAC_BAD_OUT_PORT";
       return a.dst === undefined ? undefined : subfieldOk(a.dst, s);
     case "set_vlan_vid":
       a.flowHasVlan = hasVlan(s);

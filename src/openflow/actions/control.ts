@@ -60,13 +60,13 @@ const resubmit: ActionRow<Resubmit> = {
     nx("RESUBMIT_TABLE", 14, 16, (r) => {
       const port = r.u16();
       const t = r.u8();
-      mustBeZero(r, 3);
+      mustBeZero(r, 3, "OFPBAC_BAD_ARGUMENT");
       return { type: "resubmit", port, table: t, withCtOrig: false };
     }),
     nx("RESUBMIT_TABLE_CT", 44, 16, (r) => {
       const port = r.u16();
       const t = r.u8();
-      mustBeZero(r, 3);
+      mustBeZero(r, 3, "OFPBAC_BAD_ARGUMENT");
       return { type: "resubmit", port, table: t, withCtOrig: true };
     }),
   ],
@@ -187,11 +187,11 @@ const multipath: ActionRow<Multipath> = {
       nx("MULTIPATH", 10, 32, (r) => {
         const fields = HASH_FIELDS[r.u16()];
         const basis = r.u16();
-        mustBeZero(r, 2);
+        r.skip(2);
         const algorithm = MULTIPATH_ALGORITHMS[r.u16()];
         const maxLink = r.u16();
         const arg = r.u32();
-        mustBeZero(r, 2);
+        r.skip(2);
         const packed = r.u16();
         const dst = checkSubfield(subfieldOf(readFieldHeader(r), packed), true);
         if (fields === undefined || algorithm === undefined) throw new OfpError("OFPBAC_BAD_ARGUMENT");

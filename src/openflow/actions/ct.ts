@@ -12,7 +12,6 @@ import {
   formatSubfield,
   keyValues,
   long,
-  mustBeZero,
   nx,
   offsetBits,
   type ParseContext,
@@ -53,7 +52,7 @@ const ct: ActionRow<Ct> = {
           zone = checkSubfield(s, false);
         }
         const recircTable = r.u8();
-        mustBeZero(r, 3);
+        r.skip(3);
         const alg = r.u16();
         const actions = c.nested(r, "ct");
         if (!(flags & NX_CT_F_COMMIT) && actions.some((a) => a.type !== "nat" || a.flags !== 0)) {
@@ -141,6 +140,8 @@ const NAT_DST = 2;
 const NAT_PERSISTENT = 4;
 const NAT_HASH = 8;
 const NAT_RANDOM = 16;
+/** Bytes of what the bits of range_present stand for: least and greatest IPv4 and IPv6 address, and port. */
+const NAT_PARTS = [4, 4, 16, 16, 2, 2];
 
 const nat: ActionRow<Nat> = {
   types: ["nat"],
@@ -174,33 +175,40 @@ const nat: ActionRow<Nat> = {
 };
 
 function readNat(r: Reader): Nat {
-  mustBeZero(r, 2);
+  r.skip(2);
   const flags = r.u16();
   const present = r.u16();
   const direction = flags & 3;
-  if (flags & ~31 || direction === 3) throw new OfpError("OFPBAC_BAD_ARGUMENT");
-  if ((present & 3) !== 0 && (present & 12) !== 0) throw new OfpError("OFPBAC_BAD_ARGUMENT");
-  if (present & 2 && !(present & 1)) throw new OfpError("OFPBAC_BAD_ARGUMENT");
-  if (present & 8 && !(present & 4)) throw new OfpError("OFPBAC_BAD_ARGUMENT");
-  if (present & 32 && !(present & 16)) throw new OfpError("OFPBAC_BAD_ARGUMENT");
-  if ((present & ~63) !== 0 || (direction === 0 && present !== 0)) throw new OfpError("OFPBAC_BAD_ARGUMENT");
-  if (flags & NAT_HASH && flags & NAT_RANDOM) throw new OfpError("OFPBAC_BAD_ARGUMENT");
-  const size = [4, 4, 16, 16, 2, 2].reduce((sum, n, bit) => sum + (present & (1 << bit) ? n : 0), 0);
-  r.need(size, "OFPBAC_BAD_LEN");
+  const both = NAT_HASH | NAT_RANDOM;
+  if (flags & ~31 || direction === 3 || (flags & both) === both) throw new OfpError("OFPBAC_BAD_ARGUMENT");
+  // Bits that are not known say nothing.
+  const has = NAT_PARTS.map((_bytes, bit) => (present & (1 << bit)) !== 0);
+  const [min4, max4, min6, max6, minPort, maxPort] = has;
+  if ((min4 || max4) && (min6 || max6)) throw new OfpError("OFPBAC_BAD_ARGUMENT");
+  if ((max4 && !min4) || (max6 && !min6) || (maxPort && !minPort)) throw new OfpError("OFPBAC_BAD_ARGUMENT");
+  if (minPort && !min4 && !min6) throw new OfpError("OFPBAC_BAD_ARGUMENT");
+  r.need(
+    NAT_PARTS.reduce((sum, bytes, bit) => sum + (has[bit] ? bytes : 0), 0),
+    "OFPBAC_BAD_ARGUMENT",
+  );
   const addresses: Nat["addresses"] = { min: undefined, max: undefined };
-  if (present & 1) addresses.min = r.u32();
-  if (present & 2) addresses.max = r.u32();
-  if (present & 4) addresses.min = r.take(16);
-  if (present & 8) addresses.max = r.take(16);
-  const protoMin = present & 16 ? r.u16() : 0;
-  const protoMax = present & 32 ? r.u16() : 0;
-  if (protoMax !== 0 && protoMax < protoMin) throw new OfpError("OFPBAC_BAD_ARGUMENT");
+  if (min4) addresses.min = r.u32();
+  if (max4) addresses.max = r.u32();
+  if (min6) addresses.min = r.take(16);
+  if (max6) addresses.max = r.take(16);
+  const protoMin = minPort ? r.u16() : 0;
+  const protoMax = maxPort ? r.u16() : 0;
+  if (minPort && protoMin === 0) throw new OfpError("OFPBAC_BAD_ARGUMENT");
+  if (maxPort && protoMax < protoMin) throw new OfpError("OFPBAC_BAD_ARGUMENT");
   if (typeof addresses.max === "number" && addresses.max < (addresses.min as number)) {
     throw new OfpError("OFPBAC_BAD_ARGUMENT");
   }
   if (addresses.max instanceof Uint8Array && compare(addresses.max, addresses.min as Uint8Array) < 0) {
     throw new OfpError("OFPBAC_BAD_ARGUMENT");
   }
+  // Without a direction there is no translation to an address, whatever is there.
+  if (direction === 0)
+    return { type: "nat", flags, addresses: { min: undefined, max: undefined }, protoMin: 0, protoMax: 0 };
   return { type: "nat", flags, addresses, protoMin, protoMax };
 }
 
@@ -220,8 +228,9 @@ export function formatNat(a: Nat): string {
     text += `=${address(min)}`;
     if (max !== undefined && !same(min, max)) text += `-${address(max)}`;
   }
+  if (min === undefined) return `nat(${text})`;
   if (a.protoMin !== 0) {
-    text += `${min === undefined ? "=" : ""}:${a.protoMin}`;
+    text += `:${a.protoMin}`;
     if (a.protoMax !== 0 && a.protoMax !== a.protoMin) text += `-${a.protoMax}`;
   }
   if (a.flags & NAT_PERSISTENT) text += ",persistent";
@@ -262,34 +271,31 @@ function parseNat(arg: string): Nat {
 /** "ADDR[-ADDR][:PORT[-PORT]]", IPv6 in brackets when ports follow. */
 function parseNatRange(text: string, a: Nat): void {
   const invalid = (): TextError => new TextError(`invalid nat range "${text}"`);
-  const found = text.startsWith(":")
-    ? undefined
-    : (/^(\d+\.\d+\.\d+\.\d+)(?:-(\d+\.\d+\.\d+\.\d+))?/.exec(text) ??
-      /^\[([^\]]*)\](?:-\[([^\]]*)\])?/.exec(text) ??
-      /^([0-9a-fA-F:.]+)(?:-([0-9a-fA-F:.]+))?/.exec(text));
+  const found =
+    /^(\d+\.\d+\.\d+\.\d+)(?:-(\d+\.\d+\.\d+\.\d+))?/.exec(text) ??
+    /^\[([^\]]*)\](?:-\[([^\]]*)\])?/.exec(text) ??
+    /^([0-9a-fA-F:.]+)(?:-([0-9a-fA-F:.]+))?/.exec(text);
   if (found === null) throw invalid();
-  let at = 0;
-  if (found !== undefined) {
-    at = found[0].length;
-    const ip = (s: string | undefined): number | Uint8Array | undefined =>
-      s === undefined ? undefined : (parseIpv4(s) ?? parseIpv6(s));
-    const min = ip(found[1]);
-    let max = ip(found[2]);
-    if (min === undefined || (found[2] !== undefined && max === undefined)) throw invalid();
-    if (max !== undefined) {
-      const order = min instanceof Uint8Array ? compare(max as Uint8Array, min) : (max as number) - min;
-      if (order < 0) throw invalid();
-      if (order === 0) max = undefined;
-    }
-    a.addresses = { min, max };
+  let at = found[0].length;
+  const ip = (s: string | undefined): number | Uint8Array | undefined =>
+    s === undefined ? undefined : (parseIpv4(s) ?? parseIpv6(s));
+  const min = ip(found[1]);
+  let max = ip(found[2]);
+  if (min === undefined || (found[2] !== undefined && max === undefined)) throw invalid();
+  if (max !== undefined) {
+    const order = min instanceof Uint8Array ? compare(max as Uint8Array, min) : (max as number) - min;
+    if (order < 0) throw invalid();
+    if (order === 0) max = undefined;
   }
-  const ports = /^:(\d+)(?:-(\d+))?/.exec(text.slice(at));
-  if (ports !== null) {
+  a.addresses = { min, max };
+  if (text[at] === ":") {
+    const ports = /^:(\d+)(?:-(\d+))?(?!-)/.exec(text.slice(at));
+    if (ports === null) throw invalid();
     at += ports[0].length;
     a.protoMin = Number(ports[1]);
     a.protoMax = ports[2] === undefined ? 0 : Number(ports[2]);
     if (a.protoMin > 65535 || a.protoMax > 65535) throw invalid();
-    if (a.protoMax !== 0 && a.protoMax < a.protoMin) throw invalid();
+    if (ports[2] !== undefined && a.protoMax < a.protoMin) throw invalid();
   }
   if (at < text.length) {
     throw new TextError(`garbage (${text.slice(at)}) after nat range "${text}" (pos: ${at})`);

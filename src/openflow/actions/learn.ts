@@ -21,6 +21,7 @@ import {
   parseBig,
   parseSubfield,
   readFieldHeader,
+  readLongFieldHeader,
   row,
   scanSubfield,
   showTable,
@@ -92,9 +93,9 @@ function readLearn(r: Reader, second: boolean): Learn {
   if (second) {
     a.limit = r.u32();
     const offset = r.u16();
-    mustBeZero(r, 2);
+    mustBeZero(r, 2, "NXBAC_MUST_BE_ZERO");
     if (a.flags & LEARN_WRITE_RESULT) {
-      a.resultDst = checkSubfield({ field: readFieldHeader(r), offset, bits: 1 }, true);
+      a.resultDst = checkSubfield({ field: readLongFieldHeader(r), offset, bits: 1 }, true);
     } else if (offset !== 0) throw new OfpError("OFPBAC_BAD_ARGUMENT");
   }
   if (second) a.second = true;
@@ -111,14 +112,13 @@ function readSpec(r: Reader, header: number): LearnSpec {
   const bits = header & 0x3ff;
   const immediate = (header & 0x2000) !== 0;
   const kind = KINDS[(header >>> 11) & 3];
-  if ((header & 0xc400) !== 0 || kind === undefined) throw new OfpError("OFPBAC_BAD_ARGUMENT");
+  if ((header & 0x4000) !== 0 || kind === undefined) throw new OfpError("OFPBAC_BAD_ARGUMENT");
   if (immediate && kind === "output") throw new OfpError("OFPBAC_BAD_ARGUMENT");
+  const bytes = 2 * Math.ceil(bits / 16);
+  r.need((immediate ? bytes : 6) + (kind === "output" ? 0 : 6), "OFPBAC_BAD_LEN");
   let src: LearnSpec["src"];
   if (immediate) {
-    const bytes = 2 * Math.ceil(bits / 16);
-    r.need(bytes, "OFPBAC_BAD_LEN");
-    src = r.big(bytes);
-    if (src >> BigInt(bits) !== 0n) throw new OfpError("OFPBAC_BAD_ARGUMENT");
+    src = r.big(bytes) & ((1n << BigInt(bits)) - 1n);
   } else src = readEnd(r, bits, false);
   const dst = kind === "output" ? undefined : readEnd(r, bits, kind === "load");
   return { kind, src, bits, dst };
@@ -126,7 +126,6 @@ function readSpec(r: Reader, header: number): LearnSpec {
 
 function readEnd(r: Reader, bits: number, write: boolean): Subfield {
   const field = readFieldHeader(r);
-  r.need(2, "OFPBAC_BAD_LEN");
   return checkSubfield({ field, offset: r.u16(), bits }, write);
 }
 

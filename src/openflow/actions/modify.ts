@@ -40,7 +40,6 @@ import {
   beginNx,
   checkSubfield,
   end,
-  fieldOf,
   formatSubfield,
   hex,
   keyValues,
@@ -53,8 +52,9 @@ import {
   type ParseContext,
   parseBig,
   parseSubfield,
-  readActionHeader,
   readFieldHeader,
+  readLongFieldHeader,
+  readValueHeader,
   restZero,
   row,
   scanSubfield,
@@ -110,11 +110,10 @@ function invalidValue(field: Field, value: bigint, mask: bigint): OfpError {
 }
 
 function readSetField(r: Reader, version: number): Ofpact {
-  const h = readActionHeader(r);
-  const field = h.field;
-  if (field === undefined) throw new OfpError("OFPBAC_BAD_SET_TYPE");
-  if (h.masked && version < 6) throw new OfpError("OFPBAC_BAD_SET_MASK");
-  return readSetBody(r, field, h.masked ? h.payload / 2 : h.payload, h.masked, false);
+  const { field, masked, payload } = readValueHeader(r);
+  const action = readSetBody(r, field, masked ? payload / 2 : payload, masked, false);
+  if (masked && version < 6) throw new OfpError("OFPBAC_BAD_SET_MASK");
+  return action;
 }
 
 function readSetBody(r: Reader, field: Field, bytes: number, masked: boolean, load: boolean): SetField {
@@ -132,6 +131,7 @@ function readSetBody(r: Reader, field: Field, bytes: number, masked: boolean, lo
   let value = r.big(bytes);
   let mask = masked ? r.big(bytes) : ones(bytes * 8);
   if (mask === ones(bytes * 8)) mask = fullMask(field, bytes);
+  if (masked && (value & ~mask) !== 0n) throw new OfpError("OFPBMC_BAD_WILDCARDS");
   if (masked && mask === 0n) throw new OfpError("OFPBAC_BAD_SET_MASK");
   if (!r.zeros(r.left)) throw new OfpError("OFPBAC_BAD_SET_ARGUMENT");
   if (field.format === "port" && field.bytes === 4) {
@@ -176,9 +176,8 @@ const setField: ActionRow<SetField> = {
       5,
       long(
         nx("REG_LOAD2", 33, 16, (r) => {
-          const h = readActionHeader(r);
-          if (h.field === undefined) throw new OfpError("OFPBAC_BAD_SET_TYPE");
-          return readSetBody(r, h.field, h.masked ? h.payload / 2 : h.payload, h.masked, false);
+          const { field, masked, payload } = readValueHeader(r);
+          return readSetBody(r, field, masked ? payload / 2 : payload, masked, false);
         }),
       ),
     ),
@@ -190,7 +189,8 @@ const setField: ActionRow<SetField> = {
       const value = (a.value & a.mask) >> BigInt(range.offset);
       return `load:${hex(value)}->${formatSubfield({ field: a.field, ...range })}`;
     }
-    return `set_field:${formatFieldValue(a.field, a.value, a.mask, c.ports)}->${a.field.name}`;
+    const mask = a.field.isTunMetadata && isWhole(a) ? ones(a.field.bits) : a.mask;
+    return `set_field:${formatFieldValue(a.field, a.value, mask, c.ports)}->${a.field.name}`;
   },
   words: { load: parseLoad, set_field: parseSetField },
 };
@@ -348,8 +348,8 @@ function parseSetField(arg: string, c: ParseContext): void {
 const regMove: ActionRow<RegMove> = {
   types: ["reg_move"],
   wire: [
-    within(1, 5, long(nx("REG_MOVE", 6, 24, (r) => readMove(r)))),
-    { ...long(of("COPY_FIELD", 28, 6, 6, 24, (r) => readCopyField(r, 2))), name: "OFPAT_COPY_FIELD" },
+    within(1, 5, long(nx("REG_MOVE", 6, 16, (r) => readMove(r)))),
+    { ...long(of("COPY_FIELD", 28, 6, 6, 24, (r) => readCopyField(r))), name: "OFPAT_COPY_FIELD" },
     {
       name: "ONFACT_RAW13_COPY_FIELD",
       vendor: ONF_VENDOR,
@@ -360,7 +360,7 @@ const regMove: ActionRow<RegMove> = {
       exact: false,
       decode: (r) => {
         mustBeZero(r, 2);
-        return { ...readCopyField(r, 2), onf: true };
+        return { ...readCopyField(r), onf: true };
       },
     },
   ],
@@ -417,21 +417,21 @@ function readMove(r: Reader): RegMove {
   const bits = r.u16();
   const srcOffset = r.u16();
   const dstOffset = r.u16();
-  const srcField = readFieldHeader(r);
-  const dstField = readFieldHeader(r);
+  const srcField = readLongFieldHeader(r);
+  const dstField = readLongFieldHeader(r);
   restZero(r);
   const src = checkSubfield({ field: srcField, offset: srcOffset, bits }, false);
   const dst = checkSubfield({ field: dstField, offset: dstOffset, bits }, true);
   return { type: "reg_move", src, dst };
 }
 
-function readCopyField(r: Reader, pad: number): RegMove {
+function readCopyField(r: Reader): RegMove {
   const bits = r.u16();
   const srcOffset = r.u16();
   const dstOffset = r.u16();
-  mustBeZero(r, pad);
-  const srcField = readFieldHeader(r);
-  const dstField = readFieldHeader(r);
+  r.skip(2);
+  const srcField = readLongFieldHeader(r);
+  const dstField = readLongFieldHeader(r);
   restZero(r);
   const src = checkSubfield({ field: srcField, offset: srcOffset, bits }, false);
   const dst = checkSubfield({ field: dstField, offset: dstOffset, bits }, true);
@@ -473,7 +473,7 @@ function stackSubfield(text: string): StackAction["subfield"] {
 
 function readStack(r: Reader, type: StackAction["type"]): StackAction {
   const offset = r.u16();
-  const field = readFieldHeader(r);
+  const field = readLongFieldHeader(r);
   const bits = r.u16();
   restZero(r);
   return { type, subfield: checkSubfield({ field, offset, bits }, type === "stack_pop") };
@@ -489,7 +489,7 @@ const vlanVid: ActionRow<SetVlanVid> = {
   types: ["set_vlan_vid"],
   wire: [
     of("SET_VLAN_VID", 1, 1, 1, 8, (r) => readVid(r, true)),
-    of("SET_VLAN_VID", 1, 2, 2, 8, (r) => readVid(r, false)),
+    of("SET_VLAN_VID", 1, 2, 6, 8, (r) => readVid(r, false)),
   ],
   encode(a, w, version) {
     if (version >= 2 && a.pushVlanIfNeeded && a.flowHasVlan !== true) encodePushVlan(w, 0x8100);
@@ -524,7 +524,7 @@ const vlanPcp: ActionRow<SetVlanPcp> = {
   types: ["set_vlan_pcp"],
   wire: [
     of("SET_VLAN_PCP", 2, 1, 1, 8, (r) => readPcp(r, true)),
-    of("SET_VLAN_PCP", 2, 2, 2, 8, (r) => readPcp(r, false)),
+    of("SET_VLAN_PCP", 2, 2, 6, 8, (r) => readPcp(r, false)),
   ],
   encode(a, w, version) {
     if (version >= 2 && a.pushVlanIfNeeded && a.flowHasVlan !== true) encodePushVlan(w, 0x8100);
@@ -609,9 +609,9 @@ const setEth: ActionRow<SetEth> = {
   types: ["set_eth_src", "set_eth_dst"],
   wire: [
     of("SET_DL_SRC", 4, 1, 1, 16, (r) => ({ type: "set_eth_src", mac: r.take(6) })),
-    of("SET_DL_SRC", 3, 2, 2, 16, (r) => ({ type: "set_eth_src", mac: r.take(6) })),
+    of("SET_DL_SRC", 3, 2, 6, 16, (r) => ({ type: "set_eth_src", mac: r.take(6) })),
     of("SET_DL_DST", 5, 1, 1, 16, (r) => ({ type: "set_eth_dst", mac: r.take(6) })),
-    of("SET_DL_DST", 4, 2, 2, 16, (r) => ({ type: "set_eth_dst", mac: r.take(6) })),
+    of("SET_DL_DST", 4, 2, 6, 16, (r) => ({ type: "set_eth_dst", mac: r.take(6) })),
   ],
   encode(a, w, version) {
     const src = a.type === "set_eth_src";
@@ -645,9 +645,9 @@ const setIp: ActionRow<SetIpv4> = {
   types: ["set_ipv4_src", "set_ipv4_dst"],
   wire: [
     of("SET_NW_SRC", 6, 1, 1, 8, (r) => ({ type: "set_ipv4_src", ip: r.u32() })),
-    of("SET_NW_SRC", 5, 2, 2, 8, (r) => ({ type: "set_ipv4_src", ip: r.u32() })),
+    of("SET_NW_SRC", 5, 2, 6, 8, (r) => ({ type: "set_ipv4_src", ip: r.u32() })),
     of("SET_NW_DST", 7, 1, 1, 8, (r) => ({ type: "set_ipv4_dst", ip: r.u32() })),
-    of("SET_NW_DST", 6, 2, 2, 8, (r) => ({ type: "set_ipv4_dst", ip: r.u32() })),
+    of("SET_NW_DST", 6, 2, 6, 8, (r) => ({ type: "set_ipv4_dst", ip: r.u32() })),
   ],
   encode(a, w, version) {
     const src = a.type === "set_ipv4_src";
@@ -682,7 +682,7 @@ const BYTES: Readonly<
   set_ip_dscp: { word: "mod_nw_tos", field: "ip_dscp", of10: 8, of11: 7, nx: 0, max: 0xfc },
   set_ip_ecn: { word: "mod_nw_ecn", field: "nw_ecn", of10: 0, of11: 8, nx: 0, max: 3 },
   set_ip_ttl: { word: "mod_nw_ttl", field: "nw_ttl", of10: 0, of11: 23, nx: 0, max: 255 },
-  set_mpls_tc: { word: "set_mpls_tc", field: "mpls_tc", of10: 0, of11: 14, nx: 31, max: 7 },
+  set_mpls_tc: { word: "set_mpls_tc", field: "mpls_tc", of10: 0, of11: 14, nx: 31, max: 255 },
   set_mpls_ttl: { word: "set_mpls_ttl", field: "mpls_ttl", of10: 0, of11: 15, nx: 25, max: 255 },
 };
 
@@ -698,10 +698,10 @@ const setByte: ActionRow<SetByte> = {
   types: ["set_ip_dscp", "set_ip_ecn", "set_ip_ttl", "set_mpls_tc", "set_mpls_ttl"],
   wire: [
     of("SET_NW_TOS", 8, 1, 1, 8, byteForm("set_ip_dscp")),
-    of("SET_NW_TOS", 7, 2, 2, 8, byteForm("set_ip_dscp")),
-    of("SET_NW_ECN", 8, 2, 2, 8, byteForm("set_ip_ecn")),
+    of("SET_NW_TOS", 7, 2, 6, 8, byteForm("set_ip_dscp")),
+    of("SET_NW_ECN", 8, 2, 6, 8, byteForm("set_ip_ecn")),
     of("SET_NW_TTL", 23, 2, 6, 8, byteForm("set_ip_ttl")),
-    of("SET_MPLS_TC", 14, 2, 2, 8, byteForm("set_mpls_tc")),
+    of("SET_MPLS_TC", 14, 2, 6, 8, byteForm("set_mpls_tc")),
     of("SET_MPLS_TTL", 15, 2, 6, 8, byteForm("set_mpls_ttl")),
     within(1, 1, nx("SET_MPLS_TTL", 25, 16, byteForm("set_mpls_ttl"))),
     within(1, 1, nx("SET_MPLS_TC", 31, 16, byteForm("set_mpls_tc"))),
@@ -710,7 +710,8 @@ const setByte: ActionRow<SetByte> = {
     const d = BYTES[a.type];
     const both = a.type === "set_ip_ttl" || a.type === "set_mpls_ttl";
     if (version >= 3 && !both) {
-      setWhole(w, d.field, version, BigInt(a.type === "set_ip_dscp" ? a.value >> 2 : a.value));
+      const value = a.type === "set_ip_dscp" ? a.value >> 2 : a.value;
+      setWhole(w, d.field, version, BigInt(value) & ones(mustField(d.field).bits));
       return;
     }
     if (version === 1 && d.of10 === 0) {
@@ -770,8 +771,8 @@ const setByte: ActionRow<SetByte> = {
 const setL4: ActionRow<SetL4Port> = {
   types: ["set_l4_src_port", "set_l4_dst_port"],
   wire: [
-    of("SET_TP_SRC", 9, 1, 2, 8, (r) => ({ type: "set_l4_src_port", port: r.u16() })),
-    of("SET_TP_DST", 10, 1, 2, 8, (r) => ({ type: "set_l4_dst_port", port: r.u16() })),
+    of("SET_TP_SRC", 9, 1, 6, 8, (r) => ({ type: "set_l4_src_port", port: r.u16() })),
+    of("SET_TP_DST", 10, 1, 6, 8, (r) => ({ type: "set_l4_dst_port", port: r.u16() })),
   ],
   encode(a, w, version) {
     const src = a.type === "set_l4_src_port";
@@ -854,7 +855,7 @@ const decTtl: ActionRow<DecTtl> = {
 const setMplsLabel: ActionRow<SetMplsLabel> = {
   types: ["set_mpls_label"],
   wire: [
-    of("SET_MPLS_LABEL", 13, 2, 2, 8, (r) => ({ type: "set_mpls_label", label: r.u32() & 0xfffff })),
+    of("SET_MPLS_LABEL", 13, 2, 6, 8, (r) => ({ type: "set_mpls_label", label: r.u32() & 0xfffff })),
     within(
       1,
       1,
@@ -929,10 +930,7 @@ const deleteField: ActionRow<DeleteField> = {
   wire: [
     long(
       nx("DELETE_FIELD", 50, 16, (r) => {
-        const field = fieldOf(readActionHeader(r));
-        if (!field.isTunMetadata) throw new OfpError("OFPBAC_BAD_SET_TYPE");
-        restZero(r);
-        return { type: "delete_field", field };
+        return { type: "delete_field", field: readLongFieldHeader(r) };
       }),
     ),
   ],
@@ -1117,7 +1115,7 @@ const checkPktLarger: ActionRow<CheckPktLarger> = {
       nx("CHECK_PKT_LARGER", 49, 24, (r) => {
         const length = r.u16();
         const offset = r.u16();
-        const field = readFieldHeader(r);
+        const field = readLongFieldHeader(r);
         restZero(r);
         return { type: "check_pkt_larger", length, dst: checkSubfield({ field, offset, bits: 1 }, true) };
       }),

@@ -33,6 +33,7 @@ import {
   offsetBits,
   parseSubfield,
   readFieldHeader,
+  readLongFieldHeader,
   restZero,
   row,
   showPort,
@@ -44,11 +45,13 @@ import {
   writeNxFieldHeader,
 } from "./row.ts";
 
-/** Throws OFPBAC_BAD_OUT_PORT unless a packet can be sent there. */
-export function checkOutputPort(p: number): void {
-  if (p < OFPP_MAX) return;
-  if (p >= OFPP_IN_PORT && p <= OFPP_LOCAL) return;
-  throw new OfpError("OFPBAC_BAD_OUT_PORT");
+/** A packet can be sent there. */
+export function isOutputPort(p: number): boolean {
+  return p < OFPP_MAX || (p >= OFPP_IN_PORT && p <= OFPP_LOCAL);
+}
+
+function checkOutputPort(p: number): void {
+  if (!isOutputPort(p)) throw new OfpError("OFPBAC_BAD_OUT_PORT");
 }
 
 const output: ActionRow<Output> = {
@@ -127,13 +130,13 @@ const outputReg: ActionRow<OutputReg> = {
       const packed = r.u16();
       const field = readFieldHeader(r);
       const maxLen = r.u16();
-      mustBeZero(r, 6);
+      mustBeZero(r, 6, "OFPBAC_BAD_ARGUMENT");
       return { type: "output_reg", src: checkSubfield(subfieldOf(field, packed), false), maxLen };
     }),
     nx("OUTPUT_REG2", 32, 24, (r) => {
       const packed = r.u16();
       const maxLen = r.u16();
-      const field = readFieldHeader(r);
+      const field = readLongFieldHeader(r);
       restZero(r);
       return { type: "output_reg", src: checkSubfield(subfieldOf(field, packed), false), maxLen };
     }),
@@ -188,7 +191,7 @@ const group: ActionRow<GroupAction> = {
       1,
       1,
       nx("GROUP", 40, 16, (r) => {
-        mustBeZero(r, 2);
+        r.skip(2);
         return { type: "group", groupId: r.u32() };
       }),
     ),
@@ -326,6 +329,9 @@ function prop(w: Parameters<ActionRow["encode"]>[1], type: number, body: () => v
   w.pad(start);
 }
 
+/** Least lengths of the values: max_len, controller id, reason, userdata, pause and meter. */
+const CONTROLLER_PROPS = [2, 2, 1, 0, 0, 4];
+
 function readController2(r: Parameters<NonNullable<ActionRow["wire"][0]>["decode"]>[0]): ControllerAction {
   const a = plainController();
   while (r.left > 0) {
@@ -335,6 +341,7 @@ function readController2(r: Parameters<NonNullable<ActionRow["wire"][0]>["decode
     if (length < 4 || r.left + 4 < length) throw new OfpError("OFPBPC_BAD_LEN");
     const body = r.sub(length - 4);
     r.skip(Math.min(r.left, ((length + 7) & ~7) - length));
+    body.need(CONTROLLER_PROPS[type] ?? 0, "OFPBPC_BAD_LEN");
     if (type === 0) a.maxLen = body.u16();
     else if (type === 1) a.controllerId = body.u16();
     else if (type === 2) a.reason = body.u8();
@@ -442,6 +449,7 @@ function readBundle(r: R, load: boolean): BundleAction {
   const memberType = r.u32();
   const count = r.u16();
   const packed = r.u16();
+  if (r.left - 8 < count * 2) throw new OfpError("OFPBAC_BAD_LEN");
   if (algorithm === undefined || fields === undefined || memberType !== 2 || count > 2048) {
     throw new OfpError("OFPBAC_BAD_ARGUMENT");
   }
@@ -449,12 +457,11 @@ function readBundle(r: R, load: boolean): BundleAction {
   if (load) {
     dst = checkSubfield(subfieldOf(readFieldHeader(r), packed), true);
     if (dst.bits < 16) throw new OfpError("OFPBAC_BAD_ARGUMENT");
-    mustBeZero(r, 4);
+    r.skip(4);
   } else {
     if (packed !== 0) throw new OfpError("OFPBAC_BAD_ARGUMENT");
-    mustBeZero(r, 8);
+    mustBeZero(r, 8, "OFPBAC_BAD_ARGUMENT");
   }
-  if (r.left < count * 2) throw new OfpError("OFPBAC_BAD_LEN");
   const members: number[] = [];
   for (let i = 0; i < count; i++) members.push(r.u16());
   return { type: "bundle", fields, basis, algorithm, dst, members };

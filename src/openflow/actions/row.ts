@@ -1,9 +1,9 @@
 /** The shape of the action registry's rows, and what all rows share: wire headers, subfields, text scanning. */
-import { type Field, fieldByName, fieldByOxmName } from "../../flow/fields/index.ts";
+import { EXPERIMENTER_CLASS, type Field, fieldByName, fieldByOxmName } from "../../flow/fields/index.ts";
 import type { PortNames } from "../../flow/match-text.ts";
 import type { Ofpact, OfpactType, OfpPort, Subfield } from "../actions.ts";
 import { NX_VENDOR, OfpError } from "../errors.ts";
-import { fieldHeader, headerBytes, readHeader, type WireHeader, writeHeader } from "../oxm.ts";
+import { fieldHeader, fieldOfHeader, headerBytes, readHeader, type WireHeader, writeHeader } from "../oxm.ts";
 import { formatPort, parsePort, parseUint } from "../ports.ts";
 import type { Reader, Writer } from "../wire.ts";
 
@@ -128,9 +128,9 @@ export function end(w: Writer, start: number): void {
   w.setU16(start + 2, w.pos - start);
 }
 
-/** Throws NXBRC_MUST_BE_ZERO unless `count` bytes are zero. */
-export function mustBeZero(r: Reader, count: number): void {
-  if (r.left < count || !r.zeros(count)) throw new OfpError("NXBRC_MUST_BE_ZERO");
+/** Throws `error` unless `count` bytes are zero. */
+export function mustBeZero(r: Reader, count: number, error = "NXBRC_MUST_BE_ZERO"): void {
+  if (r.left < count || !r.zeros(count)) throw new OfpError(error);
 }
 
 /** What is left must be zero padding. */
@@ -144,19 +144,40 @@ export function wholeField(field: Field): Subfield {
   return { field, offset: 0, bits: field.bits };
 }
 
-/** A field's header in an action: no mask, length of the field. */
+/** A field's header of 32 bits in an action: no experimenter, and the length of the field, or of it and a mask. */
 export function readFieldHeader(r: Reader): Field {
-  return fieldOf(readActionHeader(r));
-}
-
-export function readActionHeader(r: Reader): WireHeader {
   r.need(4, "OFPBAC_BAD_LEN");
-  return readHeader(r, "OFPBAC_BAD_LEN");
+  const oxmClass = r.u16();
+  const low = r.u8();
+  const payload = r.u8();
+  const field = oxmClass === EXPERIMENTER_CLASS ? undefined : fieldOfHeader(oxmClass, low >>> 1, 0);
+  const bytes = low & 1 ? payload / 2 : payload;
+  if (field === undefined || !fitsPayload(field, bytes)) throw new OfpError("OFPBAC_BAD_SET_TYPE");
+  return field;
 }
 
-export function fieldOf(h: WireHeader): Field {
-  if (h.field === undefined) throw new OfpError("OFPBAC_BAD_SET_TYPE");
-  return h.field;
+/** The same where there is room for an experimenter's; such actions have errors of matches. */
+export function readLongFieldHeader(r: Reader): Field {
+  r.need(4, "OFPBMC_BAD_LEN");
+  const { field, masked, payload } = readHeader(r, "OFPBMC_BAD_LEN");
+  if (field === undefined) throw new OfpError("OFPBMC_BAD_FIELD");
+  if (masked && payload > 0 && fitsPayload(field, payload / 2)) throw new OfpError("OFPBMC_BAD_MASK");
+  if (masked || !fitsPayload(field, payload)) throw new OfpError("OFPBMC_BAD_FIELD");
+  return field;
+}
+
+/** tun_metadata is as wide as its option is. */
+function fitsPayload(field: Field, payload: number): boolean {
+  return field.isTunMetadata ? payload <= field.bytes : payload === field.bytes;
+}
+
+/** The header before a value, and maybe a mask. Other lengths than the field's are for the reader of the value. */
+export function readValueHeader(r: Reader): WireHeader & { field: Field } {
+  r.need(4, "OFPBMC_BAD_LEN");
+  const h = readHeader(r, "OFPBMC_BAD_LEN");
+  if (h.payload === 0 && h.experimenter === 0) throw new OfpError("OFPBAC_BAD_SET_TYPE");
+  if (h.field === undefined || h.payload % (h.masked ? 2 : 1) !== 0) throw new OfpError("OFPBAC_BAD_SET_LEN");
+  return { ...h, field: h.field };
 }
 
 export function writeFieldHeader(w: Writer, field: Field, version: number): void {

@@ -4,7 +4,7 @@ import { type Match, makeMatch, setMatchWord } from "../../flow/match.ts";
 import { decodeActions, encodeActions } from "../actions/registry.ts";
 import { OFPP_CONTROLLER, OFPP_LOCAL, OFPP_MAX, OFPP_NONE } from "../actions.ts";
 import { OfpError } from "../errors.ts";
-import { readOfp11Match } from "../fixed-match.ts";
+import { readOxmMatch } from "../fixed-match.ts";
 import { writeLooseMatch } from "../loose-match.ts";
 import { type NxtResume, OFP_NO_BUFFER, type PacketIn, type PacketOut, UNKNOWN64 } from "../messages.ts";
 import { readMatch, writeMatch, writeOxmMatch } from "../oxm.ts";
@@ -60,7 +60,7 @@ const packetIn: MessageRow[] = rows<PacketIn>(
         m.reason = r.u8();
         m.table = r.u8();
         if (version >= 4) m.cookie = r.u64();
-        m.match = readOfp11Match(r, { ...options, loose: true });
+        m.match = readOxmMatch(r, { ...options, loose: true });
         r.need(2, "OFPBRC_BAD_LEN");
         r.skip(2);
       }
@@ -261,16 +261,16 @@ const packetOut: MessageRow[] = rows<PacketOut>(
         match = matchInPort(r.u16());
         length = r.u16();
       } else if (version < 6) {
-        match = matchInPort(portFromWire(r.u32(), "OFPBRC_BAD_PORT"));
+        match = matchInPort(portFromWire(r.u32()));
         length = r.u16();
         r.skip(6);
       } else {
         length = r.u16();
         r.skip(2);
-        match = readOfp11Match(r, { pipeline: true });
+        match = readOxmMatch(r, { pipeline: true, loose: true });
         if (match.mask[W_IN_PORT] === 0) throw new OfpError("OFPBRC_BAD_PORT");
       }
-      if (length > r.left) throw new OfpError("OFPBRC_BAD_LEN");
+      if (length > r.left || length % 8 !== 0) throw new OfpError("OFPBRC_BAD_LEN");
       const actions = decodeActions(r.sub(length), version);
       checkInPort(match.flow[W_IN_PORT]!);
       const packet = bufferId === OFP_NO_BUFFER ? r.take(r.left) : NONE;
