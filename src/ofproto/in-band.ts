@@ -30,7 +30,7 @@ function texts(
 ): (readonly [number, string])[] {
   const rules: [number, string][] = [];
   if (localMac !== undefined) {
-    rules.push([0, `udp,in_port=65534,dl_src=${localMac},tp_src=68,tp_dst=67`]);
+    rules.push([0, `udp,in_port=LOCAL,dl_src=${localMac},tp_src=68,tp_dst=67`]);
     rules.push([1, `arp,dl_dst=${localMac},arp_op=2`]);
     rules.push([2, `arp,dl_src=${localMac},arp_op=1`]);
   }

@@ -159,10 +159,7 @@ export const BAD_MESSAGES: readonly BadMessage[] = [
     name: "bundle of a number that no port has",
     error: "OFPBAC_BAD_OUT_PORT",
     make: (v) => [
-      action(
-        v,
-        "ffff0028 00002320 000c 0000 0000 0000 00000002 0001 0000 0000000000000000 ff04000000000000",
-      ),
+      action(v, "ffff0028 00002320 000c 0000 0000 0000 00000002 0001 0000 0000000000000000 ff04000000000000"),
     ],
   },
   {
