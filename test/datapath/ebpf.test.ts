@@ -41,16 +41,22 @@ import { formatProgram } from "../../src/datapath/ebpf/asm/listing.ts";
 import { recoverOffloads } from "../../src/datapath/ebpf/offloads.ts";
 import {
   ODP_CLONE,
+  ODP_DROP,
   ODP_OUTPUT,
   ODP_POP_VLAN,
   ODP_PUSH_VLAN,
+  ODP_RECIRC,
   ODP_SET,
+  ODP_TRUNC,
 } from "../../src/datapath/odp/actions.ts";
 import { makePacket } from "../../src/datapath/packet.ts";
 import { extractFlow, OFS_WORDS } from "../../src/flow/extract.ts";
 import {
   FLOW_DP_WORDS,
   FLOW_PACKET_WORDS,
+  W_ARP_SHA_HI,
+  W_ARP_SHA_THA,
+  W_ARP_THA_LO,
   W_ETH_DST_HI,
   W_ETH_TYPE,
   W_IN_PORT,
@@ -334,15 +340,120 @@ t.test("actions by programs", async (t) => {
   t.equal(dpif.offload.actions.size, 0, "no program is left");
 });
 
+t.test("truncation, explicit drops, clones, ICMP", async (t) => {
+  const bench = await twoPorts();
+  t.teardown(() => bench.dpif.close());
+  const { dpif } = bench;
+  const trunc = (length: number): number[] => [ODP_TRUNC, 3, length];
+  const long: FrameSpec = { ...SPEC, payload: Array.from({ length: 200 }, (_, i) => i) };
+  const whole = frame(long);
+  const echo: FrameSpec = { ...SPEC, proto: "icmp" };
+  const changed = (bytes: number[], type: number, code: number): number[] => {
+    const out = [...bytes];
+    out.splice(layers(bytes).l4, 2, type, code);
+    return recompute(out);
+  };
+  const tagged = { ...long, tags: [0x2005] };
+  const ping = frame(echo);
+  const ping6 = frame({ ...echo, ...IPV6 });
+  const cases: [string, number[], number[], [number[][], number[][]]][] = [
+    ["cut", whole, [...trunc(100), ...output(2)], [[whole.slice(0, 100)], []]],
+    ["nothing to cut", whole, [...trunc(1000), ...output(2)], [[whole], []]],
+    ["cut, then whole", whole, [...trunc(100), ...output(2), ...output(3)], [[whole.slice(0, 100)], [whole]]],
+    [
+      "two lengths",
+      whole,
+      [...trunc(80), ...output(2), ...trunc(90), ...output(3)],
+      [[whole.slice(0, 80)], [whole.slice(0, 90)]],
+    ],
+    ["cut with its tag", frame(tagged), [...trunc(100), ...output(2)], [[frame(tagged).slice(0, 100)], []]],
+    [
+      "cut after a change",
+      whole,
+      [ODP_PUSH_VLAN, 3, 0x81003005 | 0, ...trunc(100), ...output(2)],
+      [[frame(tagged).slice(0, 100)], []],
+    ],
+    ["explicit drop", whole, [ODP_DROP, 3, 3], [[], []]],
+    ["drop after an output", whole, [...output(2), ODP_DROP, 3, 3, ...output(3)], [[whole], []]],
+    ["clone of outputs", whole, [ODP_CLONE, 5, ...output(2), ...output(3)], [[whole], [whole]]],
+    [
+      "clone at the end",
+      whole,
+      [...output(3), ODP_CLONE, 8, ODP_PUSH_VLAN, 3, 0x81003005 | 0, ...output(2)],
+      [[frame(tagged)], [whole]],
+    ],
+    ["ICMP", ping, [...set(W_TP, (3 << 16) | 1), ...output(2)], [[changed(ping, 3, 1)], []]],
+    ["ICMPv6", ping6, [...set(W_TP, 129 << 16, 0xff0000), ...output(2)], [[changed(ping6, 129, 0)], []]],
+  ];
+  for (const [what, bytes, actions, [second, third]] of cases) {
+    const key = keyOf(bytes);
+    const mask = leastMask(key);
+    mask[W_NW]! |= 0xff;
+    const handle = dpif.flowPut(key, mask, Int32Array.from(actions));
+    await dpif.settled();
+    const before = dpif.offload.packets();
+    bench.arriveSkb(strippedSkb(bytes, 10));
+    t.strictSame(await bench.sent("p2"), second, `${what}: p2`);
+    t.strictSame(await bench.sent("p3"), third, `${what}: p3`);
+    t.equal(dpif.offload.packets() - before, 1, `${what}: by a program`);
+    await dpif.flowDel(handle);
+  }
+  t.equal(dpif.drops().get("drop_action_too_many_resubmit"), 2, "drops are counted by their reasons");
+});
+
+t.test("fields of ARP", async (t) => {
+  const bench = await twoPorts();
+  t.teardown(() => bench.dpif.close());
+  const { dpif } = bench;
+  const request = [
+    ...[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1],
+    ...[2, 0, 0, 0, 0, 2, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2],
+    ...Array.from({ length: 18 }, () => 0),
+  ];
+  const answer = [...request];
+  answer.splice(20, 22, 0, 2, 1, 2, 3, 4, 5, 6, 11, 0, 0, 1, 7, 8, 9, 10, 11, 12, 12, 0, 0, 2);
+  const actions = [
+    ...set(W_NW, 2, 0xff),
+    ...set(W_ARP_SHA_HI, 0x01020304),
+    ...set(W_ARP_SHA_THA, 0x05060708),
+    ...set(W_ARP_THA_LO, 0x090a0b0c),
+    ...set(W_IPV4_SRC, 0x0b000000, 0xff000000),
+    ...set(W_IPV4_DST, 0x0c000002),
+    ...output(2),
+  ];
+  const key = keyOf(request);
+  dpif.flowPut(key, leastMask(key), Int32Array.from(actions));
+  await dpif.settled();
+  bench.arrive("p1", request);
+  t.strictSame(await bench.sent("p2"), [answer]);
+  t.equal(dpif.offload.packets(), 1, "by a program");
+});
+
 t.test("what is left to user space is told, and comes back", async (t) => {
   const bench = await twoPorts();
   t.teardown(() => bench.dpif.close());
   const { dpif } = bench;
   const key = keyOf(frame(SPEC));
   const mask = leastMask(key);
-  const handle = dpif.flowPut(key, mask, Int32Array.from([ODP_CLONE, 5, ...output(2), ...output(3)]));
+  const changes = [ODP_CLONE, 8, ODP_PUSH_VLAN, 3, 0x8100300a | 0, ...output(2), ...output(3)];
+  const handle = dpif.flowPut(key, mask, Int32Array.from(changes));
   await dpif.settled();
   t.strictSame([...dpif.offload.reasons], [["action clone", 1]]);
+  for (const [reason, actions] of [
+    ["truncation to so few bytes", [ODP_TRUNC, 3, 59, ...output(2)]],
+    [
+      "truncation before a change",
+      [ODP_TRUNC, 3, 100, ...output(2), ODP_PUSH_VLAN, 3, 0x8100300a | 0, ...output(3)],
+    ],
+    ["set of a field that programs do not write", [...set(W_TCP_FLAGS, 2), ...output(2)]],
+    ["action recirc", [ODP_RECIRC, 3, 9]],
+    ["too many actions", Array.from({ length: 300 }, () => output(2)).flat()],
+  ] as const) {
+    dpif.flowSetActions(handle, Int32Array.from(actions));
+    t.strictSame([...dpif.offload.reasons], [[reason, 1]]);
+  }
+  dpif.flowSetActions(handle, Int32Array.from(changes));
+  await dpif.settled();
   bench.arrive("p1", frame(SPEC));
   t.equal((await bench.sent("p2")).length, 1);
   t.equal((await bench.sent("p3")).length, 1);
@@ -460,7 +571,7 @@ t.test("a later run takes over what one that has died left forwarding", async (t
   t.match((await dpif.stats()).hits, 10);
   t.strictSame(
     [...new Set([...bpf.pinned!.keys()].map((name) => name.replace(/\/.*/, "")))].sort(),
-    ["2-v1", "link-10-in", "link-11-in", "link-12-in"],
+    ["2-v2", "link-10-in", "link-11-in", "link-12-in"],
     "the first run's maps have gone",
   );
 

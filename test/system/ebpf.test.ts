@@ -1,7 +1,7 @@
 /** datapath_type=ebpf with real packets: programs in the kernel forward, and everything is counted as it should be. */
 import { release } from "node:os";
 import t from "tap";
-import { cannotRun, World, withTwoHosts } from "./world.ts";
+import { cannotRun, World, withTwoHosts, withWorld } from "./world.ts";
 
 const [major, minor] = release().split(".").map(Number);
 /** TCX links came with Linux 6.6. */
@@ -59,12 +59,21 @@ t.test("ping, statistics, what is left to user space", { skip }, async (t) => {
     t.match(world.appctl("dpif-ebpf/dump-program", "upcall"), / 0: r6 = r1\n/);
     t.equal(world.try("ovs-appctl", "dpif-ebpf/dump-program", "nothing").status, 2);
 
-    // For one flow alone: truncation is none of the programs'.
+    // A part of each, and the whole.
+    const received = (): number =>
+      Number(world.inside("hb", "cat", "/sys/class/net/eth0/statistics/rx_bytes"));
     world.ofctl("add-flow", "br0", "priority=30,in_port=1,icmp,actions=output(port=2,max_len=60),output:2");
+    world.ping("ha", "10.1.1.2");
+    const bytes = received();
+    world.ping("ha", "10.1.1.2", 10);
+    t.equal(received() - bytes, 10 * (60 + 98));
+    t.match(world.appctl("dpif-ebpf/show"), /left to userspace: 0\n/);
+    // Too little of it for a program, for that one flow.
+    world.ofctl("add-flow", "br0", "priority=30,in_port=1,icmp,actions=output(port=2,max_len=40),output:2");
     world.ping("ha", "10.1.1.2");
     t.match(
       world.appctl("dpif-ebpf/show"),
-      /left to userspace: [1-9]\d*\n(?: {4}.*\n)* {4}action trunc: 1\n/,
+      /left to userspace: [1-9]\d*\n(?: {4}.*\n)* {4}truncation to so few bytes: 1\n/,
     );
   }, "ebpf");
 });
@@ -101,6 +110,35 @@ async function measure(world: World, ...options: string[]): Promise<number> {
   });
   return received!.bits_per_second;
 }
+
+t.test("programs that only dpctl makes: ARP, ICMP, explicit drops", { skip }, async (t) => {
+  await withWorld((world) => {
+    world.startUp();
+    world.host("ha", "10.1.1.1/24");
+    const dpctl = (command: string, ...words: string[]): string => world.appctl(`dpctl/${command}`, ...words);
+    dpctl("add-dp", "ebpf@dp1", "ha");
+    // The datapath answers for 10.1.1.77: a request itself becomes the answer, and an echo request the reply.
+    const mac = world.mac("ha");
+    const addresses = `set(eth(src=02:00:00:00:00:77,dst=${mac}))`;
+    dpctl(
+      "add-flow",
+      "ebpf@dp1",
+      "in_port(1),eth_type(0x0806),arp(tip=10.1.1.77,op=1)",
+      `${addresses},set(arp(sip=10.1.1.77,tip=10.1.1.1,op=2,sha=02:00:00:00:00:77,tha=${mac})),1`,
+    );
+    dpctl(
+      "add-flow",
+      "ebpf@dp1",
+      "in_port(1),eth_type(0x0800),ipv4(dst=10.1.1.77,proto=1,frag=no),icmp(type=8)",
+      `${addresses},set(ipv4(src=10.1.1.77,dst=10.1.1.1)),set(icmp(type=0,code=0)),1`,
+    );
+    dpctl("add-flow", "ebpf@dp1", "in_port(1),eth_type(0x0800),ipv4(dst=10.1.1.78,frag=no)", "drop");
+    world.ping("ha", "10.1.1.77", 10);
+    t.match(world.appctl("dpif-ebpf/show"), /left to userspace: 0\n/);
+    t.match(dpctl("dump-flows", "ebpf@dp1"), /arp\(.*packets:[1-9]/);
+    dpctl("del-dp", "ebpf@dp1");
+  });
+});
 
 t.test("TCP both ways, VLANs, the host's own port", { skip: noIperf }, async (t) => {
   await withTwoHosts(async (world) => {

@@ -21,8 +21,7 @@ import {
   UPCALL_KNOWN,
   type UpcallHandler,
 } from "../dpif.ts";
-import { POLICING_DROPS } from "../drop-reasons.ts";
-import { ODP_OUTPUT } from "../odp/actions.ts";
+import { ACTION_DROPS, POLICING_DROPS } from "../drop-reasons.ts";
 import { makePacket, type Packet } from "../packet.ts";
 import type { UpcallRing } from "../userspace/thread.ts";
 import { LeftBehind, linkName, type OldFlow } from "./left-behind.ts";
@@ -31,12 +30,14 @@ import { Offload } from "./offload.ts";
 import type { OutPort } from "./programs/actions.ts";
 import {
   CLASSIFIER_SLOT,
+  COUNT_ACTION_DROPS,
   COUNT_LOST,
   COUNT_POLICED,
   COUNT_UP,
   PORT_FLAG_TAP,
   UPCALL_RING_BYTES,
 } from "./programs/layout.ts";
+import { outputPorts } from "./programs/steps.ts";
 import type { EbpfLink, EbpfProgram, EbpfSystem, PinFolder } from "./system.ts";
 
 /** Flows of an earlier run that are made anew in one turn of the loop. */
@@ -437,8 +438,16 @@ export class EbpfDpif implements Dpif {
   }
 
   drops(): ReadonlyMap<string, number> {
-    const policed = this.objects.counter(COUNT_POLICED);
-    return policed === 0 ? this.inner.drops() : new Map([...this.inner.drops(), [POLICING_DROPS, policed]]);
+    const drops = new Map(this.inner.drops());
+    const add = (counter: string, which: number): void => {
+      const count = this.objects.counter(which);
+      if (count > 0) drops.set(counter, (drops.get(counter) ?? 0) + count);
+    };
+    add(POLICING_DROPS, COUNT_POLICED);
+    ACTION_DROPS.forEach(({ counter }, reason) => {
+      add(counter, COUNT_ACTION_DROPS + reason);
+    });
+    return drops;
   }
 
   settled(): Promise<void> {
@@ -480,10 +489,7 @@ function probe(system: EbpfSystem, program: EbpfProgram): void {
 
 /** Whether a megaflow comes in by a port, or goes out there. */
 function mentions(key: Flow, program: Int32Array, port: OdpPort): boolean {
-  if (key[W_IN_PORT] === port) return true;
-  for (let at = 0; at < program.length; at += program[at + 1]!)
-    if (program[at] === ODP_OUTPUT && program[at + 2] === port) return true;
-  return false;
+  return key[W_IN_PORT] === port || outputPorts(program).includes(port);
 }
 
 function addressOf(netdev: Netdev): Uint8Array {

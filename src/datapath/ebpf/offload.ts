@@ -11,7 +11,6 @@
 import { type Flow, W_IN_PORT } from "../../flow/layout.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
 import type { DpFlowStats, OdpPort } from "../dpif.ts";
-import { ODP_OUTPUT } from "../odp/actions.ts";
 import { type Action, ActionPrograms } from "./action-programs.ts";
 import type { EbpfObjects, LoadedProgram } from "./objects.ts";
 import type { OutPort } from "./programs/actions.ts";
@@ -25,6 +24,7 @@ import {
   VALUE_PROGRAM,
 } from "./programs/layout.ts";
 import { findLookup, type Lookup, signature } from "./programs/places.ts";
+import { outputPorts } from "./programs/steps.ts";
 import type { Rows } from "./rows.ts";
 import type { EbpfMap, EbpfProgram } from "./system.ts";
 
@@ -332,8 +332,7 @@ export class Offload {
       if (this.#host.portOf(port)?.tap) taps.push({ port, tx });
     };
     add(key[W_IN_PORT]!, false);
-    for (let at = 0; at < program.length; at += program[at + 1]!)
-      if (program[at] === ODP_OUTPUT) add(program[at + 2]!, true);
+    for (const port of outputPorts(program)) add(port, true);
     served.taps = taps;
     served.addedPackets = this.#objects.rows.packets(served.row);
     served.addedBytes = this.#objects.rows.bytes(served.row);

@@ -360,6 +360,14 @@ class Run implements Environment {
         });
         this.moved();
         return 0n;
+      case helpers.SKB_CHANGE_TAIL: {
+        const least = packet.partial === undefined ? 14 : packet.partial + 2;
+        if (Number(b) < least) return -22n;
+        packet.bytes.length = Number(b);
+        packet.gsoSize = 0;
+        this.moved();
+        return 0n;
+      }
       case helpers.SKB_PULL_DATA:
         this.moved();
         return 0n;

@@ -12,6 +12,7 @@ export const SKB_VLAN_POP = 19;
 export const REDIRECT = 23;
 export const SKB_LOAD_BYTES = 26;
 export const SKB_CHANGE_TYPE = 32;
+export const SKB_CHANGE_TAIL = 38;
 export const SKB_PULL_DATA = 39;
 export const RINGBUF_RESERVE = 131;
 export const RINGBUF_SUBMIT = 132;
@@ -32,6 +33,7 @@ const NAMES = new Map([
   [REDIRECT, "redirect"],
   [SKB_LOAD_BYTES, "skb_load_bytes"],
   [SKB_CHANGE_TYPE, "skb_change_type"],
+  [SKB_CHANGE_TAIL, "skb_change_tail"],
   [SKB_PULL_DATA, "skb_pull_data"],
   [RINGBUF_RESERVE, "ringbuf_reserve"],
   [RINGBUF_SUBMIT, "ringbuf_submit"],

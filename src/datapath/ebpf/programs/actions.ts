@@ -9,6 +9,9 @@
  * Registers: R6 the context, R8 the network header's offset (from the frame's start).
  */
 import {
+  W_ARP_SHA_HI,
+  W_ARP_SHA_THA,
+  W_ARP_THA_LO,
   W_ETH_DST_HI,
   W_ETH_SRC_LO,
   W_IPV4_DST,
@@ -23,15 +26,18 @@ import {
   W_VLAN0,
 } from "../../../flow/layout.ts";
 import {
+  ETH_TYPE_ARP,
   ETH_TYPE_IPV4,
   ETH_TYPE_IPV6,
+  ETH_TYPE_RARP,
   ETH_TYPE_VLAN_8021AD,
   ETH_TYPE_VLAN_8021Q,
+  IPPROTO_ICMP,
   IPPROTO_ICMPV6,
   IPPROTO_TCP,
   IPPROTO_UDP,
 } from "../../../flow/packet/ethernet.ts";
-import { ODP_OUTPUT, ODP_POP_VLAN, ODP_PUSH_VLAN, ODP_SET } from "../../odp/actions.ts";
+import { ODP_POP_VLAN, ODP_PUSH_VLAN } from "../../odp/actions.ts";
 import { queueClass } from "../../queue-class.ts";
 import {
   CLONE_REDIRECT,
@@ -39,6 +45,7 @@ import {
   L4_CSUM_REPLACE,
   MAP_LOOKUP_ELEM,
   REDIRECT,
+  SKB_CHANGE_TAIL,
   SKB_CHANGE_TYPE,
   SKB_STORE_BYTES,
   SKB_VLAN_POP,
@@ -52,6 +59,7 @@ import {
   exit,
   IfEq,
   IfGt,
+  IfLe,
   IfNe,
   IfSet,
   jump,
@@ -77,6 +85,7 @@ import {
 import {
   SKB_DATA,
   SKB_DATA_END,
+  SKB_LEN,
   SKB_MARK,
   SKB_PRIORITY,
   SKB_VLAN_PRESENT,
@@ -84,11 +93,17 @@ import {
   SKB_VLAN_TCI,
   TC_ACT_SHOT,
 } from "../asm/skb.ts";
-import { MAP_PORTS, PORT_ADDRESS, REDIRECT_INGRESS, swap16, swap32 } from "./layout.ts";
+import {
+  COUNT_ACTION_DROPS,
+  countUp,
+  MAP_PORTS,
+  PORT_ADDRESS,
+  REDIRECT_INGRESS,
+  swap16,
+  swap32,
+} from "./layout.ts";
 import type { Lookup } from "./places.ts";
-
-/** Longest action program that is worth a program; the rest goes to user space. */
-const MAX_ACTIONS = 256;
+import { type OutputStep, type Step, stepsOf } from "./steps.ts";
 
 // Flags of l4_csum_replace.
 const F_PSEUDO_HDR = 0x10;
@@ -100,6 +115,17 @@ const PACKET_OTHERHOST = 3;
 
 /** Where a value is kept while a helper puts it into the packet. */
 const TEMP = -8;
+
+const IPV4_CHECKSUM = { helper: L3_CSUM_REPLACE, at: 10 };
+
+const ARP_BYTES = 28;
+/** Words of an ARP packet that lie there as such, from its start. */
+const ARP_WORDS: ReadonlyMap<number, number> = new Map([
+  [W_ARP_SHA_HI, 8],
+  [W_IPV4_SRC, 14],
+  [W_ARP_THA_LO, 20],
+  [W_IPV4_DST, 24],
+]);
 
 /** A device that can be sent to. A tap's packets go to its host, so in to the device. */
 export interface OutPort {
@@ -121,60 +147,24 @@ export function compileActions(
   lookup: Lookup,
   portOf: (port: number) => OutPort | undefined,
 ): Compiled {
-  const end = lastOutput(program);
-  if (typeof end === "string") return userspace(end);
-  if (end === 0) return { kind: "drop" };
-  if (end === 3) {
-    const port = portOf(program[2]!);
-    if (port === undefined) return userspace("output to a port that there is not");
+  const steps = stepsOf(program, lookup);
+  if (typeof steps === "string") return userspace(steps);
+  const [first] = steps;
+  if (first === undefined) return { kind: "drop" };
+  if (steps.length === 1 && first.kind === "output" && first.maxLength === 0) {
+    const port = portOf(first.port);
+    if (port === undefined) return userspace(NO_PORT);
     if (!port.tap) return { kind: "output", ifindex: port.ifindex };
   }
   const emitter = new ActionEmitter(lookup, portOf);
-  for (let at = 0, n = 0; at < end; at += program[at + 1]!, n++) {
-    const reason = n === MAX_ACTIONS ? "too many actions" : emitter.action(program, at, at + 3 === end);
+  for (const step of steps) {
+    const reason = emitter.step(step, program, step === steps.at(-1));
     if (reason !== undefined) return userspace(reason);
   }
   return { kind: "program", lines: emitter.finish() };
 }
 
-const NAMES = [
-  "output",
-  "push_vlan",
-  "pop_vlan",
-  "set",
-  "userspace",
-  "trunc",
-  "recirc",
-  "drop",
-  "hash",
-  "clone",
-  "sample",
-  "meter",
-  "push_mpls",
-  "pop_mpls",
-  "check_pkt_len",
-  "ct",
-  "ct_clear",
-];
-
-/** Where the last output ends, 0 when there is none; or which action is none of ours. */
-function lastOutput(program: Int32Array): number | string {
-  let end = 0;
-  for (let at = 0; at < program.length; at += program[at + 1]!) {
-    switch (program[at]) {
-      case ODP_OUTPUT:
-        end = at + 3;
-        break;
-      case ODP_PUSH_VLAN:
-      case ODP_POP_VLAN:
-      case ODP_SET:
-        break;
-      default:
-        return `action ${NAMES[program[at]!] ?? program[at]}`;
-    }
-  }
-  return end;
-}
+const NO_PORT = "output to a port that there is not";
 
 /** Writes the instructions of one program. */
 class ActionEmitter {
@@ -191,7 +181,7 @@ class ActionEmitter {
     this.lines.push(Mov.reg(R6, R1));
   }
 
-  /** The last output has ended the program; the verifier refuses what nothing leads to. */
+  /** The last step has ended the program; the verifier refuses what nothing leads to. */
   finish(): Line[] {
     const drops = this.lines.some((line) => "target" in line && line.target === "drop");
     return drops ? [...this.lines, label("drop"), Mov.imm(R0, TC_ACT_SHOT), exit()] : this.lines;
@@ -202,10 +192,25 @@ class ActionEmitter {
   }
 
   /** The reason why not, when it cannot be done. */
-  action(program: Int32Array, at: number, last: boolean): string | undefined {
+  step(step: Step, program: Int32Array, last: boolean): string | undefined {
+    switch (step.kind) {
+      case "output":
+        return this.output(step, last);
+      case "drop":
+        this.lines.push(
+          comment(`drop ${step.reason}`),
+          ...countUp(COUNT_ACTION_DROPS + step.reason),
+          Mov.imm(R0, TC_ACT_SHOT),
+          exit(),
+        );
+        return undefined;
+      default:
+        return this.change(program, step.at);
+    }
+  }
+
+  private change(program: Int32Array, at: number): string | undefined {
     switch (program[at]) {
-      case ODP_OUTPUT:
-        return this.output(program[at + 2]!, last);
       case ODP_PUSH_VLAN:
         this.lines.push(comment("push_vlan"), ...pushVlan(program[at + 2]!));
         this.located = false;
@@ -219,9 +224,10 @@ class ActionEmitter {
     }
   }
 
-  private output(odpPort: number, last: boolean): string | undefined {
+  private output({ port: odpPort, maxLength }: OutputStep, last: boolean): string | undefined {
     const port = this.portOf(odpPort);
-    if (port === undefined) return "output to a port that there is not";
+    if (port === undefined) return NO_PORT;
+    if (maxLength > 0) this.cut(maxLength);
     this.lines.push(comment(`output ${odpPort}`));
     if (port.tap) this.addressed(port.ifindex);
     const flags = port.tap ? REDIRECT_INGRESS : 0;
@@ -229,6 +235,26 @@ class ActionEmitter {
     else
       this.lines.push(Mov.reg(R1, R6), Mov.imm(R2, port.ifindex), Mov.imm(R3, flags), call(CLONE_REDIRECT));
     return undefined;
+  }
+
+  /** Takes off what is too long; a tag beside the frame is part of its length. */
+  private cut(maxLength: number): void {
+    const [untagged, short] = [this.name("untagged"), this.name("short")];
+    this.lines.push(
+      comment(`trunc ${maxLength}`),
+      Mov.imm(R2, maxLength),
+      Load.u32(R1, R6, SKB_VLAN_PRESENT),
+      IfEq.imm(R1, 0, untagged),
+      Mov.imm(R2, maxLength - 4),
+      label(untagged),
+      Load.u32(R1, R6, SKB_LEN),
+      IfLe.reg(R1, R2, short),
+      Mov.reg(R1, R6),
+      Mov.imm(R3, 0),
+      call(SKB_CHANGE_TAIL),
+      IfNe.imm(R0, 0, "drop"),
+      label(short),
+    );
   }
 
   /**
@@ -291,6 +317,7 @@ class ActionEmitter {
       this.setVlan(value, mask);
       return undefined;
     }
+    if (ethType === ETH_TYPE_ARP || ethType === ETH_TYPE_RARP) return this.setArp(word, value, mask);
     if (!isV4 && !isV6) return "set of a field of this kind of packet";
     if (isV4 && (word === W_IPV4_SRC || word === W_IPV4_DST)) {
       this.replace32(12 + (word - W_IPV4_SRC) * 4, value, mask, true, true);
@@ -313,7 +340,43 @@ class ActionEmitter {
       this.replacePorts(value, mask, isV4 ? 20 : 40, proto);
       return undefined;
     }
+    if (word === W_TP && (proto === IPPROTO_ICMP || proto === IPPROTO_ICMPV6) && !this.mayBeLater()) {
+      const wire = (word: number): number => ((word >>> 8) & 0xff00) | (word & 0xff);
+      const header = isV4 ? 20 : 40;
+      this.locate();
+      this.replace16(header, wire(value), wire(mask), { helper: L4_CSUM_REPLACE, at: header + 2 });
+      return undefined;
+    }
     return "set of a field that programs do not write";
+  }
+
+  /** ARP has no checksum: its fields are written where they lie. */
+  private setArp(word: number, value: number, mask: number): string | undefined {
+    const at = ARP_WORDS.get(word);
+    if (at !== undefined) {
+      this.arpBits(at, 4, value, mask);
+      return undefined;
+    }
+    if (word === W_NW && (mask & ~0xff) === 0) {
+      this.arpBits(6, 2, value & 0xff, mask);
+      return undefined;
+    }
+    if (word !== W_ARP_SHA_THA) return "set of a field that programs do not write";
+    if (mask >>> 16 !== 0) this.arpBits(12, 2, value >>> 16, mask >>> 16);
+    if ((mask & 0xffff) !== 0) this.arpBits(18, 2, value & 0xffff, mask & 0xffff);
+    return undefined;
+  }
+
+  private arpBits(at: number, bytes: 2 | 4, value: number, mask: number): void {
+    this.locate();
+    const swap = bytes === 4 ? swap32 : swap16;
+    const [load, store] = bytes === 4 ? [Load.u32, Store.u32] : [Load.u16, Store.u16];
+    this.lines.push(
+      ...this.header(ARP_BYTES),
+      load(R2, R1, at),
+      ...merge(swap(value), swap(mask)),
+      store(R1, at, R3),
+    );
   }
 
   /** Packets of the megaflow may lack a transport header. */
@@ -410,17 +473,22 @@ class ActionEmitter {
   private setTos(value: number, mask: number, isV4: boolean): void {
     this.locate();
     const [bits, bitMask] = isV4 ? [value, mask] : [value << 4, mask << 4];
-    this.replace16(0, bits, bitMask, isV4);
+    this.replace16(0, bits, bitMask, isV4 ? IPV4_CHECKSUM : undefined);
   }
 
   private setTtl(value: number, mask: number, isV4: boolean): void {
     this.locate();
-    if (isV4) this.replace16(8, value << 8, mask << 8, true);
-    else this.replace16(6, value, mask, false);
+    if (isV4) this.replace16(8, value << 8, mask << 8, IPV4_CHECKSUM);
+    else this.replace16(6, value, mask, undefined);
   }
 
-  /** 16 bits of the network header, which no transport checksum covers. */
-  private replace16(at: number, value: number, mask: number, inHeader: boolean): void {
+  /** 16 bits from the network header on, and the checksum that covers them. */
+  private replace16(
+    at: number,
+    value: number,
+    mask: number,
+    covered: { helper: number; at: number } | undefined,
+  ): void {
     this.lines.push(
       ...this.header(at + 2),
       Load.u16(R2, R1, at),
@@ -428,7 +496,7 @@ class ActionEmitter {
       ...merge(swap16(value), swap16(mask)),
       Store.u32(R10, TEMP + 4, R3),
     );
-    if (inHeader) this.lines.push(...this.checksum(L3_CSUM_REPLACE, 10, 2));
+    if (covered !== undefined) this.lines.push(...this.checksum(covered.helper, covered.at, 2));
     this.lines.push(...this.store(at, TEMP + 4, 2));
   }
 

@@ -60,7 +60,7 @@ export const PORT_NUMBER = 12;
 export const PORT_FLAG_TAP = 1;
 
 /** To be changed with anything here that a later run reads of what this one has left: another version lets it go. */
-export const LAYOUT_VERSION = 1;
+export const LAYOUT_VERSION = 2;
 
 export const JOURNAL_BYTES = FLOW_PACKET_WORDS * 4;
 
@@ -70,7 +70,9 @@ export const COUNT_UP = 0;
 export const COUNT_LOST = 1;
 /** Dropped by policing. */
 export const COUNT_POLICED = 2;
-export const COUNTERS = 8;
+/** First of ACTION_DROPS in drop-reasons.ts. */
+export const COUNT_ACTION_DROPS = 8;
+export const COUNTERS = 32;
 export const COUNTER_BYTES = COUNTERS * 8;
 
 /** Of all processors together: few packets come this way, and a count lost to a race is no harm. */

@@ -1,0 +1,138 @@
+/**
+ * An ODP program as the steps of an action program, or why there can be none. Clones that need no copy are unfolded. A packet
+ * cannot be cut for one output and be whole again for the next, so outputs of the whole go first where nothing changes in
+ * between. Pure.
+ */
+import { ETH_TYPE_IPV4, ETH_TYPE_IPV6 } from "../../../flow/packet/ethernet.ts";
+import {
+  ODP_CLONE,
+  ODP_DROP,
+  ODP_OUTPUT,
+  ODP_POP_VLAN,
+  ODP_PUSH_VLAN,
+  ODP_SET,
+  ODP_TRUNC,
+} from "../../odp/actions.ts";
+import type { Lookup } from "./places.ts";
+
+export interface OutputStep {
+  readonly kind: "output";
+  readonly port: number;
+  /** No more of the frame leaves, 0 for all of it. */
+  readonly maxLength: number;
+}
+
+export type Step =
+  | OutputStep
+  /** The action at this index of the ODP program. */
+  | { readonly kind: "change"; readonly at: number }
+  /** Operand of ODP_DROP; nothing follows. */
+  | { readonly kind: "drop"; readonly reason: number };
+
+/** Longest program that is worth one; the rest goes to user space. */
+const MAX_STEPS = 256;
+
+const NAMES = [
+  "output",
+  "push_vlan",
+  "pop_vlan",
+  "set",
+  "userspace",
+  "trunc",
+  "recirc",
+  "drop",
+  "hash",
+  "clone",
+  "sample",
+  "meter",
+  "push_mpls",
+  "pop_mpls",
+  "check_pkt_len",
+  "ct",
+  "ct_clear",
+];
+
+export function stepsOf(program: Int32Array, lookup: Lookup): Step[] | string {
+  const steps: Step[] = [];
+  const reason = collect(program, 0, program.length, steps);
+  if (reason !== undefined) return reason;
+  if (steps.length > MAX_STEPS) return "too many actions";
+  // What changes a packet that goes nowhere is not worth doing.
+  while (steps.at(-1)?.kind === "change") steps.pop();
+  return orderCuts(steps, lookup);
+}
+
+/** Appends the steps of program[start..end); the reason why not, when there can be none. */
+function collect(program: Int32Array, start: number, end: number, steps: Step[]): string | undefined {
+  let cut = 0;
+  for (let at = start; at < end; at += program[at + 1]!) {
+    const next = at + program[at + 1]!;
+    switch (program[at]) {
+      case ODP_OUTPUT:
+        steps.push({ kind: "output", port: program[at + 2]!, maxLength: cut });
+        cut = 0;
+        break;
+      case ODP_TRUNC:
+        cut = program[at + 2]!;
+        break;
+      case ODP_PUSH_VLAN:
+      case ODP_POP_VLAN:
+      case ODP_SET:
+        steps.push({ kind: "change", at });
+        break;
+      case ODP_DROP:
+        steps.push({ kind: "drop", reason: program[at + 2]! });
+        return undefined;
+      case ODP_CLONE: {
+        if (next < end && !onlyOutputs(program, at + 2, next)) return "action clone";
+        const reason = collect(program, at + 2, next, steps);
+        if (reason !== undefined) return reason;
+        break;
+      }
+      default:
+        return `action ${NAMES[program[at]!] ?? program[at]}`;
+    }
+  }
+  return undefined;
+}
+
+function onlyOutputs(program: Int32Array, start: number, end: number): boolean {
+  for (let at = start; at < end; at += program[at + 1]!)
+    if (program[at] !== ODP_OUTPUT && program[at] !== ODP_TRUNC) return false;
+  return true;
+}
+
+/** The longest parts of a packet first. */
+function orderCuts(steps: Step[], lookup: Lookup): Step[] | string {
+  const first = steps.findIndex((step) => step.kind === "output" && step.maxLength > 0);
+  if (first < 0) return steps;
+  const outputs: OutputStep[] = [];
+  const ends: Step[] = [];
+  for (const step of steps.slice(first)) {
+    if (step.kind === "change") return "truncation before a change";
+    if (step.kind === "drop") ends.push(step);
+    else if (step.maxLength > 0 && step.maxLength < leastLength(lookup)) return "truncation to so few bytes";
+    else outputs.push(step);
+  }
+  const rank = ({ maxLength }: OutputStep): number =>
+    maxLength === 0 ? Number.POSITIVE_INFINITY : maxLength;
+  outputs.sort((a, b) => (rank(a) === rank(b) ? 0 : rank(b) - rank(a)));
+  return [...steps.slice(0, first), ...outputs, ...ends];
+}
+
+/** The kernel keeps a packet from losing its transport checksum: Ethernet, two tags, network header, TCP up to there. */
+function leastLength({ ethType }: Lookup): number {
+  const upToNetwork = 14 + 2 * 4;
+  const transport = 18;
+  return upToNetwork + (ethType === ETH_TYPE_IPV4 ? 20 : ethType === ETH_TYPE_IPV6 ? 40 : 60) + transport;
+}
+
+/** Every port that a program may send to, also from within nested ones. */
+export function outputPorts(program: Int32Array, start = 0, end = program.length): number[] {
+  const ports: number[] = [];
+  for (let at = start; at < end; at += program[at + 1]!) {
+    if (program[at] === ODP_OUTPUT) ports.push(program[at + 2]!);
+    if (program[at] === ODP_CLONE) ports.push(...outputPorts(program, at + 2, at + program[at + 1]!));
+  }
+  return ports;
+}
