@@ -8,6 +8,7 @@ import { parseActions } from "../../src/openflow/actions/registry.ts";
 import { decode, encode, type Message, OfpError, TextError, type Version } from "../../src/openflow/index.ts";
 import { matchInPort } from "../../src/openflow/msg/packet.ts";
 import { protocolsText } from "../../src/openflow/protocols.ts";
+import { formatFlowStats } from "../../src/openflow/text/flow.ts";
 import { parseFlow } from "../../src/openflow/text/flow-parse.ts";
 import {
   OFPGC_ADD,
@@ -412,4 +413,22 @@ t.test("tables like the one before: with a name one by one, without in runs", as
   table 12: ditto
 `,
   );
+});
+
+t.test("a flow of table 0 says so when that table has a name", async (t) => {
+  const { fm } = parseFlow("in_port=2,actions=output:1", 0);
+  const flow = {
+    ...{
+      match: fm.match,
+      priority: 32768,
+      cookie: 0n,
+      table: 0,
+      duration: { sec: 1, nsec: 0 },
+      actions: fm.actions,
+    },
+    ...{ idleSec: 0, hardSec: 0, idleAge: -1, hardAge: -1, importance: 0, flags: 0, packets: 0n, bytes: 0n },
+  };
+  const named = { numberOf: () => undefined, nameOf: (table: number) => (table === 0 ? "zero" : undefined) };
+  t.equal(formatFlowStats(flow, {}, false), " in_port=2 actions=output:1");
+  t.equal(formatFlowStats(flow, { tables: named }, false), " table=zero, in_port=2 actions=output:1");
 });

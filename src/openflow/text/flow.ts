@@ -54,7 +54,8 @@ export function formatFlowStats(s: FlowStats, o: PrintOptions = {}, stats = true
   let out = "";
   if (stats || s.cookie !== 0n) out += ` ${paint("pm", "cookie=")}0x${s.cookie.toString(16)},`;
   if (stats) out += ` ${paint("pm", "duration=")}${duration(s.duration)},`;
-  if (stats || s.table !== 0) out += ` ${paint("sp", "table=")}${tableName(s.table, o)},`;
+  if (stats || s.table !== 0 || o.tables?.nameOf(0) !== undefined)
+    out += ` ${paint("sp", "table=")}${tableName(s.table, o)},`;
   if (stats) {
     out += ` ${paint("pm", "n_packets=")}${s.packets},`;
     out += ` ${paint("pm", "n_bytes=")}${s.bytes},`;
