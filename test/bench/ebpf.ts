@@ -1,10 +1,13 @@
 /**
  * datapath_type=ebpf side by side, in one run, with the least that a TC program can do (a redirect), the peer's userspace
  * datapath and the Linux bridge: 64-byte UDP with 1 and with 1000 flows, TCP both ways, and nanoseconds a packet of the
- * programs themselves by the kernel's test run. Rounds take turns; medians with their spread; ratios of rounds.
+ * programs themselves by the kernel's test run; then 1 and 1000 flows with 1000 rules over 16 masks, with a tag pushed, with
+ * addresses and ports set. Rounds take turns; medians with their spread; ratios of rounds.
  *
- * `ebpf.ts --programs` prints the nanoseconds only.
+ * `ebpf.ts --programs` prints the nanoseconds only, `--rules` measures the last only.
  */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { openEbpfSystem } from "../../commands/ebpf-system.ts";
 import { assemble } from "../../src/datapath/ebpf/asm/assemble.ts";
 import { REDIRECT } from "../../src/datapath/ebpf/asm/helpers.ts";
@@ -12,7 +15,7 @@ import { call, exit, Mov, R1, R2 } from "../../src/datapath/ebpf/asm/instruction
 import { EbpfObjects } from "../../src/datapath/ebpf/objects.ts";
 import { Offload } from "../../src/datapath/ebpf/offload.ts";
 import type { EbpfProgram } from "../../src/datapath/ebpf/system.ts";
-import { ODP_OUTPUT, ODP_SET } from "../../src/datapath/odp/actions.ts";
+import { ODP_OUTPUT, ODP_PUSH_VLAN, ODP_SET } from "../../src/datapath/odp/actions.ts";
 import {
   FLOW_DP_WORDS,
   W_ETH_DST_HI,
@@ -25,7 +28,15 @@ import {
 } from "../../src/flow/layout.ts";
 import { attach, type BpfProgram, ifindexOf, loadProgram } from "../../src/sys/bpf.ts";
 import { frame } from "../datapath/frames.ts";
-import { forward, type Hosts, linuxBridge, ovsSwitch, type Subject, withSubjects } from "./net.ts";
+import {
+  forward,
+  type Hosts,
+  linuxBridge,
+  ovsSwitch,
+  type Subject,
+  type SwitchSubject,
+  withSubjects,
+} from "./net.ts";
 import { median } from "./side.ts";
 import { tcpOnce } from "./tcp-run.ts";
 
@@ -185,13 +196,13 @@ function programs(): void {
       ],
     ],
   ];
+  cases.push(["1 mask, a tag pushed", FIVE, 1, [ODP_PUSH_VLAN, 3, 0x81001064 | 0, ...OUT]]);
   for (const [what, mask, masks, actions] of cases)
     console.log(`${what.padEnd(34)} ${nanoseconds(mask, masks, actions)}`);
 }
 
-programs();
-if (!process.argv.includes("--programs"))
-  await withSubjects<Subject>(
+const measurePlain = (): Promise<void> =>
+  withSubjects<Subject>(
     {
       ours: (hosts) => ovsSwitch("ours", hosts, "ebpf"),
       limit,
@@ -213,4 +224,68 @@ if (!process.argv.includes("--programs"))
         );
     },
   );
+
+// ---- Rules ----
+
+const BACK = "priority=1,in_port=2,actions=output:1";
+
+/** 1000 rules for source ports under 16 masks, one for each length of a prefix: megaflows have all of these lengths. */
+function manyRules(): string[] {
+  const rules = new Set<string>();
+  let random = 12345;
+  for (let i = 0; rules.size < 1000; i++) {
+    random = (Math.imul(random, 1103515245) + 12345) & 0x7fffffff;
+    const bits = 1 + (i % 16);
+    const mask = (0xffff << (16 - bits)) & 0xffff;
+    // Most near the ports of the traffic, 1024 to 2023.
+    const port = (bits > 6 ? 1024 + ((random >>> 8) % 1000) : random >>> 8) & mask;
+    rules.add(
+      `priority=${100 + bits},in_port=1,udp,udp_src=0x${port.toString(16)}/0x${mask.toString(16)},actions=output:2`,
+    );
+  }
+  return [...rules];
+}
+
+const VARIANTS: readonly (readonly [what: string, rules: readonly string[]])[] = [
+  ["1000 rules", manyRules()],
+  ["VLAN push", ["priority=9,in_port=1,udp,actions=push_vlan:0x8100,set_field:4196->vlan_vid,output:2"]],
+  [
+    "set-field",
+    [
+      "priority=9,in_port=1,udp,actions=mod_nw_src:10.77.0.3,mod_nw_dst:10.77.9.8,mod_tp_src:4000,mod_tp_dst:99,output:2",
+    ],
+  ],
+];
+
+function setRules({ side, bridge }: SwitchSubject, rules: readonly string[]): void {
+  const file = join(side.folder, "rules");
+  writeFileSync(file, [...rules, BACK, "priority=0,in_port=1,actions=output:2"].join("\n"));
+  side.run("ovs-ofctl", "del-flows", bridge);
+  side.run("ovs-ofctl", "-OOpenFlow13", "add-flows", bridge, file);
+}
+
+const measureRules = (): Promise<void> =>
+  withSubjects<Subject>(
+    { ours: (hosts) => ovsSwitch("ours", hosts, "ebpf"), limit, peer: (hosts) => ovsSwitch("peer", hosts) },
+    async (lanes) => {
+      for (const [what, rules] of VARIANTS) {
+        for (const { subject } of lanes) if ("side" in subject) setRules(subject as SwitchSubject, rules);
+        for (const flows of [1, 1000])
+          await compare(`${what}, ${flows}`, "kpps", lanes, async (hosts, subject) => {
+            const { kpps } = await forward(hosts, subject, flows, SECONDS);
+            return kpps;
+          });
+        const { side } = lanes[0]!.subject as SwitchSubject;
+        const show = side.run("ovs-appctl", "-t", join(side.folder, "vswitchd.ctl"), "dpif-ebpf/show");
+        const masks = [...show.matchAll(/^ {2}mask_.*$/gm)].length;
+        console.log(`${what.padEnd(14)} ${masks} masks, ${/flows in programs.*/.exec(show)![0]}`);
+      }
+    },
+  );
+
+if (!process.argv.includes("--rules")) programs();
+if (!process.argv.includes("--programs")) {
+  if (!process.argv.includes("--rules")) await measurePlain();
+  await measureRules();
+}
 process.exit(0);
