@@ -24,6 +24,8 @@ export async function complete(words: readonly string[], at: number): Promise<st
   const called = (words[0] ?? "").split("/").at(-1)!;
   if (called === "ovsbox") {
     if (at === 1) return [...Object.keys(SUBCOMMANDS), ...Object.keys(APPLETS)];
+    if (at === 2 && (words[1] === "help" || words[1] === "man"))
+      return (await import("../man/pages.ts")).PAGES.map(({ name }) => name);
     const name = appletName(words[1] ?? "");
     return name === undefined ? [FILES] : complete([name, ...words.slice(2)], at - 1);
   }

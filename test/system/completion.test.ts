@@ -22,6 +22,8 @@ const CASES: { line: string; has?: string[]; lacks?: string[]; exactly?: string[
   { line: "ovs-appctl -t ovsdb-server ", has: ["ovsdb-server/compact"], lacks: ["fdb/show"] },
   { line: "ovs-appctl fdb/show ", exactly: ["br0", "br1"] },
   { line: "ovsbox ", has: ["up", "ovs-vsctl"] },
+  { line: "ovsbox help ", has: ["ovs-vsctl", "ovs-fields"], lacks: ["up"] },
+  { line: "ovs-pki ", has: ["init", "req+sign"] },
   { line: "ovsbox vsctl del-br ", exactly: ["br0", "br1"] },
   { line: "ovs-ctl ", has: ["start", "restart"] },
 ];
