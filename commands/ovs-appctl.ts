@@ -5,7 +5,7 @@ import { Exit, Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { formatJson, type Json } from "../src/lib/json.ts";
 import type { Platform } from "../src/lib/platform.ts";
-import { armTimeout, parseTimeout } from "../src/lib/timeout.ts";
+import { armTimeout, defaultTimeout, parseTimeout } from "../src/lib/timeout.ts";
 import { UnixctlClient } from "../src/lib/unixctl-client.ts";
 import { vlogStart } from "../src/lib/vlog.ts";
 import { vlogOptions } from "../src/lib/vlog-options.ts";
@@ -100,7 +100,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   }
   if (settings.pretty && settings.format !== "json")
     throw new Fatal("--pretty is supported with --format json only");
-  armTimeout(platform, settings.timeoutSec);
+  armTimeout(platform, settings.timeoutSec ?? defaultTimeout(platform));
   const client = await UnixctlClient.connect(platform, settings.target);
   if (settings.format === "json") {
     const status = await transact(

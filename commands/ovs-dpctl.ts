@@ -9,7 +9,7 @@ import { helpOptions } from "../src/lib/common-options.ts";
 import { Exit, Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import type { Platform } from "../src/lib/platform.ts";
-import { armTimeout, parseTimeout } from "../src/lib/timeout.ts";
+import { armTimeout, defaultTimeout, parseTimeout } from "../src/lib/timeout.ts";
 import { UnixctlClient } from "../src/lib/unixctl-client.ts";
 import { vlogStart } from "../src/lib/vlog.ts";
 import { vlogOptions } from "../src/lib/vlog-options.ts";
@@ -84,7 +84,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     platform.stdout(local.run(rest));
     return platform.exit(0);
   }
-  armTimeout(platform, timeoutSec);
+  armTimeout(platform, timeoutSec ?? defaultTimeout(platform));
   let client: UnixctlClient;
   try {
     client = await UnixctlClient.connect(platform, TARGET);

@@ -2,12 +2,12 @@
 import { fieldByName } from "../src/flow/fields/index.ts";
 import { runApplet, versionText } from "../src/lib/applet.ts";
 import { helpOptions, tlsOptions } from "../src/lib/common-options.ts";
-import { daemonOptions } from "../src/lib/daemon.ts";
+import { daemonOptions, isRespawned } from "../src/lib/daemon.ts";
 import { Exit, Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, listOptions, type OptionGroup } from "../src/lib/getopt.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { TLS } from "../src/lib/stream-config.ts";
-import { armTimeout, parseTimeout } from "../src/lib/timeout.ts";
+import { armTimeout, defaultTimeout, parseTimeout } from "../src/lib/timeout.ts";
 import { vlogStart } from "../src/lib/vlog.ts";
 import { vlogOptions } from "../src/lib/vlog-options.ts";
 import { TextError } from "../src/openflow/actions/registry.ts";
@@ -262,7 +262,9 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   checkArguments(name, command, rest.length);
   if (command.write && settings.readOnly)
     throw new Fatal(`'${name}' command does not work in read only mode`);
-  armTimeout(platform, settings.timeoutSec);
+  // OVS_CTL_TIMEOUT is for those who wait: a monitor in the background would end in the midst of its work.
+  const bySelf = isRespawned(platform) ? undefined : defaultTimeout(platform);
+  armTimeout(platform, settings.timeoutSec ?? bySelf);
   const ofctl: Ofctl = { platform, program, settings, args, command: name };
   try {
     return (await command.run(ofctl, rest)) ?? 0;

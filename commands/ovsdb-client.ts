@@ -13,7 +13,7 @@ import type { Stream } from "../src/lib/stream.ts";
 import { TLS } from "../src/lib/stream-config.ts";
 import { isActive, isPassive } from "../src/lib/stream-name.ts";
 import { tableOptions, tableStyle } from "../src/lib/table.ts";
-import { armTimeout, parseTimeout } from "../src/lib/timeout.ts";
+import { armTimeout, defaultTimeout, parseTimeout } from "../src/lib/timeout.ts";
 import { vlogStart } from "../src/lib/vlog.ts";
 import { vlogOptions } from "../src/lib/vlog-options.ts";
 import { OvsdbError } from "../src/ovsdb/error.ts";
@@ -186,7 +186,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   if (name === "help") help();
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name]! : undefined;
   if (command === undefined) throw new Fatal(`unknown command '${name}'; use --help for help`);
-  armTimeout(platform, settings.timeoutSec);
+  armTimeout(platform, settings.timeoutSec ?? defaultTimeout(platform));
   // The process that only starts the one in the background must not write where that one does, nor end with it.
   const isCaller = daemonGroup.values.detach && !isRespawned(platform);
   if (isCaller) recording.record = undefined;

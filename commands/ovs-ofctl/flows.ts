@@ -1,7 +1,7 @@
 /** Commands that change flows: add-flow(s), mod-flows, del-flows, replace-flows, diff-flows, packet-out. */
 import { type Match, makeMatch } from "../../src/flow/match.ts";
 import { Fatal } from "../../src/lib/errors.ts";
-import { parseActions } from "../../src/openflow/actions/registry.ts";
+import { parsePlainActions } from "../../src/openflow/actions/registry.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
 import {
   type FlowMod,
@@ -309,7 +309,7 @@ export async function packetOut(o: Ofctl, args: string[]): Promise<void> {
   }
   const port = parsePort(args[1]!, names?.ports);
   if (port === undefined) throw new Fatal(`${name}: unknown port \`${args[1]}'`);
-  const parsed = parseActions(args[2]!, options);
+  const parsed = parsePlainActions(args[2]!, options);
   const session = await openForFlowMods(o, name, parsed.usable);
   for (const hex of args.slice(3)) {
     await session.noReply({

@@ -1,14 +1,15 @@
 /** monitor and snoop: print what comes, until told to exit; controlled by unixctl (exit, ofctl/...). */
 import fs from "node:fs";
 import { Daemon } from "../../src/lib/daemon.ts";
-import { Fatal } from "../../src/lib/errors.ts";
+import { describeError, Fatal } from "../../src/lib/errors.ts";
 import { UnixctlCommands, UnixctlServer } from "../../src/lib/unixctl.ts";
-import { decode } from "../../src/openflow/codec.ts";
+import { TextError } from "../../src/openflow/actions/registry.ts";
+import { decode, readHeaderAt } from "../../src/openflow/codec.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
 import type { FlowMonitorRequest } from "../../src/openflow/messages.ts";
 import { emptyAsync } from "../../src/openflow/msg/nicira.ts";
 import { parseUint } from "../../src/openflow/ports.ts";
-import { P_ANY } from "../../src/openflow/protocols.ts";
+import { P_ANY, versionProtocols } from "../../src/openflow/protocols.ts";
 import type { PrintOptions } from "../../src/openflow/text/common.ts";
 import { parseMonitor } from "../../src/openflow/text/flow-parse.ts";
 import { messageOutput, messageText } from "./output.ts";
@@ -116,18 +117,18 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
     stop?.();
   });
   commands.register("ofctl/send", "OFMSG...", 1, -1, (args, reply) => {
-    let out = "";
-    for (const [i, hex] of args.entries()) {
-      const bytes = Uint8Array.from(hex.match(/[0-9a-fA-F]{2}/g) ?? [], (pair) => Number.parseInt(pair, 16));
-      if (bytes.length < 8) {
-        out += `${i > 0 ? "\n" : ""}message too short (${bytes.length})\n`;
-        continue;
+    const out: string[] = [];
+    for (const hex of args) {
+      const bytes = messageFromHex(hex);
+      if (typeof bytes === "string") {
+        reply.error([...out, bytes].join("\n"));
+        return;
       }
       output(`send: ${messageText(o, bytes, { verbosity: o.settings.verbosity })}`);
       session.vconn.send(bytes);
-      out += `${i + 1 < args.length ? "sent\n" : "sent"}`;
+      out.push("sent");
     }
-    reply.ok(out);
+    reply.ok(out.join("\n"));
   });
   commands.register(
     "ofctl/packet-out",
@@ -136,11 +137,20 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
     1,
     async (args, reply) => {
       const { parsePacketOut } = await import("./packet-out.ts");
-      const { message } = parsePacketOut(args[0]!, {});
-      const { bytes } = session.encode(message);
-      output(`send: ${messageText(o, bytes, { verbosity: o.settings.verbosity })}`);
-      session.vconn.send(bytes);
-      reply.ok();
+      try {
+        const { message, usable } = parsePacketOut(args[0]!, {});
+        const spoken = versionProtocols(session.version);
+        if ((usable & spoken & -spoken) === 0) {
+          throw new TextError("PACKET_OUT actions are incompatible with the OpenFlow connection.");
+        }
+        const { bytes } = session.encode(message);
+        output(messageText(o, bytes, { verbosity: o.settings.verbosity }));
+        session.vconn.send(bytes);
+        reply.ok();
+      } catch (error) {
+        if (!(error instanceof TextError)) throw error;
+        reply.error(error.message);
+      }
     },
   );
   const waiting = new Map<number, () => void>();
@@ -154,18 +164,18 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
       output = (text) => void fs.writeSync(fd, text);
       reply.ok();
     } catch (error) {
-      reply.error((error as Error).message);
+      reply.error(describeError(error));
     }
   });
   commands.register("ofctl/block", "", 0, 0, (_args, reply) => {
-    if (blocked) reply.error("already blocking");
+    if (blocked) reply.ok("already blocking");
     else {
       blocked = true;
       reply.ok();
     }
   });
   commands.register("ofctl/unblock", "", 0, 0, (_args, reply) => {
-    if (!blocked) reply.error("already unblocked");
+    if (!blocked) reply.ok("already unblocked");
     else {
       blocked = false;
       unblock?.();
@@ -206,6 +216,16 @@ async function follow(o: Ofctl, session: Session, daemon: Daemon, resume: boolea
   server?.close();
   session.close();
   daemon.exit(0);
+}
+
+/** A whole message in hexadecimal digits, blanks between them; else what is wrong with it. */
+function messageFromHex(text: string): Uint8Array | string {
+  const digits = text.replace(/\s+/g, "");
+  if (!/^([0-9a-fA-F]{2})*$/.test(digits)) return "Trailing garbage in hex data";
+  const bytes = Uint8Array.from(digits.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
+  if (bytes.length < 8) return "Message too short for OpenFlow";
+  const { length } = readHeaderAt(bytes);
+  return length === bytes.length ? bytes : "Message size does not match length in OpenFlow header";
 }
 
 /** Sends a packet that waits on its way; returns the message, if `bytes` is of such a packet. */

@@ -20,12 +20,12 @@ export function defaultTimeout(platform: Platform): number | undefined {
     : undefined;
 }
 
-/** The process dies of SIGALRM `seconds` from now (undefined: OVS_CTL_TIMEOUT, else never), unless it has ended. */
+/** The process dies of SIGALRM `seconds` from now, undefined: never, unless it has ended. */
 export function armTimeout(platform: Platform, seconds: number | undefined): void {
-  seconds ??= defaultTimeout(platform);
   if (seconds === undefined) return;
   platform.clock.background(seconds * 1000, () => {
     log.warn("terminating with signal 14 (Alarm clock)");
+    platform.runExitHooks();
     platform.process.dieOf("SIGALRM");
   });
 }

@@ -4,12 +4,26 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
+import { DummySwitch, ours, sleep } from "../peers/dummy-switch.ts";
 import { BIN } from "./bin.ts";
 
 const OFCTL = join(BIN, "ovs-ofctl");
 const skip = existsSync(OFCTL) ? false : `no executable in ${BIN} (scripts/build)`;
 const folder = mkdtempSync(join(tmpdir(), `ovsbox-ofctl-${process.pid}-`));
-t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+let mine: DummySwitch | undefined;
+t.teardown(() => {
+  mine?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** A switch for the tests that want one. */
+async function dummySwitch(): Promise<DummySwitch> {
+  if (mine === undefined) {
+    mine = new DummySwitch(ours);
+    await mine.start();
+  }
+  return mine;
+}
 
 function ofctl(...args: string[]): { status: number | null; stdout: string; stderr: string } {
   const done = spawnSync(OFCTL, args, { cwd: folder, encoding: "utf8", timeout: 20_000 });
@@ -94,4 +108,89 @@ t.test("--color", { skip }, async (t) => {
     t.equal(status, 1);
   }
   t.notMatch(ofctl("--color=always", "--format=json", ...flow).stdout, "\x1b");
+});
+
+/** A monitor in the background and its control socket. */
+class Monitor {
+  readonly control: string;
+  readonly pidfile: string;
+  readonly #on: DummySwitch;
+
+  constructor(on: DummySwitch, name: string, env: Record<string, string>, ...args: string[]) {
+    this.#on = on;
+    this.control = join(on.dir, `${name}.ctl`);
+    this.pidfile = join(on.dir, `${name}.pid`);
+    const daemon = ["--detach", "--no-chdir", `--pidfile=${this.pidfile}`, `--unixctl=${this.control}`];
+    const done = spawnSync(OFCTL, [...args, ...daemon, "monitor", "br0"], {
+      env: { ...on.env, ...env },
+      stdio: "ignore",
+      timeout: 20_000,
+    });
+    if (done.status !== 0) throw new Error(`monitor: ${done.status}`);
+  }
+
+  /** The reply, with "error: " before an error. */
+  ask(...args: string[]): string {
+    const { status, stdout, stderr } = spawnSync(
+      ours("ovs-appctl"),
+      ["-T", "10", "-t", this.control, ...args],
+      {
+        env: this.#on.env,
+        encoding: "utf8",
+      },
+    );
+    return status === 0
+      ? stdout
+      : `error: ${stderr.replace(/\novs-appctl: .*server returned an error\n/s, "")}`;
+  }
+}
+
+t.test("what is said to a monitor is answered as the original answers it", { skip }, async (t) => {
+  const monitor = new Monitor(await dummySwitch(), "monitor", {}, "-O", "OpenFlow13");
+  const packet = "packet=020000000001020000000002888800";
+  const echo = "0402000800000005";
+  const cases: [args: string[], want: string][] = [
+    [["ofctl/packet-out", "in_port=1"], "error: must specify packet"],
+    [["ofctl/packet-out", `${packet} actions=bogus`], "error: unknown action bogus"],
+    [["ofctl/packet-out", `${packet} actions=output:nosuch`], "error: nosuch: output to unknown port"],
+    [["ofctl/packet-out", `bogus=3 ${packet} actions=drop`], "error: unknown keyword bogus"],
+    [["ofctl/packet-out", `tcp ${packet} actions=drop`], "error: field tcp missing value"],
+    [
+      ["ofctl/packet-out", `in_port=nosuch ${packet} actions=drop`],
+      "error: nosuch is not a valid OpenFlow port",
+    ],
+    [
+      ["ofctl/packet-out", `${packet} actions=goto_table:3`],
+      "error: goto_table instruction not allowed here",
+    ],
+    [
+      ["ofctl/packet-out", `${packet} actions=meter:3`],
+      "error: PACKET_OUT actions are incompatible with the OpenFlow connection.",
+    ],
+    [["ofctl/packet-out", `in_port=1 ${packet}`], ""],
+    [["ofctl/packet-out", `${packet} actions=output:2`], ""],
+    [["ofctl/send", "zz"], "error: Trailing garbage in hex data"],
+    [["ofctl/send", "0402"], "error: Message too short for OpenFlow"],
+    [["ofctl/send", "0402000c00000005"], "error: Message size does not match length in OpenFlow header"],
+    [["ofctl/send", echo, "0402"], "error: sent\nMessage too short for OpenFlow"],
+    [["ofctl/send", echo, echo], "sent\nsent\n"],
+    [["ofctl/set-output-file", "/no/such/file"], "error: No such file or directory"],
+    [["ofctl/unblock"], "already unblocked\n"],
+    [["ofctl/block"], ""],
+    [["ofctl/block"], "already blocking\n"],
+    [["ofctl/unblock"], ""],
+    [["ofctl/barrier"], ""],
+    [["exit"], ""],
+  ];
+  for (const [args, want] of cases) t.equal(monitor.ask(...args), want, args.join(" "));
+});
+
+t.test("a monitor in the background obeys --timeout, not OVS_CTL_TIMEOUT", { skip }, async (t) => {
+  const on = await dummySwitch();
+  const stays = new Monitor(on, "stays", { OVS_CTL_TIMEOUT: "1" });
+  const goes = new Monitor(on, "goes", {}, "--timeout=1");
+  for (let i = 0; i < 200 && existsSync(goes.pidfile); i++) await sleep(50);
+  t.notOk(existsSync(goes.pidfile), "with its pid file");
+  t.equal(stays.ask("ofctl/barrier"), "");
+  t.equal(stays.ask("exit"), "");
 });

@@ -1,4 +1,5 @@
 /** Messages about the connection itself: hello, echo, features, configuration, roles, barriers, formats. */
+import { encode } from "../../openflow/codec.ts";
 import { OfpError } from "../../openflow/errors.ts";
 import type { AsyncConfig, FeaturesReply } from "../../openflow/messages.ts";
 import { type Connection, DEFAULT_MISS_SEND_LEN } from "../connections/connection.ts";
@@ -57,8 +58,10 @@ export const SESSION_HANDLERS: Handlers = {
   hello: () => {},
   error: () => {},
   "echo-reply": () => {},
-  "echo-request": (connection, message, { xid }) => {
-    connection.send({ type: "echo-reply", payload: message.payload.slice() }, xid);
+  // In the request's version, which need not be the connection's.
+  "echo-request": (connection, message, { xid, version }) => {
+    const reply = { type: "echo-reply" as const, payload: message.payload.slice() };
+    connection.sendBytes(encode(reply, version, { xid }));
   },
   "features-request": (connection, _message, { xid }) => connection.send(features(connection), xid),
   "get-config-request": (connection, _message, { xid }) => {

@@ -7,7 +7,7 @@ import type { Ofpact, OfpactType } from "../actions.ts";
 import { OFPP_CONTROLLER, OFPP_LOCAL, OFPP_MAX } from "../actions.ts";
 import { NX_VENDOR, OfpError, ONF_VENDOR } from "../errors.ts";
 import { parsePort } from "../ports.ts";
-import { P_ANY } from "../protocols.ts";
+import { P_ANY, P_OF15_OXM } from "../protocols.ts";
 import type { Reader, Writer } from "../wire.ts";
 import { CONTROL_ROWS, setNestedEncoder } from "./control.ts";
 import { CT_ROWS, setCtEncoder } from "./ct.ts";
@@ -348,6 +348,19 @@ export interface ParsedActions {
 
 /** What the original counts for a plain action. */
 const ACTION_BYTES = 16;
+
+const INSTRUCTIONS = new Set<OfpactType>(["goto_table", "write_metadata", "write_actions", "clear_actions"]);
+
+/** Parses actions where only a flow has instructions: of a packet_out or a bucket. Throws TextError. */
+export function parsePlainActions(text: string, options: ActionsFormat = {}): ParsedActions {
+  const parsed = parseActions(text, options);
+  for (const { type } of parsed.actions) {
+    if (INSTRUCTIONS.has(type)) throw new TextError(`${type} instruction not allowed here`);
+    // An action since 1.5, before that an instruction.
+    if (type === "meter") parsed.usable &= P_OF15_OXM;
+  }
+  return parsed;
+}
 
 /** Parses an action list. Throws TextError with the original's text. */
 export function parseActions(text: string, options: ActionsFormat = {}): ParsedActions {

@@ -1,7 +1,7 @@
 /** Groups from text: the group syntax of ovs-ofctl(8) (upstream: ofp-group). */
 import { type Field, fieldByName, fieldByOxmName } from "../../flow/fields/index.ts";
 import { type PortNames, parseFieldValue } from "../../flow/match-text.ts";
-import { parseActions, type TableNames, TextError } from "../actions/registry.ts";
+import { parsePlainActions, type TableNames, TextError } from "../actions/registry.ts";
 import { keyValues, parseBig } from "../actions/row.ts";
 import type { Bucket, GroupMod } from "../messages.ts";
 import { noGroupProps } from "../msg/group.ts";
@@ -200,7 +200,7 @@ function parseBucket(text: string, gm: GroupMod, names: Names, narrow: (set: num
     } else loose.push(value === "" ? key : /[,(]/.test(value) ? `${key}(${value})` : `${key}:${value}`);
   }
   if (loose.length > 0) actionText = [...loose, actionText].filter((s) => s !== "").join(",");
-  const parsed = parseActions(actionText, { ports: names.ports, tables: names.tables });
+  const parsed = parsePlainActions(actionText, { ports: names.ports, tables: names.tables });
   for (const a of parsed.actions) {
     if (
       a.type === "clear_actions" ||
