@@ -139,7 +139,7 @@ ovsdb_vtep() {
 `;
 
 /** At most so many blocks may be left to other tests. */
-const ELSEWHERE = 8;
+const ELSEWHERE = 4;
 
 const sources = [
   ...readdirSync(join(root, "man"))
