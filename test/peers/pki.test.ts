@@ -13,10 +13,12 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { BIN, PEERS, peer, withoutPeer } from "../system/bin.ts";
+import { DummySwitch, ours, SWITCH_PROGRAMS, theirs } from "./dummy-switch.ts";
 
 const root = mkdtempSync(join(tmpdir(), `ovsbox-peers-pki-${process.pid}-`));
 const running = new Set<ChildProcess>();
@@ -410,6 +412,71 @@ t.test(
         t.not(ask(...options("client", "switchca")).status, 0, `${name}: a server of the wrong authority`);
         server.kill("SIGKILL");
         running.delete(server);
+      }
+    }
+  },
+);
+
+const freePort = (): Promise<number> =>
+  new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as { port: number };
+      server.close(() => resolve(port));
+    });
+  });
+
+t.test(
+  "switches meet controllers with these certificates",
+  { skip: skip || withoutPeer("ovs-testcontroller", ...SWITCH_PROGRAMS) },
+  async (t) => {
+    const dir = place("openflow");
+    pki("ours", dir, ["-d", "pki", "-k", "ecdsa", "init"]);
+    pki("ours", dir, ["-d", "pki", "-k", "ecdsa", "req+sign", "controller", "controller"]);
+    pki("ours", dir, ["-d", "pki", "-k", "ecdsa", "req+sign", "switch", "switch"]);
+    for (const [name, ofSwitch, ofController] of [
+      ["our switch, their controller", ours, theirs],
+      ["their switch, our controller", theirs, ours],
+    ] as const) {
+      const world = new DummySwitch(ofSwitch);
+      try {
+        await world.start();
+        const port = await freePort();
+        const controller = spawn(
+          ofController("ovs-testcontroller"),
+          [
+            `pssl:${port}:127.0.0.1`,
+            `--private-key=${dir}/controller-privkey.pem`,
+            `--certificate=${dir}/controller-cert.pem`,
+            `--ca-cert=${dir}/pki/switchca/cacert.pem`,
+            "--unixctl=none",
+          ],
+          { env: world.env, stdio: "ignore" },
+        );
+        running.add(controller);
+        const files = ["switch-privkey.pem", "switch-cert.pem", "pki/controllerca/cacert.pem"];
+        world.run("ovs-vsctl", "set-ssl", ...files.map((file) => join(dir, file)));
+        world.run("ovs-vsctl", "set-controller", "br0", `ssl:127.0.0.1:${port}`);
+        world.run("ovs-vsctl", "-t", "20", "wait-until", "controller", ".", "is_connected=true");
+        t.pass(name);
+        // A controller that the authority of switches has signed is none.
+        world.run(
+          "ovs-vsctl",
+          "set-ssl",
+          ...files.slice(0, 2).map((file) => join(dir, file)),
+          join(dir, "pki/switchca/cacert.pem"),
+        );
+        world.run("ovs-vsctl", "del-controller", "br0");
+        world.run("ovs-vsctl", "set-controller", "br0", `ssl:127.0.0.1:${port}`);
+        world.run("ovs-vsctl", "-t", "20", "wait-until", "controller", ".", "status:last_error!=nothing");
+        t.match(
+          world.run("ovs-vsctl", "get", "controller", ".", "is_connected"),
+          "false",
+          `${name}: not with the wrong one`,
+        );
+        controller.kill("SIGKILL");
+        running.delete(controller);
+      } finally {
+        world.stop();
       }
     }
   },
