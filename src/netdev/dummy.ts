@@ -36,6 +36,7 @@ const QUEUES: readonly NetdevQueue[] = [
     txPackets: -1,
     txBytes: -1,
     txErrors: -1,
+    createdMs: undefined,
     details: new Map(),
   },
 ];

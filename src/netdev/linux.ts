@@ -64,7 +64,7 @@ class LinuxNetdev extends BaseNetdev {
     super(name, type, host.clock);
     this.#host = host;
     this.#made = made;
-    this.#qos = new DeviceQos(host.traffic);
+    this.#qos = new DeviceQos(host.traffic, host.clock);
     this.#link = host.links.get(name);
     this.#unlisten = host.links.listen({
       changed: (changed, link) => {

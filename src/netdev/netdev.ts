@@ -41,6 +41,8 @@ export interface NetdevQueue {
   readonly txPackets: number;
   readonly txBytes: number;
   readonly txErrors: number;
+  /** Clock.now() when it was made; undefined where that is not known. */
+  readonly createdMs: number | undefined;
   /** What qos/show tells of its settings. */
   readonly details: ReadonlyMap<string, number>;
 }

@@ -1,5 +1,6 @@
 /** Queueing of devices: the messages byte by byte, and what a kernel that keeps what it is told ends up with. */
 import t from "tap";
+import type { Clock } from "../../src/lib/clock.ts";
 import type { QosConfig } from "../../src/netdev/netdev.ts";
 import { DeviceQos, TrafficControl } from "../../src/netdev/qos/device-qos.ts";
 import { DISCIPLINES, type Settings } from "../../src/netdev/qos/disciplines.ts";
@@ -201,8 +202,10 @@ class FakeKernel implements RouteSocket {
 }
 
 t.test("a device follows its row", async (t) => {
+  const time = { ms: 1000 };
+  const clock = { now: () => time.ms } as Clock;
   const kernel = new FakeKernel();
-  const qos = new DeviceQos(new TrafficControl(kernel));
+  const qos = new DeviceQos(new TrafficControl(kernel), clock);
   const config = (type: string, queues: Record<number, Settings> = {}, values = settings({})): QosConfig => ({
     type,
     settings: values,
@@ -243,7 +246,7 @@ t.test("a device follows its row", async (t) => {
   t.strictSame(state(), ["htb", "1fffe<10000", "10001<1fffe", "1000a<1fffe"], "queues come and go");
 
   // Another process, after this one: the same is kept.
-  const next = new DeviceQos(new TrafficControl(kernel));
+  const next = new DeviceQos(new TrafficControl(kernel), clock);
   next.set(2, LINK, config("linux-htb", { 9: rate }));
   t.notOk(kernel.requests.slice(-10).includes(37), "nothing was taken away");
   t.strictSame(state(), ["htb", "1fffe<10000", "10001<1fffe", "1000a<1fffe"]);

@@ -86,6 +86,7 @@ for (const type of ["netdev", "ebpf"] as const) {
         world.appctl("qos/show", "hb"),
         /^QoS: hb linux-htb\nmax-rate: 1000000000\n\nDefault:\n {2}burst: 12512\n {2}min-rate: 12000\n {2}max-rate: 1000000000\n {2}tx_packets: \d+\n {2}tx_bytes: \d+\n {2}tx_errors: 0\n\nQueue 1:\n {2}burst: 12512\n {2}min-rate: 20000000\n {2}tx_packets: \d\d+\n/,
       );
+      t.match(world.ofctl("-OOpenFlow13", "queue-stats", "br0", "2", "1"), /duration=\d+\.\d+s/);
       world.vsctl("clear", "port", "hb", "qos");
       t.notMatch(world.inside("sw", "tc", "qdisc", "show", "dev", "hb"), "htb");
       t.equal(world.appctl("qos/show", "hb"), "QoS not configured on hb\n");

@@ -3,6 +3,7 @@
  * lib/netdev-linux). Queue N is class 1:N+1 of discipline 1:, below class 1:fffe that all of them share; a packet gets there
  * by its priority, which is the class's number.
  */
+import type { Clock } from "../../lib/clock.ts";
 import { strerror } from "../../lib/errors.ts";
 import type { RouteSocket } from "../../sys/netlink.ts";
 import type { NetdevQos, NetdevQueue, QosConfig } from "../netdev.ts";
@@ -78,6 +79,8 @@ interface Installed {
   readonly discipline: Discipline;
   readonly details: Details;
   readonly queues: ReadonlyMap<number, Details>;
+  /** When each queue was made. */
+  readonly sinceMs: ReadonlyMap<number, number>;
 }
 
 /** An errno that ends the making of something. */
@@ -89,12 +92,14 @@ class Refused extends Error {
 
 export class DeviceQos {
   readonly #tc: TrafficControl;
+  readonly #clock: Clock;
   #installed: Installed | undefined;
   /** The device and settings that were last asked for. */
   #asked = "";
 
-  constructor(tc: TrafficControl) {
+  constructor(tc: TrafficControl, clock: Clock) {
     this.#tc = tc;
+    this.#clock = clock;
   }
 
   /** What is at work. */
@@ -142,6 +147,11 @@ export class DeviceQos {
       for (const id of [...configured.keys()].sort((a, b) => a - b))
         if (id < MAX_QUEUES) queues.set(id, classes.details(configured.get(id)!, details, link));
     }
+    const held = this.#installed;
+    const before =
+      held?.ifindex === ifindex && held.type === wanted.type ? held.sinceMs : new Map<number, number>();
+    const now = this.#clock.now();
+    const sinceMs = new Map([...queues.keys()].map((id) => [id, before.get(id) ?? now]));
     const root = this.#tc.dump(RTM_GETQDISC, ifindex).find(({ parent }) => parent === TC_H_ROOT);
     const present = root?.kind === kind && root.handle === QDISC;
     if (!present) {
@@ -156,7 +166,7 @@ export class DeviceQos {
         if (!queues.has(queueOf(handle)))
           this.#tc.change({ type: RTM_DELTCLASS, flags: 0, ifindex, handle, parent: SHARED_CLASS });
     }
-    this.#installed = { ifindex, type: wanted.type, discipline, details, queues };
+    this.#installed = { ifindex, type: wanted.type, discipline, details, queues, sinceMs };
   }
 
   #qdisc(ifindex: number, kind: string, flags: number, options: Value): void {
@@ -208,6 +218,7 @@ export class DeviceQos {
       id,
       minRate: details.get("min-rate"),
       maxRate: details.get("max-rate"),
+      createdMs: installed.sinceMs.get(id),
       details: new Map([...details].filter(([key]) => !classes.hidden(details, key))),
       txPackets: counted.get(id)?.packets ?? -1,
       txBytes: counted.get(id)?.bytes ?? -1,

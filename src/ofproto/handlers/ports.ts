@@ -119,13 +119,14 @@ export const PORT_HANDLERS: Handlers = {
     }));
   },
   "queue-request": (connection, message, { xid }) => {
+    const now = connection.ofproto.clock.now();
     const queues = selectQueues(connection, message.port, message.queue).map(({ port, queue }) => ({
       port: port.ofPort,
       queue: queue.id,
       txBytes: counter(queue.txBytes),
       txPackets: counter(queue.txPackets),
       txErrors: counter(queue.txErrors),
-      duration: undefined,
+      duration: queue.createdMs === undefined ? undefined : durationSince(queue.createdMs, now),
     }));
     sendParts(connection, xid, queues, QUEUES_A_MESSAGE, (queues) => ({ type: "queue-reply", queues }));
   },
