@@ -45,6 +45,7 @@ export function openEbpfSystem(): EbpfSystem {
           return link && asLink(link);
         },
         remove: (name) => pins.remove(name),
+        close: () => pins.close(),
       };
     },
     setPromiscuous: (ifindex, on) => setPromiscuous(route, ifindex, on),
@@ -62,7 +63,10 @@ export function removeLeftBehind(datapath: string): boolean {
   const pins = system.pins(datapath);
   if (typeof pins === "string") return false;
   const left = new LeftBehind(pins, system);
-  if (left.isEmpty) return false;
+  if (left.isEmpty) {
+    pins.remove("");
+    return false;
+  }
   const links = new LinkTable(openRouteSocket());
   const byIndex = new Map([...links.links()].map((link) => [link.index, link]));
   for (const { ifindex, tap } of left.ports()) {

@@ -1,7 +1,19 @@
 /** Folders of a bpf file system (Linux Documentation/filesystems/bpf, bpf(2) BPF_OBJ_PIN): objects live there without a process. */
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync, unlinkSync } from "node:fs";
+import { dlopen } from "bun:ffi";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  statSync,
+  unlinkSync,
+} from "node:fs";
 import { dirname } from "node:path";
 import { BpfLink, BpfMap, type BpfMapSpec, getPinned, pinObject } from "./bpf.ts";
+
+const { symbols: libc } = dlopen("libc.so.6", { flock: { args: ["i32", "i32"], returns: "i32" } });
 
 /** Where systemd and everybody else mount it. */
 const MOUNT = "/sys/fs/bpf";
@@ -13,11 +25,30 @@ function isMounted(): boolean {
     .some((line) => line.split(" ")[1] === MOUNT && line.split(" ")[2] === "bpf");
 }
 
+const LOCK_EX = 2;
+const LOCK_NB = 4;
+
+/** A folder that is this process's alone until {@link close}, or its end. */
 export class BpfPins {
   readonly path: string;
+  readonly #fd: number;
 
-  constructor(path: string) {
+  constructor(path: string, fd: number) {
     this.path = path;
+    this.#fd = fd;
+  }
+
+  /** undefined while another process has it. Throws an OsError. */
+  static open(path: string): BpfPins | undefined {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    const fd = openSync(path, "r");
+    if (libc.flock(fd, LOCK_EX | LOCK_NB) === 0) return new BpfPins(path, fd);
+    closeSync(fd);
+    return undefined;
+  }
+
+  close(): void {
+    closeSync(this.#fd);
   }
 
   list(): string[] {
@@ -68,5 +99,10 @@ export function bpfPins(datapath: string): BpfPins | string {
   if (!isMounted()) return `no bpf file system at ${MOUNT}`;
   const { ino } = statSync("/proc/self/ns/net");
   // The file system takes no dots.
-  return new BpfPins(`${MOUNT}/ovsbox/${datapath.replaceAll(".", "_")}@${ino}`);
+  const path = `${MOUNT}/ovsbox/${datapath.replaceAll(".", "_")}@${ino}`;
+  try {
+    return BpfPins.open(path) ?? `another switch has ${path}`;
+  } catch (error) {
+    return (error as Error).message;
+  }
 }

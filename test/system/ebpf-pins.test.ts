@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { release } from "node:os";
 import t from "tap";
-import { cannotRun, sleep, World } from "./world.ts";
+import { cannotRun, type Result, sleep, World } from "./world.ts";
 
 const [major, minor] = release().split(".").map(Number);
 /** TCX links came with Linux 6.6. */
@@ -38,6 +38,11 @@ class PinnedWorld extends World {
   /** In the network namespace of the switch, where the file system is. */
   mounted(...words: string[]): string {
     return this.command("nsenter", ...this.#words(words));
+  }
+
+  /** As somebody who does not know of the switch. */
+  mountedTry(...words: string[]): Result {
+    return this.try("nsenter", ...this.#words(["env", "OVS_RUNDIR=/nonexistent", ...words]));
   }
 
   override startSwitch(): void {
@@ -133,6 +138,8 @@ async function withPins(body: (world: PinnedWorld) => Promise<void>): Promise<vo
 
 t.test("kill -9 under load", { skip }, async (t) => {
   await withPins(async (world) => {
+    const other = world.mountedTry("ovs-dpctl", "del-dp", "ebpf@ovs-ebpf");
+    t.equal(other.status, 1, "one that a switch has is not taken away under it");
     t.match(show(world), /^ {2}pinned: \/sys\/fs\/bpf\/ovsbox\/ovs-ebpf@\d+$/m);
     for (const to of ["10.1.1.2", "10.1.1.100"]) world.ping("ha", to, 10);
     await world.until("all masks are asked", () => !show(world).includes("not yet asked"));

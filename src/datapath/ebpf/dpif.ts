@@ -98,15 +98,20 @@ export class EbpfDpif implements Dpif {
     this.#system = system;
     const pins = system.pins(name);
     this.pins = pins;
-    if (typeof pins === "string") this.objects = new EbpfObjects(system, undefined);
-    else {
+    let generation = "";
+    if (typeof pins !== "string") {
       this.#left = new LeftBehind(pins, system);
-      const generation = this.#left.nextGeneration;
-      this.objects = new EbpfObjects(system, (map) => pins.pin(map, `${generation}/${map.spec.name}`));
+      generation = this.#left.nextGeneration;
     }
+    let objects: EbpfObjects | undefined;
     try {
-      probe(system, this.objects.upcall.program);
-      this.offload = new Offload(this.objects, {
+      objects = new EbpfObjects(
+        system,
+        typeof pins === "string" ? undefined : (map) => pins.pin(map, `${generation}/${map.spec.name}`),
+      );
+      this.objects = objects;
+      probe(system, objects.upcall.program);
+      this.offload = new Offload(objects, {
         clock,
         ifindexOf: (port) => this.attached.get(port)?.ifindex ?? 0,
         portOf: (port): OutPort | undefined => this.attached.get(port),
@@ -114,7 +119,11 @@ export class EbpfDpif implements Dpif {
         warn,
       });
     } catch (error) {
-      this.objects.close();
+      objects?.close();
+      if (typeof pins !== "string") {
+        pins.remove(generation);
+        pins.close();
+      }
       throw error;
     }
     this.#left?.takeUpcalls(this.objects.upcall.program);
@@ -470,7 +479,9 @@ export class EbpfDpif implements Dpif {
     await this.inner.close();
     this.objects.close();
     this.#left?.close();
-    if (typeof this.pins !== "string" && !this.#leaving) this.pins.remove("");
+    if (typeof this.pins === "string") return;
+    if (!this.#leaving) this.pins.remove("");
+    this.pins.close();
   }
 }
 

@@ -41,6 +41,8 @@ export interface PinFolder {
   openLink(name: string): EbpfLink | undefined;
   /** A folder with all that is in it; what is not there is no error. "" is the whole. */
   remove(name: string): void;
+  /** Another process may have it from now on. */
+  close(): void;
 }
 
 /** Everything throws an OsError, or for a program an error with the verifier's log in its message. */

@@ -199,6 +199,7 @@ export class FakeBpf implements EbpfSystem {
     if (pinned === undefined) return "this test has none";
     return {
       path: "pins",
+      close: () => {},
       list: () => [...new Set([...pinned.keys()].map((name) => name.replace(/\/.*/, "")))],
       pin: ({ fd }, name) => void pinned.set(name, fd),
       openMap: (name) => this.maps.get(pinned.get(name)!),
