@@ -6,6 +6,7 @@ import { runApplet } from "../src/lib/applet.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { type CtlApplet, ctlSettings, invoker, runCtlApplet } from "../src/ovsdb/ctl/applet.ts";
 import { openVswitchSchema } from "../src/vswitch/schema/index.ts";
+import { checkMoves, warnOfAddresses } from "./ovs-vsctl/addresses.ts";
 import { COMMANDS } from "./ovs-vsctl/commands.ts";
 import { rootRow } from "./ovs-vsctl/model.ts";
 import { RECORD_IDS } from "./ovs-vsctl/records.ts";
@@ -61,10 +62,13 @@ function vsctl(platform: Platform, program: string): CtlApplet {
       if (wait) context.txn.increment("Open_vSwitch", rootRow(context), "next_cfg");
     },
     async committed(idl, result, context) {
-      if (!wait || settings.dryRun || result.increment === undefined) return 0;
+      if (settings.dryRun) return 0;
+      // Devices of another machine are not ours to look at.
+      if (settings.db.startsWith("unix:")) await warnOfAddresses(platform, program, context);
+      if (!wait || result.increment === undefined) return 0;
       await waitApplied(platform, program, idl, result.increment);
       const fresh = (context.shared.get("fresh") ?? []) as string[];
-      return checkInterfaces(platform, program, idl, fresh);
+      return checkMoves(platform, program, idl, context) || checkInterfaces(platform, program, idl, fresh);
     },
   };
 }

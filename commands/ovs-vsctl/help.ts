@@ -22,9 +22,12 @@ export const SECTIONS: HelpSections = {
   },
   "Ports and bonds": {
     "list-ports": "names of a bridge's ports, without its local port",
-    "add-port": "add a network device to a bridge",
+    "add-port":
+      "add a network device to a bridge; --migrate-addresses: the bridge takes its place in the host's network, with --confirm for so many seconds unless confirmed",
     "add-bond": "add several network devices as one port",
-    "del-port": "delete a port; --with-iface: or the one with this interface",
+    "del-port":
+      "delete a port; --with-iface: or the one with this interface; --migrate-addresses: its addresses go back to it",
+    confirm: "what add-port --confirm has moved stays",
     "port-to-br": "the bridge that has the port",
     "add-bond-iface": "add an interface to a port",
     "del-bond-iface": "remove an interface from its port",

@@ -6,6 +6,7 @@ import { needColumns, setColumn } from "../../src/ovsdb/ctl/database-commands.ts
 import type { Needs } from "../../src/ovsdb/ctl/needs.ts";
 import { lines } from "../../src/ovsdb/ctl/text.ts";
 import { scalar } from "../../src/ovsdb/datum.ts";
+import { addedPlain, CONFIRM, MIGRATE, needAddresses, portGoes, takePlace } from "./addresses.ts";
 import { callText } from "./bridge-commands.ts";
 import { type Interface, Model, needModel, type Port, refSet } from "./model.ts";
 
@@ -98,15 +99,22 @@ const addPortCommand: CtlCommand = {
   min: 2,
   max: ANY,
   syntax: "!BRIDGE !NEW-PORT *COLUMN?:KEY=VALUE",
-  options: ["--may-exist"],
+  options: ["--may-exist", MIGRATE, `${CONFIRM}=`],
   writes: true,
   prepare(call, needs) {
     needModel(needs);
     needColumns(needs, "Port", call.args.slice(2));
+    if (call.options.has(MIGRATE)) needAddresses(needs);
   },
   run(call, context) {
     const [bridge, name, ...settings] = call.args as [string, string, ...string[]];
+    const seconds = call.options.get(CONFIRM);
+    const migrates = call.options.has(MIGRATE);
+    if (seconds !== undefined && !migrates) throw new Fatal(`${CONFIRM} goes with ${MIGRATE}`);
     addPort(call, context, { bridge, name, interfaces: [name], settings, fakeInterface: false });
+    const model = Model.of(context);
+    if (migrates) takePlace(context, model.bridge(bridge), name, seconds);
+    else addedPlain(context, model.bridge(bridge), name);
   },
 };
 
@@ -205,9 +213,12 @@ const delPort: CtlCommand = {
   min: 1,
   max: 2,
   syntax: "?BRIDGE !PORT|IFACE",
-  options: ["--if-exists", "--with-iface"],
+  options: ["--if-exists", "--with-iface", MIGRATE],
   writes: true,
-  prepare,
+  prepare(_call, needs) {
+    needModel(needs);
+    needAddresses(needs);
+  },
   run(call, context) {
     const model = Model.of(context);
     const target = call.args.at(-1)!;
@@ -232,6 +243,7 @@ const delPort: CtlCommand = {
       throw new Fatal(child ? `${lacks} (although its child bridge ${port.bridge.name} does)` : lacks);
     }
     model.verifyPorts();
+    portGoes(context, port.bridge, port.name, call.options.has(MIGRATE));
     model.deletePort(port);
   },
 };

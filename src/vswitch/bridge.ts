@@ -13,6 +13,7 @@ import type { Netdev } from "../netdev/netdev.ts";
 import type { NetdevRegistry } from "../netdev/registry.ts";
 import type { Ofproto } from "../ofproto/ofproto.ts";
 import { OFPP_LOCAL, OFPP_NONE } from "../ofproto/types.ts";
+import { FROM } from "./address-moves.ts";
 import { bridgeAddress, datapathId } from "./addresses.ts";
 import {
   type BridgeConfig,
@@ -285,7 +286,7 @@ export class Bridge {
 
     const { address, error } = bridgeAddress(
       config.uuid,
-      config.otherConfig.get("hwaddr"),
+      config.otherConfig.get("hwaddr") ?? this.#movedAddress(),
       this.#portAddresses(),
     );
     if (error === "multicast")
@@ -492,6 +493,12 @@ export class Bridge {
     }
     const error = iface.netdev.setEtherAddr(wanted.toLowerCase());
     if (error !== undefined) log.err(`interface ${config.name}: setting MAC failed (${error})`);
+  }
+
+  /** The bridge is known by the address of the device that it stands for. */
+  #movedAddress(): string | undefined {
+    const from = this.config.otherConfig.get(FROM);
+    return from === undefined ? undefined : this.#ifaces.get(from)?.netdev.etherAddr();
   }
 
   *#portAddresses(): Iterable<string> {

@@ -21,6 +21,7 @@ import type { Backer } from "../ofproto/backer.ts";
 import { Ofproto } from "../ofproto/ofproto.ts";
 import { Idl, type Transaction, type Watch } from "../ovsdb/idl.ts";
 import type { Ref } from "../ovsdb/idl-types.ts";
+import { AddressMoves, type MovesHost } from "./address-moves.ts";
 import { Bridge, type BridgeContext } from "./bridge.ts";
 import { type BridgeConfig, boolOption, intOption, readConfig, type SwitchConfig } from "./config.ts";
 import { type Datapath, type DatapathOpener, Datapaths, logTo } from "./datapaths.ts";
@@ -196,6 +197,8 @@ export interface VswitchOptions {
   /** Written to by the SSL table. */
   tls: TlsConfig;
   datagrams: Datagrams;
+  /** The host's own network, opened when it is needed first. */
+  host: () => MovesHost;
   /** For sFlow's counters of the process. */
   usage: () => ProcessUsage;
   /** Open_vSwitch.statistics, asked for when other_config:enable-statistics is true. */
@@ -214,6 +217,7 @@ export class Vswitch {
   readonly datapaths: Datapaths;
   readonly #bridges = new Map<string, Bridge>();
   readonly #bridgeContext: BridgeContext;
+  readonly #moves: AddressMoves;
   #config: SwitchConfig | undefined;
   #running: Promise<void> | undefined;
   #again = false;
@@ -256,6 +260,13 @@ export class Vswitch {
         else this.#markStale(name);
       },
     };
+    this.#moves = new AddressMoves({
+      clock: options.clock,
+      host: options.host,
+      attached: (bridge, name) => this.#bridges.get(bridge)?.iface(name) !== undefined,
+      edit: (bridge, keys, withoutPort) => this.#editBridge(bridge, keys, withoutPort),
+      again: () => this.reconfigure(),
+    });
     this.idl = new Idl<OpenVswitchSchema>({
       clock: options.clock,
       streams: options.streams,
@@ -382,6 +393,7 @@ export class Vswitch {
       await backer.settled();
       if (!this.#restoring) await dpif.takeOver();
     }
+    await this.#moves.run(config?.bridges ?? []);
     if (config !== undefined) await this.#writeAll(config);
     if (!this.#startedOnce) {
       this.#startedOnce = true;
@@ -457,6 +469,7 @@ export class Vswitch {
 
   async #closeBridge(bridge: Bridge, remove: boolean): Promise<void> {
     this.#bridges.delete(bridge.name);
+    if (remove) this.#moves.bridgeGone(bridge.config);
     await bridge.close(remove);
     await this.datapaths.release(bridge.datapath.type);
   }
@@ -483,11 +496,7 @@ export class Vswitch {
           datapath_id: bridge.datapathId,
           datapath_version: "<built-in>",
         });
-        const { fallback } = bridge.datapath;
-        if (fallback !== undefined)
-          update(txn, "Bridge", wanted.uuid, {
-            status: new Map([["datapath", `forwarding in userspace: ${fallback}`]]),
-          });
+        update(txn, "Bridge", wanted.uuid, { status: this.#bridgeStatus(bridge) });
         for (const port of wanted.ports)
           for (const iface of port.ifaces)
             if (iface.uuid !== undefined)
@@ -497,6 +506,43 @@ export class Vswitch {
       const result = await txn.commit();
       if (result.status === "error") log.err(`could not write to the database: ${result.error}`);
       if (result.status !== "tryAgain" || this.#again || this.idl.state !== "live") return;
+    }
+  }
+
+  #bridgeStatus(bridge: Bridge): Map<string, string> {
+    const status = new Map<string, string>();
+    const { fallback } = bridge.datapath;
+    if (fallback !== undefined) status.set("datapath", `forwarding in userspace: ${fallback}`);
+    const addresses = this.#moves.status(bridge.name);
+    if (addresses !== undefined) status.set("addresses", addresses);
+    return status;
+  }
+
+  /** Keys of other_config that are ours to write; again when the database has moved under us. */
+  async #editBridge(
+    { uuid }: BridgeConfig,
+    keys: Readonly<Record<string, string | undefined>>,
+    withoutPort: string | undefined,
+  ): Promise<void> {
+    for (;;) {
+      const txn = this.idl.transaction();
+      const row = txn.row("Bridge", uuid);
+      if (row === undefined) return;
+      const other = new Map(row.other_config);
+      for (const [key, value] of Object.entries(keys))
+        if (value === undefined) other.delete(key);
+        else other.set(key, value);
+      txn.verify("Bridge", uuid, "other_config");
+      txn.update("Bridge", uuid, { other_config: other });
+      if (withoutPort !== undefined) {
+        const ports = [...row.ports].filter((port) => txn.row("Port", port)?.name !== withoutPort);
+        txn.verify("Bridge", uuid, "ports");
+        txn.update("Bridge", uuid, { ports: new Set(ports) });
+      }
+      const result = await txn.commit();
+      if (result.status === "error") throw new Error(result.error);
+      if (result.status !== "tryAgain") return;
+      if (this.idl.state !== "live" || this.#closed) throw new Error("the database is away");
     }
   }
 
@@ -641,6 +687,7 @@ export class Vswitch {
     this.#closed = true;
     this.#statsTimer?.cancel();
     this.#stateTimer?.cancel();
+    this.#moves.close();
     this.#run(() => {
       if (!cleanup) for (const { dpif } of this.datapaths) dpif.leave();
       return this.#dropAll(cleanup);

@@ -21,6 +21,7 @@ import { TLS } from "../lib/stream-config.ts";
 import type { UnixctlCommands } from "../lib/unixctl.ts";
 import { type CaptureFiles, type DummyContext, type DummyMode, enableDummy } from "../netdev/dummy.ts";
 import { registerDummyCommands } from "../netdev/dummy-commands.ts";
+import { HostAddresses } from "../netdev/host-addresses.ts";
 import { type Host, systemProvider, tapProvider } from "../netdev/linux.ts";
 import { nextHopMac } from "../netdev/next-hop.ts";
 import { patchProvider } from "../netdev/patch.ts";
@@ -30,6 +31,7 @@ import { LinkTable } from "../netdev/rtnetlink.ts";
 import { ofprotoCommands } from "../ofproto/commands.ts";
 import type { DeviceControl } from "../sys/ethtool.ts";
 import type { RouteSocket } from "../sys/netlink.ts";
+import type { MovesHost } from "./address-moves.ts";
 import { datapathOpener } from "./datapaths.ts";
 import { registerDpctlCommands } from "./dpctl.ts";
 import { registerDpifEbpfCommands } from "./dpif-ebpf-commands.ts";
@@ -69,6 +71,7 @@ export class Vswitchd {
   readonly memoryReporters: MemoryReporter[] = [];
   readonly #options: VswitchdOptions;
   #host: Host | undefined;
+  #moves: MovesHost | undefined;
 
   constructor(options: VswitchdOptions) {
     this.#options = options;
@@ -114,6 +117,7 @@ export class Vswitchd {
       pid: platform.pid,
       tls: TLS,
       datagrams: nodeDatagrams,
+      host: () => this.#openMoves(),
       usage: options.usage,
       systemStatistics: options.systemStatistics,
       nextHopMac: dummy === undefined ? hostNextHop : undefined,
@@ -180,6 +184,21 @@ export class Vswitchd {
     await this.vswitch.close(cleanup);
     this.#host?.links.close();
     this.#host?.traffic.close();
+    this.#moves?.addresses.close();
+  }
+
+  #openMoves(): MovesHost {
+    if (this.#moves === undefined) {
+      const { links } = this.#openHost();
+      this.#moves = {
+        index: (name) => links.refresh(name)?.index,
+        up: (name) => {
+          links.set(name, { up: true });
+        },
+        addresses: new HostAddresses(this.#options.openRouteSocket()),
+      };
+    }
+    return this.#moves;
   }
 
   #openHost(): Host {

@@ -92,6 +92,9 @@ class Bench {
       realNow: () => performance.now(),
       streams: this.#streams,
       openflowStreams: this.#network,
+      host: () => {
+        throw new Error("no host here");
+      },
       random: {
         bytes: (count) => randomBytes(count),
         uuid: randomUUID,
