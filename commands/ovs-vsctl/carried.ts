@@ -2,10 +2,10 @@
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 
-/** "10.0.0.2/24 and the default route"; undefined for nothing. IPv6 link-local addresses do not count. */
+/** "10.0.0.2/24 and the default route"; undefined for nothing. Loopback and IPv6 link-local addresses do not count. */
 export function carriedBy(device: string): string | undefined {
   const words = (networkInterfaces()[device] ?? [])
-    .filter(({ address }) => !/^fe[89ab]/i.test(address))
+    .filter(({ address, internal }) => !internal && !/^fe[89ab]/i.test(address))
     .map(({ address, cidr }) => cidr ?? address);
   if (hasDefaultRoute(device)) words.push("the default route");
   if (words.length === 0) return undefined;
