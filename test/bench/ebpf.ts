@@ -132,6 +132,7 @@ function nanoseconds(mask: Record<number, number>, masks: number, actions: numbe
     clock: { now: () => 0, wall: () => 0, after: () => none, background: () => none, soon() {} },
     ifindexOf: (port) => port,
     portOf: (port) => ({ ifindex: port, tap: false }),
+    hasMeter: () => false,
     install: (next) => {
       program = next;
     },

@@ -3,10 +3,11 @@
  * of programs in the kernel (which an interpreter runs here).
  */
 import t, { type Test } from "tap";
-import type { DpFlowStats, Dpif, UpcallReply } from "../../src/datapath/dpif.ts";
+import { type DpFlowStats, type Dpif, METER_KBPS, type UpcallReply } from "../../src/datapath/dpif.ts";
 import { POLICING_DROPS } from "../../src/datapath/drop-reasons.ts";
 import {
   ODP_CLONE,
+  ODP_METER,
   ODP_OUTPUT,
   ODP_POP_VLAN,
   ODP_PUSH_VLAN,
@@ -358,6 +359,42 @@ for (const [name, make] of [
       await dpif.settled();
       for (let i = 0; i < 3; i++) arrive("p1", frame(udp));
       t.equal((await sent("p2")).length, 3);
+    });
+
+    t.test("meters", async (t) => {
+      const { dpif, arrive, sent } = await setUp(t);
+      const bytes = frame(udp);
+      const metered = program(ODP_METER, 3, 5, ...output(2));
+      dpif.flowPut(...fromPort(1), metered);
+      await dpif.settled();
+      const pass = async () => {
+        for (let i = 0; i < 5; i++) arrive("p1", bytes);
+        return (await sent("p2")).length;
+      };
+      t.equal(await pass(), 5, "a meter that is not there");
+      const drop = { bandType: 1, precLevel: 0 };
+      for (const [flags, rate, burst, through] of [
+        [0, 1, 2, 2],
+        [0, 3, 0, 3],
+        // 125 bytes.
+        [METER_KBPS, 1, 1, 2],
+        [METER_KBPS, 100, 0, 5],
+      ] as const) {
+        dpif.meterSet(5, { flags, bands: [{ ...drop, rate, burst }] });
+        await dpif.settled();
+        t.equal(await pass(), through, `${flags} ${rate} ${burst}`);
+        t.match(dpif.meterStats(5, 1), {
+          packets: 5,
+          bytes: 5 * bytes.length,
+          bands: [{ packets: 5 - through, bytes: (5 - through) * bytes.length }],
+        });
+      }
+      dpif.meterSet(5, { flags: 0, bands: [1, 2].map((rate) => ({ ...drop, rate, burst: rate })) });
+      await dpif.settled();
+      t.equal(await pass(), 1, "two bands");
+      dpif.meterDel(5);
+      await dpif.settled();
+      t.equal(await pass(), 5);
     });
 
     t.test("recirculation and userspace", async (t) => {

@@ -111,6 +111,32 @@ async function measure(world: World, ...options: string[]): Promise<number> {
   return received!.bits_per_second;
 }
 
+t.test("meters by programs", { skip }, async (t) => {
+  await withTwoHosts(async (world) => {
+    world.ping("ha", "10.1.1.2");
+    neighbours(world);
+    const ofctl = (...args: string[]): string => world.ofctl("-OOpenFlow13", ...args);
+    ofctl("add-meter", "br0", "meter=3,pktps,burst,stats,bands=type=drop,rate=20,burst_size=10");
+    ofctl("add-flow", "br0", "priority=10,in_port=1,icmp,actions=meter:3,output:2");
+    world.tryInside("ha", "ping", "-c", "1", "10.1.1.2");
+    await programsKnowAll(world);
+    const before = byPrograms(world);
+    const flood = world.tryInside("ha", "ping", "-q", "-c", "300", "-i", "0.002", "-W", "1", "10.1.1.2");
+    const answered = Number(/(\d+) received/.exec(flood.stdout)![1]);
+    t.ok(answered >= 10 && answered < 150, `${answered} of 300 passed`);
+    t.ok(byPrograms(world) - before >= 300, "none came up");
+    t.match(world.appctl("dpif-ebpf/show"), /left to userspace: 0\n/);
+    const stats = ofctl("meter-stats", "br0", "meter=3");
+    const [, all, dropped] = /packet_in_count:(\d+) .*bands:\n0: packet_count:(\d+)/s.exec(stats)!;
+    t.equal(Number(all), 301);
+    t.equal(Number(dropped), 300 - answered);
+    // Another kind of meter is user space's.
+    ofctl("mod-meter", "br0", "meter=3,kbps,bands=type=dscp_remark,rate=1000,prec_level=1");
+    t.match(world.appctl("dpif-ebpf/show"), / a meter that programs do not run: 1\n/);
+    world.ping("ha", "10.1.1.2");
+  }, "ebpf");
+});
+
 t.test("programs that only dpctl makes: ARP, ICMP, explicit drops", { skip }, async (t) => {
   await withWorld((world) => {
     world.startUp();

@@ -1,6 +1,6 @@
 /** Action programs in the kernel, one for each list of actions, shared by the megaflows that have it. */
 import type { EbpfObjects, LoadedProgram } from "./objects.ts";
-import { actionKey, compileActions, type OutPort } from "./programs/actions.ts";
+import { type ActionHost, actionKey, compileActions } from "./programs/actions.ts";
 import { FIRST_ACTION_SLOT, PROGRAM_SLOTS } from "./programs/layout.ts";
 import type { Lookup } from "./programs/places.ts";
 
@@ -29,8 +29,8 @@ export class ActionPrograms {
   }
 
   /** A text says why the actions are left to user space. Give back with {@link release}. */
-  take(program: Int32Array, lookup: Lookup, portOf: (port: number) => OutPort | undefined): Action | string {
-    const compiled = compileActions(program, lookup, portOf);
+  take(program: Int32Array, lookup: Lookup, host: ActionHost): Action | string {
+    const compiled = compileActions(program, lookup, host);
     switch (compiled.kind) {
       case "userspace":
         return compiled.reason;

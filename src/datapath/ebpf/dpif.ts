@@ -37,7 +37,7 @@ import {
   PORT_FLAG_TAP,
   UPCALL_RING_BYTES,
 } from "./programs/layout.ts";
-import { outputPorts } from "./programs/steps.ts";
+import { metersOf, outputPorts } from "./programs/steps.ts";
 import type { EbpfLink, EbpfProgram, EbpfSystem, PinFolder } from "./system.ts";
 
 /** Flows of an earlier run that are made anew in one turn of the loop. */
@@ -88,6 +88,8 @@ export class EbpfDpif implements Dpif {
   /** What an earlier run has left, until it is taken over. */
   #left: LeftBehind | undefined;
   #leaving = false;
+  /** Meters that programs run. */
+  readonly #meters = new Set<number>();
   #handler: UpcallHandler | undefined;
   #classifier: EbpfProgram | undefined;
 
@@ -115,6 +117,7 @@ export class EbpfDpif implements Dpif {
         clock,
         ifindexOf: (port) => this.attached.get(port)?.ifindex ?? 0,
         portOf: (port): OutPort | undefined => this.attached.get(port),
+        hasMeter: (id) => this.#meters.has(id),
         install: (program) => this.#install(program),
         warn,
       });
@@ -166,7 +169,7 @@ export class EbpfDpif implements Dpif {
       await this.inner.portDel(odpPort);
       throw error;
     }
-    this.#reconsider(odpPort);
+    this.#reconsider((key, actions) => mentions(key, actions, odpPort));
     return odpPort;
   }
 
@@ -221,14 +224,14 @@ export class EbpfDpif implements Dpif {
       if (!tap) this.#system.setPromiscuous(ifindex, false);
     }
     this.objects.clearPort(ifindex);
-    this.#reconsider(odpPort);
+    this.#reconsider((key, actions) => mentions(key, actions, odpPort));
     this.offload.forgetTraffic(odpPort);
   }
 
-  /** Megaflows that a port which comes or goes may concern are looked at again. */
-  #reconsider(port: OdpPort): void {
+  /** Megaflows that a port or meter which comes or goes may concern are looked at again. */
+  #reconsider(concerns: (key: Flow, actions: Int32Array) => boolean): void {
     for (const { handle, key, mask, actions } of this.inner.flows()) {
-      if (!mentions(key, actions, port)) continue;
+      if (!concerns(key, actions)) continue;
       this.offload.delete(handle);
       this.offload.put(handle, key, mask, actions);
     }
@@ -359,16 +362,28 @@ export class EbpfDpif implements Dpif {
     return this.inner.maxMeters;
   }
 
+  /** Packets that are left to user space have a bucket of their own there. */
   meterSet(id: number, meter: DpMeter): void {
     this.inner.meterSet(id, meter);
+    if (this.#leaving) return;
+    const could = this.#meters.has(id);
+    const can = this.objects.setMeter(id, meter);
+    if (can) this.#meters.add(id);
+    else this.#meters.delete(id);
+    if (can !== could) this.#reconsider((_key, actions) => metersOf(actions).includes(id));
   }
 
   meterDel(id: number): void {
     this.inner.meterDel(id);
+    if (this.#leaving) return;
+    this.objects.clearMeter(id);
+    if (this.#meters.delete(id)) this.#reconsider((_key, actions) => metersOf(actions).includes(id));
   }
 
   meterStats(id: number, bands: number): DpMeterStats {
-    return this.inner.meterStats(id, bands);
+    const stats = this.inner.meterStats(id, bands);
+    this.objects.addMeterStats(id, stats);
+    return stats;
   }
 
   setVlanLimit(tags: number): void {

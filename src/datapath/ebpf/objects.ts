@@ -1,21 +1,26 @@
 /** The maps that live as long as the datapath, and the loading of programs that name them. */
 import { FLOW_PACKET_WORDS, type Flow } from "../../flow/layout.ts";
 import type { BpfMapSpec } from "../../sys/bpf.ts";
-import type { Policing } from "../dpif.ts";
+import type { DpMeter, DpMeterStats, Policing } from "../dpif.ts";
 import { assemble, programSize } from "./asm/assemble.ts";
 import type { Line } from "./asm/instruction.ts";
 import {
   MAP_COUNTERS,
   MAP_JOURNAL,
+  MAP_METERS,
   MAP_POLICING,
   MAP_PORTS,
   MAP_PROGRAMS,
   MAP_STATS,
   MAP_UPCALLS,
+  METER_BYTES,
+  METER_DROPPED,
+  METER_PASSED,
   PORT_BYTES,
   PORT_NUMBER,
   UPCALL_SLOT,
 } from "./programs/layout.ts";
+import { meterValue } from "./programs/meter.ts";
 import { policeProgram, policingValue } from "./programs/police.ts";
 import { upcallProgram } from "./programs/upcall.ts";
 import { Rows } from "./rows.ts";
@@ -144,6 +149,32 @@ export class EbpfObjects {
   /** Limits of a port, for {@link police}. */
   setPolicing(ifindex: number, policing: Policing): void {
     this.maps.get(MAP_POLICING)!.update(word(ifindex), policingValue(policing));
+  }
+
+  /** A meter that programs can run; false when they cannot, or there is no room. */
+  setMeter(id: number, meter: DpMeter): boolean {
+    const value = meterValue(meter);
+    if (value !== undefined && this.maps.get(MAP_METERS)!.update(word(id), value)) return true;
+    this.clearMeter(id);
+    return false;
+  }
+
+  clearMeter(id: number): void {
+    this.maps.get(MAP_METERS)!.delete(word(id));
+  }
+
+  /** Adds what programs have counted. */
+  addMeterStats(id: number, out: DpMeterStats): void {
+    const value = new Uint8Array(METER_BYTES);
+    if (!this.maps.get(MAP_METERS)!.lookup(word(id), value)) return;
+    const view = new DataView(value.buffer);
+    const read = (at: number): number => Number(view.getBigUint64(at, true));
+    out.packets += read(METER_PASSED);
+    out.bytes += read(METER_PASSED + 8);
+    const [band] = out.bands;
+    if (band === undefined) return;
+    band.packets += read(METER_DROPPED);
+    band.bytes += read(METER_DROPPED + 8);
   }
 
   /** Of COUNT_* in programs/layout.ts. */

@@ -13,7 +13,7 @@ import type { Clock, Timer } from "../../lib/clock.ts";
 import type { DpFlowStats, OdpPort } from "../dpif.ts";
 import { type Action, ActionPrograms } from "./action-programs.ts";
 import type { EbpfObjects, LoadedProgram } from "./objects.ts";
-import type { OutPort } from "./programs/actions.ts";
+import type { ActionHost } from "./programs/actions.ts";
 import { classifierProgram, type MaskTable } from "./programs/classifier.ts";
 import {
   MAX_BPF_FLOWS,
@@ -102,10 +102,9 @@ export interface Traffic {
   txBytes: number;
 }
 
-export interface OffloadHost {
+export interface OffloadHost extends ActionHost {
   readonly clock: Clock;
   ifindexOf(port: number): number;
-  portOf(port: number): OutPort | undefined;
   /** Puts the classifier at every port. */
   install(program: EbpfProgram): void;
   warn(text: string): void;
@@ -187,7 +186,7 @@ export class Offload {
 
   #takeAction(program: Int32Array, lookup: Lookup): Action | string {
     try {
-      return this.actions.take(program, lookup, (port) => this.#host.portOf(port));
+      return this.actions.take(program, lookup, this.#host);
     } catch (error) {
       this.#host.warn(`an action program could not be loaded: ${(error as Error).message}`);
       return "its program could not be loaded";

@@ -7,6 +7,8 @@ export interface EbpfMap {
   /** Adds or replaces; false when it is full. */
   update(key: Uint8Array, value: Uint8Array): boolean;
   delete(key: Uint8Array): boolean;
+  /** Fills in `value`; false when there is no such key. */
+  lookup(key: Uint8Array, value: Uint8Array): boolean;
   /** All that is in a hash map. */
   all(): [key: Uint8Array, value: Uint8Array][];
   updateBatch(keys: Uint8Array, values: Uint8Array, count: number): number;

@@ -65,6 +65,12 @@ class FakeMap implements EbpfMap {
     return this.entries.delete(key.join());
   }
 
+  lookup(key: Uint8Array, value: Uint8Array): boolean {
+    const found = this.entries.get(key.join());
+    if (found !== undefined) value.set(found);
+    return found !== undefined;
+  }
+
   all(): [Uint8Array, Uint8Array][] {
     return [...this.entries].map(([key, value]) => [Uint8Array.from(key.split(","), Number), value]);
   }

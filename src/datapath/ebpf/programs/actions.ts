@@ -102,6 +102,7 @@ import {
   swap16,
   swap32,
 } from "./layout.ts";
+import { meter } from "./meter.ts";
 import type { Lookup } from "./places.ts";
 import { type OutputStep, type Step, stepsOf } from "./steps.ts";
 
@@ -142,21 +143,24 @@ export type Compiled =
 
 const userspace = (reason: string): Compiled => ({ kind: "userspace", reason });
 
-export function compileActions(
-  program: Int32Array,
-  lookup: Lookup,
-  portOf: (port: number) => OutPort | undefined,
-): Compiled {
+/** What of the datapath actions refer to. */
+export interface ActionHost {
+  portOf(port: number): OutPort | undefined;
+  /** Whether programs can run the meter. */
+  hasMeter(id: number): boolean;
+}
+
+export function compileActions(program: Int32Array, lookup: Lookup, host: ActionHost): Compiled {
   const steps = stepsOf(program, lookup);
   if (typeof steps === "string") return userspace(steps);
   const [first] = steps;
   if (first === undefined) return { kind: "drop" };
   if (steps.length === 1 && first.kind === "output" && first.maxLength === 0) {
-    const port = portOf(first.port);
+    const port = host.portOf(first.port);
     if (port === undefined) return userspace(NO_PORT);
     if (!port.tap) return { kind: "output", ifindex: port.ifindex };
   }
-  const emitter = new ActionEmitter(lookup, portOf);
+  const emitter = new ActionEmitter(lookup, host);
   for (const step of steps) {
     const reason = emitter.step(step, program, step === steps.at(-1));
     if (reason !== undefined) return userspace(reason);
@@ -169,15 +173,15 @@ const NO_PORT = "output to a port that there is not";
 /** Writes the instructions of one program. */
 class ActionEmitter {
   private readonly lookup: Lookup;
-  private readonly portOf: (port: number) => OutPort | undefined;
+  private readonly host: ActionHost;
   private readonly lines: Line[] = [];
   private labels = 0;
   /** R8 is right. */
   private located = false;
 
-  constructor(lookup: Lookup, portOf: (port: number) => OutPort | undefined) {
+  constructor(lookup: Lookup, host: ActionHost) {
     this.lookup = lookup;
-    this.portOf = portOf;
+    this.host = host;
     this.lines.push(Mov.reg(R6, R1));
   }
 
@@ -196,6 +200,10 @@ class ActionEmitter {
     switch (step.kind) {
       case "output":
         return this.output(step, last);
+      case "meter":
+        if (!this.host.hasMeter(step.id)) return "a meter that programs do not run";
+        this.lines.push(...meter(step.id, this.name("meter")));
+        return undefined;
       case "drop":
         this.lines.push(
           comment(`drop ${step.reason}`),
@@ -225,7 +233,7 @@ class ActionEmitter {
   }
 
   private output({ port: odpPort, maxLength }: OutputStep, last: boolean): string | undefined {
-    const port = this.portOf(odpPort);
+    const port = this.host.portOf(odpPort);
     if (port === undefined) return NO_PORT;
     if (maxLength > 0) this.cut(maxLength);
     this.lines.push(comment(`output ${odpPort}`));

@@ -17,10 +17,8 @@
  *
  *   journal, by flow number: the first FLOW_PACKET_WORDS words of the key of a packet that the flow was made for
  *
- *   policing of a port, by its ifindex: two buckets, of bits and of packets
- *   | 0  time until which is paid, ns           u64 |
- *   | 8  cost of a byte or packet, ns << 16     u64 |  0: no limit
- *   | 16 most of that time that may lie ahead   u64 |
+ *   policing of a port, by its ifindex: a bucket (bucket.ts) of bits and one of packets
+ *   meter, by its number: the same, then packets and bytes that came to it (u64 each), and those it dropped
  */
 import { FLOW_PACKET_WORDS } from "../../../flow/layout.ts";
 import { Add, type Line, Load, loadMapValue, R1, R2, Store } from "../asm/instruction.ts";
@@ -87,9 +85,14 @@ export function countUp(counter: number): Line[] {
 
 export const POLICING_BITS = 0;
 export const POLICING_PACKETS = 24;
-export const POLICING_BUCKET_COST = 8;
-export const POLICING_BUCKET_BURST = 16;
 export const POLICING_BYTES = 48;
+
+export const METER_BITS = 0;
+export const METER_PACKETS = 24;
+export const METER_PASSED = 48;
+export const METER_DROPPED = 64;
+export const METER_BYTES = 80;
+export const MAX_BPF_METERS = 4096;
 
 // Names of the maps, by which programs refer to them.
 export const MAP_STATS = "stats";
@@ -99,6 +102,7 @@ export const MAP_PORTS = "ports";
 export const MAP_UPCALLS = "upcalls";
 export const MAP_POLICING = "policing";
 export const MAP_JOURNAL = "journal";
+export const MAP_METERS = "meters";
 
 /** Slots of the upcall program and of the classifier in MAP_PROGRAMS; action programs have the others. */
 export const UPCALL_SLOT = 0;

@@ -7,6 +7,7 @@ import { ETH_TYPE_IPV4, ETH_TYPE_IPV6 } from "../../../flow/packet/ethernet.ts";
 import {
   ODP_CLONE,
   ODP_DROP,
+  ODP_METER,
   ODP_OUTPUT,
   ODP_POP_VLAN,
   ODP_PUSH_VLAN,
@@ -26,6 +27,7 @@ export type Step =
   | OutputStep
   /** The action at this index of the ODP program. */
   | { readonly kind: "change"; readonly at: number }
+  | { readonly kind: "meter"; readonly id: number }
   /** Operand of ODP_DROP; nothing follows. */
   | { readonly kind: "drop"; readonly reason: number };
 
@@ -80,6 +82,9 @@ function collect(program: Int32Array, start: number, end: number, steps: Step[])
       case ODP_SET:
         steps.push({ kind: "change", at });
         break;
+      case ODP_METER:
+        steps.push({ kind: "meter", id: program[at + 2]! });
+        break;
       case ODP_DROP:
         steps.push({ kind: "drop", reason: program[at + 2]! });
         return undefined;
@@ -102,6 +107,16 @@ function onlyOutputs(program: Int32Array, start: number, end: number): boolean {
   return true;
 }
 
+/** Meters that a program asks. */
+export function metersOf(program: Int32Array, start = 0, end = program.length): number[] {
+  const ids: number[] = [];
+  for (let at = start; at < end; at += program[at + 1]!) {
+    if (program[at] === ODP_METER) ids.push(program[at + 2]!);
+    if (program[at] === ODP_CLONE) ids.push(...metersOf(program, at + 2, at + program[at + 1]!));
+  }
+  return ids;
+}
+
 /** The longest parts of a packet first. */
 function orderCuts(steps: Step[], lookup: Lookup): Step[] | string {
   const first = steps.findIndex((step) => step.kind === "output" && step.maxLength > 0);
@@ -109,7 +124,7 @@ function orderCuts(steps: Step[], lookup: Lookup): Step[] | string {
   const outputs: OutputStep[] = [];
   const ends: Step[] = [];
   for (const step of steps.slice(first)) {
-    if (step.kind === "change") return "truncation before a change";
+    if (step.kind === "change" || step.kind === "meter") return "truncation before a change";
     if (step.kind === "drop") ends.push(step);
     else if (step.maxLength > 0 && step.maxLength < leastLength(lookup)) return "truncation to so few bytes";
     else outputs.push(step);
