@@ -56,6 +56,9 @@ export class PacketRing extends PacketSender {
   frameLength = 0;
   /** TPID << 16 | TCI of the tag that the kernel stripped, 0 for none. */
   frameTag = 0;
+  /** An action has handed it up, with this operand: not here, but where frames come from programs in the kernel. */
+  readonly frameAction: boolean = false;
+  readonly frameOperand: number = 0;
   /** Frames that {@link next} has passed over because the kernel cut them off; the reader sets it back. */
   cut = 0;
   private readonly words: Int32Array;

@@ -4,6 +4,7 @@
  */
 import t from "tap";
 import type { UpcallHandler } from "../../src/datapath/dpif.ts";
+import { USERSPACE_ACTION_DROPS } from "../../src/datapath/drop-reasons.ts";
 import { assemble } from "../../src/datapath/ebpf/asm/assemble.ts";
 import * as helpers from "../../src/datapath/ebpf/asm/helpers.ts";
 import {
@@ -42,12 +43,15 @@ import { recoverOffloads } from "../../src/datapath/ebpf/offloads.ts";
 import {
   ODP_CLONE,
   ODP_DROP,
+  ODP_METER,
   ODP_OUTPUT,
   ODP_POP_VLAN,
   ODP_PUSH_VLAN,
   ODP_RECIRC,
+  ODP_SAMPLE,
   ODP_SET,
   ODP_TRUNC,
+  ODP_USERSPACE,
 } from "../../src/datapath/odp/actions.ts";
 import { makePacket } from "../../src/datapath/packet.ts";
 import { extractFlow, OFS_WORDS } from "../../src/flow/extract.ts";
@@ -399,6 +403,65 @@ t.test("truncation, explicit drops, clones, ICMP", async (t) => {
     await dpif.flowDel(handle);
   }
   t.equal(dpif.drops().get("drop_action_too_many_resubmit"), 2, "drops are counted by their reasons");
+});
+
+t.test("what actions hand up", async (t) => {
+  const bench = await twoPorts();
+  t.teardown(() => bench.dpif.close());
+  const { dpif, bpf } = bench;
+  const bytes = frame(SPEC);
+  const key = keyOf(bytes);
+  const seen: unknown[] = [];
+  dpif.setUpcallHandler(({ kind, userdata, key, packet }) => {
+    seen.push([kind, userdata, key[W_IN_PORT], key[W_TP], packet.length]);
+    return undefined;
+  });
+  const up = (operand: number): number[] => [ODP_USERSPACE, 3, operand];
+  const some = (probability: number, operand: number): number[] => [
+    ODP_SAMPLE,
+    6,
+    probability,
+    ...up(operand),
+  ];
+  const told = (operand: number, length = bytes.length) => [1, operand, 1, key[W_TP], length];
+  const long = frame({ ...SPEC, payload: Array.from({ length: 3000 }, (_, i) => i & 0xff) });
+  const cases: [string, number[], number[], unknown[], number][] = [
+    ["and out", [...up(77), ...output(2)], bytes, [told(77)], 1],
+    ["alone", up(-5), bytes, [told(-5)], 0],
+    [
+      "after a change",
+      [ODP_PUSH_VLAN, 3, 0x81001005 | 0, ...up(6), ...output(2)],
+      bytes,
+      [told(6, bytes.length + 4)],
+      1,
+    ],
+    ["twice", [...up(1), ...output(2), ...up(2)], bytes, [told(1), told(2)], 1],
+    ["long", [...up(3), ...output(2)], long, [told(3, long.length)], 1],
+    ["a sample", [...some(20_000, 9), ...output(2)], bytes, [told(9)], 1],
+    ["none this time", [...some(10_000, 9), ...output(2)], bytes, [], 1],
+    ["never", [...some(0, 9), ...output(2)], bytes, [], 1],
+    ["always", [...some(-1, 9), ...output(2)], bytes, [told(9)], 1],
+  ];
+  bpf.random = () => 15_000;
+  const mask = leastMask(key);
+  for (const [what, actions, input, wanted, out] of cases) {
+    const handle = dpif.flowPut(key, mask, Int32Array.from(actions));
+    await dpif.settled();
+    const before = dpif.offload.packets();
+    bench.arrive("p1", input);
+    t.equal((await bench.sent("p2")).length, out, what);
+    t.strictSame(seen.splice(0), wanted, what);
+    t.equal(dpif.offload.packets() - before, 1, `${what}: by a program`);
+    await dpif.flowDel(handle);
+  }
+  const handle = dpif.flowPut(key, mask, Int32Array.from([...up(1), ...output(2)]));
+  await dpif.settled();
+  Object.defineProperty(bpf.records, "room", { value: false, configurable: true });
+  bench.arrive("p1", bytes);
+  t.equal((await bench.sent("p2")).length, 1, "the packet goes on without room");
+  t.equal(dpif.drops().get(USERSPACE_ACTION_DROPS), 1, "and what was lost is counted");
+  dpif.flowSetActions(handle, Int32Array.from([ODP_SAMPLE, 9, -1, ODP_METER, 3, 1, ...up(1)]));
+  t.strictSame([...dpif.offload.reasons], [["action sample", 1]]);
 });
 
 t.test("fields of ARP", async (t) => {

@@ -36,6 +36,8 @@ export class FakeRing {
   frame = 0;
   frameLength = 0;
   frameTag = 0;
+  frameAction = false;
+  frameOperand = 0;
   cut = 0;
   queued = 0;
   readonly incoming: Arrival[] = [];

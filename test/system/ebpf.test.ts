@@ -137,6 +137,48 @@ t.test("meters by programs", { skip }, async (t) => {
   }, "ebpf");
 });
 
+t.test("copies to a controller and samples, by programs", { skip }, async (t) => {
+  await withTwoHosts(async (world) => {
+    world.ping("ha", "10.1.1.2");
+    neighbours(world);
+    let heard = "";
+    const monitor = world.background("sw", "ovs-ofctl", "monitor", "br0", "65534");
+    for (const stream of [monitor.stdout!, monitor.stderr!])
+      stream.on("data", (text) => void (heard += text));
+    world.ofctl("add-flow", "br0", "priority=10,in_port=1,icmp,actions=controller,output:2");
+    await world.until("the monitor hears", () => {
+      world.ping("ha", "10.1.1.2", 1);
+      return heard.includes("NXT_PACKET_IN2");
+    });
+    await programsKnowAll(world);
+    const [before, packetIns] = [byPrograms(world), heard.split("NXT_PACKET_IN2").length];
+    world.ping("ha", "10.1.1.2", 20);
+    await world.until("a copy of each", () => heard.split("NXT_PACKET_IN2").length >= packetIns + 20);
+    t.ok(byPrograms(world) - before >= 40, "there and back");
+    world.ofctl("del-flows", "br0", "icmp");
+    world.vsctl(
+      ...[
+        "--",
+        "--id=@s",
+        "create",
+        "sflow",
+        "agent=lo",
+        'targets="127.0.0.1:6343"',
+        "sampling=2",
+        "header=128",
+      ],
+      ...["--", "set", "bridge", "br0", "sflow=@s"],
+    );
+    world.ping("ha", "10.1.1.2", 1);
+    await programsKnowAll(world);
+    const unsampled = byPrograms(world);
+    world.ping("ha", "10.1.1.2", 100);
+    t.ok(byPrograms(world) - unsampled >= 200, "sampled packets, too");
+    t.match(world.appctl("dpif-ebpf/show"), /left to userspace: 0\n/);
+    t.match(world.appctl("dpctl/dump-flows"), /actions:.*sample\(|userspace\(/);
+  }, "ebpf");
+});
+
 t.test("programs that only dpctl makes: ARP, ICMP, explicit drops", { skip }, async (t) => {
   await withWorld((world) => {
     world.startUp();

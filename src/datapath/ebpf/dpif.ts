@@ -21,7 +21,7 @@ import {
   UPCALL_KNOWN,
   type UpcallHandler,
 } from "../dpif.ts";
-import { ACTION_DROPS, POLICING_DROPS } from "../drop-reasons.ts";
+import { ACTION_DROPS, POLICING_DROPS, USERSPACE_ACTION_DROPS } from "../drop-reasons.ts";
 import { makePacket, type Packet } from "../packet.ts";
 import type { UpcallRing } from "../userspace/thread.ts";
 import { LeftBehind, linkName, type OldFlow } from "./left-behind.ts";
@@ -31,6 +31,7 @@ import type { OutPort } from "./programs/actions.ts";
 import {
   CLASSIFIER_SLOT,
   COUNT_ACTION_DROPS,
+  COUNT_ACTION_LOST,
   COUNT_LOST,
   COUNT_POLICED,
   COUNT_UP,
@@ -468,6 +469,7 @@ export class EbpfDpif implements Dpif {
       if (count > 0) drops.set(counter, (drops.get(counter) ?? 0) + count);
     };
     add(POLICING_DROPS, COUNT_POLICED);
+    add(USERSPACE_ACTION_DROPS, COUNT_ACTION_LOST);
     ACTION_DROPS.forEach(({ counter }, reason) => {
       add(counter, COUNT_ACTION_DROPS + reason);
     });

@@ -11,10 +11,12 @@ import type { PortRing } from "../userspace/system.ts";
 import { storeVnet } from "../userspace/vnet.ts";
 import { recoverOffloads } from "./offloads.ts";
 import {
+  RECORD_ACTION,
   RECORD_GSO_SIZE,
   RECORD_HEADER,
   RECORD_IFINDEX,
   RECORD_LENGTH,
+  RECORD_OPERAND,
   RECORD_TAG,
   RECORD_TAGGED,
 } from "./programs/layout.ts";
@@ -96,6 +98,8 @@ export class UpcallPort implements PortRing {
   frame = 0;
   frameLength = 0;
   frameTag = 0;
+  frameAction = false;
+  frameOperand = 0;
   cut = 0;
   private readonly source: UpcallSource;
   private readonly sender: Sender;
@@ -127,6 +131,8 @@ export class UpcallPort implements PortRing {
     const length = words[(at + RECORD_LENGTH) >> 2]!;
     this.frameLength = length;
     this.frameTag = words[(at + RECORD_TAGGED) >> 2] !== 0 ? words[(at + RECORD_TAG) >> 2]! : 0;
+    this.frameAction = words[(at + RECORD_ACTION) >> 2] !== 0;
+    this.frameOperand = words[(at + RECORD_OPERAND) >> 2]!;
     if (length > SLOT_ROOM) {
       this.frame = -1;
       this.long = at;

@@ -16,7 +16,7 @@ import {
   W_TCP_FLAGS,
 } from "../../flow/layout.ts";
 import { ETH_TYPE_NSH } from "../../flow/packet/ethernet.ts";
-import { UPCALL_MISS } from "../dpif.ts";
+import { UPCALL_ACTION, UPCALL_MISS } from "../dpif.ts";
 import { ODP_OUTPUT } from "../odp/actions.ts";
 import type { Packet } from "../packet.ts";
 import { ExactMatchCache, keyHash } from "./emc.ts";
@@ -116,6 +116,16 @@ export class Datapath {
       this.executor.wide = false;
       key.fill(0, FLOW_PACKET_WORDS);
     }
+  }
+
+  /** A packet that an action, which ran elsewhere, hands up. */
+  handUp(packet: Packet, inPort: number, operand: number): void {
+    const key = this.key;
+    for (let word = 0; word < W_ETH_DST_HI; word++) key[word] = 0;
+    key[W_IN_PORT] = inPort;
+    extractFlow(packet.data, packet.offset, packet.length, key, offsets);
+    this.io.upcall(UPCALL_ACTION, packet, key, operand);
+    if (key[W_ETH_TYPE] === ETH_TYPE_NSH) key.fill(0, FLOW_PACKET_WORDS);
   }
 
   /** True when the cache, which compares the packet's words only, cannot know this key. */

@@ -170,6 +170,7 @@ export class RingPort {
   private receivePacket(packet: Packet, datapath: Datapath): void {
     if (this.policer !== undefined && !this.policer.passes(packet, datapath.nowMs))
       this.host.counters[N_DROPS + DROP_POLICED]!++;
+    else if (this.ring.frameAction) datapath.handUp(packet, this.odpPort, this.ring.frameOperand);
     else datapath.receive(packet, this.odpPort);
   }
 

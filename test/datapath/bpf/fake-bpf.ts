@@ -144,6 +144,8 @@ export class FakeBpf implements EbpfSystem {
   readonly processors = 2;
   readonly records: FakeRecords;
   readonly sent: Sent[] = [];
+  /** 32 bits. */
+  random: () => number = () => 12345;
   /** CLOCK_MONOTONIC as programs see it. */
   nowNs = 1_000_000_000n;
   /** By ifindex: what runs at its hook. */
@@ -348,6 +350,8 @@ class Run implements Environment {
         return 1n;
       case helpers.KTIME_GET_COARSE_NS:
         return 1_000_000_000n;
+      case helpers.GET_PRANDOM_U32:
+        return BigInt(this.fake.random());
       case helpers.KTIME_GET_NS:
         return this.fake.nowNs;
       case helpers.TAIL_CALL: {

@@ -1,6 +1,7 @@
 /** Helper functions of the kernel that our programs call (bpf-helpers(7), numbers of include/uapi/linux/bpf.h). */
 export const MAP_LOOKUP_ELEM = 1;
 export const KTIME_GET_NS = 5;
+export const GET_PRANDOM_U32 = 7;
 export const GET_SMP_PROCESSOR_ID = 8;
 export const SKB_STORE_BYTES = 9;
 export const L3_CSUM_REPLACE = 10;
@@ -22,6 +23,7 @@ export const KTIME_GET_COARSE_NS = 160;
 const NAMES = new Map([
   [MAP_LOOKUP_ELEM, "map_lookup_elem"],
   [KTIME_GET_NS, "ktime_get_ns"],
+  [GET_PRANDOM_U32, "get_prandom_u32"],
   [GET_SMP_PROCESSOR_ID, "get_smp_processor_id"],
   [SKB_STORE_BYTES, "skb_store_bytes"],
   [L3_CSUM_REPLACE, "l3_csum_replace"],

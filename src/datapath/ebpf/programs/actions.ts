@@ -41,6 +41,7 @@ import { ODP_POP_VLAN, ODP_PUSH_VLAN } from "../../odp/actions.ts";
 import { queueClass } from "../../queue-class.ts";
 import {
   CLONE_REDIRECT,
+  GET_PRANDOM_U32,
   L3_CSUM_REPLACE,
   L4_CSUM_REPLACE,
   MAP_LOOKUP_ELEM,
@@ -95,6 +96,7 @@ import {
 } from "../asm/skb.ts";
 import {
   COUNT_ACTION_DROPS,
+  COUNT_ACTION_LOST,
   countUp,
   MAP_PORTS,
   PORT_ADDRESS,
@@ -104,7 +106,8 @@ import {
 } from "./layout.ts";
 import { meter } from "./meter.ts";
 import type { Lookup } from "./places.ts";
-import { type OutputStep, type Step, stepsOf } from "./steps.ts";
+import { ALWAYS, type OutputStep, type Step, stepsOf } from "./steps.ts";
+import { handUp } from "./upcall.ts";
 
 // Flags of l4_csum_replace.
 const F_PSEUDO_HDR = 0x10;
@@ -165,7 +168,7 @@ export function compileActions(program: Int32Array, lookup: Lookup, host: Action
     const reason = emitter.step(step, program, step === steps.at(-1));
     if (reason !== undefined) return userspace(reason);
   }
-  return { kind: "program", lines: emitter.finish() };
+  return { kind: "program", lines: emitter.finish(steps.at(-1)!) };
 }
 
 const NO_PORT = "output to a port that there is not";
@@ -185,8 +188,9 @@ class ActionEmitter {
     this.lines.push(Mov.reg(R6, R1));
   }
 
-  /** The last step has ended the program; the verifier refuses what nothing leads to. */
-  finish(): Line[] {
+  /** Most last steps end the program, and the verifier refuses what nothing leads to. */
+  finish(last: Step): Line[] {
+    if (last.kind === "meter" || last.kind === "userspace") this.lines.push(Mov.imm(R0, TC_ACT_SHOT), exit());
     const drops = this.lines.some((line) => "target" in line && line.target === "drop");
     return drops ? [...this.lines, label("drop"), Mov.imm(R0, TC_ACT_SHOT), exit()] : this.lines;
   }
@@ -204,6 +208,8 @@ class ActionEmitter {
         if (!this.host.hasMeter(step.id)) return "a meter that programs do not run";
         this.lines.push(...meter(step.id, this.name("meter")));
         return undefined;
+      case "userspace":
+        return this.userspace(step.operand, step.probability);
       case "drop":
         this.lines.push(
           comment(`drop ${step.reason}`),
@@ -215,6 +221,25 @@ class ActionEmitter {
       default:
         return this.change(program, step.at);
     }
+  }
+
+  /** A packet of an internal port goes up its tap, which has no room for an operand. */
+  private userspace(operand: number, probability: number): string | undefined {
+    const { inPort } = this.lookup;
+    if (inPort === undefined || this.host.portOf(inPort)?.tap !== false)
+      return "action userspace on packets of an internal port";
+    if (probability === 0) return undefined;
+    const name = this.name("up");
+    const [sent, lost] = [`${name}_sent`, `${name}_lost`];
+    this.lines.push(comment(`userspace ${operand}`));
+    if (probability !== ALWAYS) this.lines.push(call(GET_PRANDOM_U32), IfGt.imm32(R0, probability | 0, sent));
+    this.lines.push(
+      ...handUp(name, operand, sent, lost),
+      label(lost),
+      ...countUp(COUNT_ACTION_LOST),
+      label(sent),
+    );
+    return undefined;
   }
 
   private change(program: Int32Array, at: number): string | undefined {

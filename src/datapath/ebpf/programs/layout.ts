@@ -14,6 +14,8 @@
  *   | 12 1 when there is a stripped tag     u32 |
  *   | 16 gso_size                           u32 |    | 12 datapath port  u32 |
  *   | 20 gso_segs                           u32 |
+ *   | 24 1 when an action hands it up       u32 |
+ *   | 28 that action's operand              u32 |
  *
  *   journal, by flow number: the first FLOW_PACKET_WORDS words of the key of a packet that the flow was made for
  *
@@ -46,7 +48,9 @@ export const RECORD_TAG = 8;
 export const RECORD_TAGGED = 12;
 export const RECORD_GSO_SIZE = 16;
 export const RECORD_GSO_SEGS = 20;
-export const RECORD_HEADER = 24;
+export const RECORD_ACTION = 24;
+export const RECORD_OPERAND = 28;
+export const RECORD_HEADER = 32;
 
 /** Longest frames of the kinds of records: most of what misses is short. */
 export const RECORD_ROOMS: readonly number[] = [256, 2048, 65535 + 64];
@@ -68,6 +72,8 @@ export const COUNT_UP = 0;
 export const COUNT_LOST = 1;
 /** Dropped by policing. */
 export const COUNT_POLICED = 2;
+/** What actions hand up, for which there was no room. */
+export const COUNT_ACTION_LOST = 3;
 /** First of ACTION_DROPS in drop-reasons.ts. */
 export const COUNT_ACTION_DROPS = 8;
 export const COUNTERS = 32;

@@ -171,6 +171,7 @@ export interface Lookup {
   /** What is known of every packet of the megaflow; undefined where it does not match on it. */
   readonly ethType: number | undefined;
   readonly proto: number | undefined;
+  readonly inPort: number | undefined;
   /** Every packet is a later fragment, which has no transport header (or none is). */
   readonly laterFragment: boolean | undefined;
 }
@@ -222,6 +223,7 @@ export function findLookup(key: Flow, mask: Flow, ifindexOf: (port: number) => n
     key: new Uint8Array(packed.buffer),
     ethType,
     proto,
+    inPort: mask[W_IN_PORT] === ALL ? key[W_IN_PORT] : undefined,
     laterFragment: isIp && fragBits !== 0 ? ((key[W_NW]! >>> 24) & FLOW_NW_FRAG_LATER) !== 0 : undefined,
   };
 }

@@ -11,8 +11,10 @@ import {
   ODP_OUTPUT,
   ODP_POP_VLAN,
   ODP_PUSH_VLAN,
+  ODP_SAMPLE,
   ODP_SET,
   ODP_TRUNC,
+  ODP_USERSPACE,
 } from "../../odp/actions.ts";
 import type { Lookup } from "./places.ts";
 
@@ -28,8 +30,12 @@ export type Step =
   /** The action at this index of the ODP program. */
   | { readonly kind: "change"; readonly at: number }
   | { readonly kind: "meter"; readonly id: number }
+  /** Up with this operand, in so many of 2^32 - 1 cases. */
+  | { readonly kind: "userspace"; readonly operand: number; readonly probability: number }
   /** Operand of ODP_DROP; nothing follows. */
   | { readonly kind: "drop"; readonly reason: number };
+
+export const ALWAYS = 0xffffffff;
 
 /** Longest program that is worth one; the rest goes to user space. */
 const MAX_STEPS = 256;
@@ -82,6 +88,15 @@ function collect(program: Int32Array, start: number, end: number, steps: Step[])
       case ODP_SET:
         steps.push({ kind: "change", at });
         break;
+      case ODP_USERSPACE:
+        if (cut > 0) return "truncation of what goes up";
+        steps.push({ kind: "userspace", operand: program[at + 2]!, probability: ALWAYS });
+        break;
+      case ODP_SAMPLE:
+        // One action of three words.
+        if (program[at + 3] !== ODP_USERSPACE || next !== at + 6) return "action sample";
+        steps.push({ kind: "userspace", operand: program[at + 5]!, probability: program[at + 2]! >>> 0 });
+        break;
       case ODP_METER:
         steps.push({ kind: "meter", id: program[at + 2]! });
         break;
@@ -124,8 +139,8 @@ function orderCuts(steps: Step[], lookup: Lookup): Step[] | string {
   const outputs: OutputStep[] = [];
   const ends: Step[] = [];
   for (const step of steps.slice(first)) {
-    if (step.kind === "change" || step.kind === "meter") return "truncation before a change";
     if (step.kind === "drop") ends.push(step);
+    else if (step.kind !== "output") return "truncation before a change";
     else if (step.maxLength > 0 && step.maxLength < leastLength(lookup)) return "truncation to so few bytes";
     else outputs.push(step);
   }

@@ -19,6 +19,7 @@ import {
   IfGt,
   IfNe,
   IfSet,
+  jump,
   type Line,
   Load,
   Lsh,
@@ -33,9 +34,10 @@ import {
   R4,
   R6,
   R7,
-  R8,
+  R9,
   R10,
   Store,
+  StoreImm,
 } from "../asm/instruction.ts";
 import {
   SKB_GSO_SEGS,
@@ -56,11 +58,13 @@ import {
   MAP_UPCALLS,
   PORT_FLAG_TAP,
   PORT_FLAGS,
+  RECORD_ACTION,
   RECORD_GSO_SEGS,
   RECORD_GSO_SIZE,
   RECORD_HEADER,
   RECORD_IFINDEX,
   RECORD_LENGTH,
+  RECORD_OPERAND,
   RECORD_ROOMS,
   RECORD_TAG,
   RECORD_TAGGED,
@@ -79,11 +83,12 @@ export function upcallProgram(): Line[] {
     IfEq.imm(R0, 0, "drop"),
     Load.u32(R1, R0, PORT_FLAGS),
     IfSet.imm(R1, PORT_FLAG_TAP, "tap"),
-    Load.u32(R7, R6, SKB_LEN),
-    IfEq.imm(R7, 0, "drop"),
-    ...RECORD_ROOMS.flatMap(record),
+    ...handUp("miss", undefined, "sent", "lost"),
     label("lost"),
     ...countUp(COUNT_LOST),
+    jump("drop"),
+    label("sent"),
+    ...countUp(COUNT_UP),
     label("drop"),
     Mov.imm(R0, TC_ACT_SHOT),
     exit(),
@@ -93,51 +98,61 @@ export function upcallProgram(): Line[] {
   ];
 }
 
-/** One for frames of at most `room` bytes, whose length is in R7: how much is reserved must be known when loading. */
-function record(room: number): Line[] {
-  const name = (what: string): string => `${what}_${room}`;
+/**
+ * A record of the packet, for an action with its operand; then on to `sent`. Without room it runs into what follows, which
+ * begins with the label `lost`. R6 is the context; R1 to R5, R7 and R9 are lost. Labels begin with `name`.
+ */
+export function handUp(name: string, operand: number | undefined, sent: string, lost: string): Line[] {
   return [
-    IfGt.imm(R7, room, name("longer_than")),
+    Load.u32(R7, R6, SKB_LEN),
+    IfEq.imm(R7, 0, lost),
+    ...RECORD_ROOMS.flatMap((room) => record(`${name}_${room}`, room, operand, sent, lost)),
+  ];
+}
+
+/** One for frames of at most `room` bytes, whose length is in R7: how much is reserved must be known when loading. */
+function record(name: string, room: number, operand: number | undefined, sent: string, lost: string): Line[] {
+  return [
+    IfGt.imm(R7, room, `${name}_longer`),
     loadMap(R1, MAP_UPCALLS),
     Mov.imm(R2, RECORD_HEADER + room),
     Mov.imm(R3, 0),
     call(RINGBUF_RESERVE),
-    IfEq.imm(R0, 0, "lost"),
-    Mov.reg(R8, R0),
+    IfEq.imm(R0, 0, lost),
+    Mov.reg(R9, R0),
     Load.u32(R1, R6, SKB_IFINDEX),
-    Store.u32(R8, RECORD_IFINDEX, R1),
-    Store.u32(R8, RECORD_LENGTH, R7),
+    Store.u32(R9, RECORD_IFINDEX, R1),
+    Store.u32(R9, RECORD_LENGTH, R7),
     Load.u32(R1, R6, SKB_VLAN_PROTO),
     BigEndian.u16(R1),
     Lsh.imm32(R1, 16),
     Load.u32(R2, R6, SKB_VLAN_TCI),
     Or.reg32(R1, R2),
-    Store.u32(R8, RECORD_TAG, R1),
+    Store.u32(R9, RECORD_TAG, R1),
     Load.u32(R1, R6, SKB_VLAN_PRESENT),
-    Store.u32(R8, RECORD_TAGGED, R1),
+    Store.u32(R9, RECORD_TAGGED, R1),
     Load.u32(R1, R6, SKB_GSO_SIZE),
-    Store.u32(R8, RECORD_GSO_SIZE, R1),
+    Store.u32(R9, RECORD_GSO_SIZE, R1),
     Load.u32(R1, R6, SKB_GSO_SEGS),
-    Store.u32(R8, RECORD_GSO_SEGS, R1),
+    Store.u32(R9, RECORD_GSO_SEGS, R1),
+    StoreImm.u32(R9, RECORD_ACTION, operand === undefined ? 0 : 1),
+    StoreImm.u32(R9, RECORD_OPERAND, operand ?? 0),
     Mov.reg(R1, R6),
     Mov.imm(R2, 0),
-    Mov.reg(R3, R8),
+    Mov.reg(R3, R9),
     Add.imm(R3, RECORD_HEADER),
     Mov.reg(R4, R7),
     call(SKB_LOAD_BYTES),
-    IfNe.imm(R0, 0, name("unreadable")),
-    ...countUp(COUNT_UP),
-    Mov.reg(R1, R8),
+    IfNe.imm(R0, 0, `${name}_unreadable`),
+    Mov.reg(R1, R9),
     Mov.imm(R2, 0),
     call(RINGBUF_SUBMIT),
-    Mov.imm(R0, TC_ACT_SHOT),
-    exit(),
-    label(name("unreadable")),
-    Mov.reg(R1, R8),
+    jump(sent),
+    label(`${name}_unreadable`),
+    Mov.reg(R1, R9),
     Mov.imm(R2, 0),
     call(RINGBUF_DISCARD),
-    Mov.imm(R0, TC_ACT_SHOT),
-    exit(),
-    label(name("longer_than")),
+    jump(lost),
+    label(`${name}_longer`),
   ];
 }
