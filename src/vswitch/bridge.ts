@@ -78,6 +78,8 @@ export class Bridge {
   readonly #failed = new Map<string, IfaceOutcome>();
   /** Last OpenFlow port numbers, so that a device that comes back gets its own again. */
   readonly #numbers = new Map<string, number>();
+  /** Numbers that are kept for interfaces to come. */
+  readonly #reserved = new Map<string, number>();
   #bundles = new Set<string>();
   #datapathId: string | undefined;
   #exports: BridgeExports | undefined;
@@ -111,6 +113,11 @@ export class Bridge {
 
   #openType(config: IfaceConfig): string {
     return this.#context.registry.openType(this.datapath.class, config.type);
+  }
+
+  /** The interface `name` gets this OpenFlow port number when it comes, if it asks for no other. */
+  reserve(name: string, ofport: number): void {
+    this.#reserved.set(name, ofport);
   }
 
   /** Step 1: takes `config` over and detaches what is not wanted any more, or not as it is. */
@@ -186,7 +193,8 @@ export class Bridge {
       for (const iface of port.ifaces) {
         const present = this.#ifaces.get(iface.name);
         if (present === undefined) {
-          const last = this.#numbers.get(iface.name) ?? iface.ofport;
+          const last = this.#reserved.get(iface.name) ?? this.#numbers.get(iface.name) ?? iface.ofport;
+          this.#reserved.delete(iface.name);
           missing.push({ iface, request: iface.ofportRequest ?? last });
         } else this.#reconfigure(present, iface);
       }

@@ -85,10 +85,19 @@ const WATCH: Watch<OpenVswitchSchema> = {
       "bond_mode",
       "qos",
     ],
-    quiet: ["status", "statistics"],
+    // Those that mean nothing here yet travel with a port's state.
+    quiet: [
+      "status",
+      "statistics",
+      "external_ids",
+      "bond_fake_iface",
+      "bond_updelay",
+      "bond_downdelay",
+      "lacp",
+    ],
   },
-  QoS: { columns: ["type", "queues", "other_config"] },
-  Queue: { columns: ["dscp", "other_config"] },
+  QoS: { columns: ["type", "queues", "other_config"], quiet: ["external_ids"] },
+  Queue: { columns: ["dscp", "other_config"], quiet: ["external_ids"] },
   Interface: {
     columns: [
       "name",
@@ -117,6 +126,9 @@ const WATCH: Watch<OpenVswitchSchema> = {
       "status",
       "statistics",
       "lacp_current",
+      "external_ids",
+      "bfd",
+      "lldp",
     ],
   },
   Controller: {

@@ -38,6 +38,7 @@ import { registerDpifEbpfCommands } from "./dpif-ebpf-commands.ts";
 import { registerDpifNetdevCommands } from "./dpif-netdev-commands.ts";
 import { formatExports } from "./exports.ts";
 import { registerLaterCommands } from "./later-commands.ts";
+import { registerPortStateCommands } from "./port-state/commands.ts";
 import { registerQosCommands } from "./qos-commands.ts";
 import { type Identity, Vswitch } from "./vswitch.ts";
 
@@ -167,6 +168,7 @@ export class Vswitchd {
     registerDpifNetdevCommands(commands, this.vswitch.datapaths);
     registerDpifEbpfCommands(commands, this.vswitch.datapaths);
     registerQosCommands(commands, this.vswitch);
+    registerPortStateCommands(commands, { clock, vswitch: this.vswitch, settled, readFile });
     registerLaterCommands(commands);
     if (clock instanceof SimClock) {
       timeCommands(commands, clock);

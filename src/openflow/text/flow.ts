@@ -34,7 +34,10 @@ function flagsText(flags: number): string {
 }
 
 /** Timeouts, flags and importance, each with what divides it from the next. */
-export function formatFlowNotes(s: FlowStats, paint: Paint = plain): string {
+export function formatFlowNotes(
+  s: Pick<FlowStats, "idleSec" | "hardSec" | "flags" | "importance">,
+  paint: Paint = plain,
+): string {
   let out = "";
   if (s.idleSec !== 0) out += `${paint("pm", "idle_timeout=")}${s.idleSec}, `;
   if (s.hardSec !== 0) out += `${paint("pm", "hard_timeout=")}${s.hardSec}, `;
