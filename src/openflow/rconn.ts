@@ -219,6 +219,11 @@ export class Rconn {
       }
     }
     if (this.isLogged) this.silent = false;
+    // A stream that a peer has opened is not opened anew.
+    if (this.fsm.passive) {
+      this.closed = true;
+      this.timer?.cancel();
+    }
     this.handler.disconnected();
     this.run();
   }

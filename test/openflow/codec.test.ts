@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import t from "tap";
 import { formatMatch } from "../../src/flow/match-text.ts";
+import type { Timer } from "../../src/lib/clock.ts";
 import { SimClock } from "../../src/lib/sim-clock.ts";
 import { MemoryNetwork } from "../../src/lib/stream-memory.ts";
 import {
@@ -330,13 +331,14 @@ t.test("versions in words", async (t) => {
   t.equal(versionsText(0x12), "versions 0x01, 0x04");
 });
 
+const settle = async (): Promise<void> => {
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+};
+
 t.test("rconn negotiates, answers echoes, probes and comes back", async (t) => {
   const clock = new SimClock();
   clock.stop();
   const network = new MemoryNetwork(clock);
-  const settle = async (): Promise<void> => {
-    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
-  };
   const received: string[] = [];
   let drop: (() => void) | undefined;
   await network.listen("ptcp:6653", (stream) => {
@@ -378,4 +380,35 @@ t.test("rconn negotiates, answers echoes, probes and comes back", async (t) => {
   await settle();
   t.same(states.at(-1), "connected 4", "back after the backoff");
   rconn.close();
+});
+
+t.test("rconn: what a peer has opened ends for good when it ends, and leaves no timer", async (t) => {
+  let timers = 0;
+  class CountingClock extends SimClock {
+    override background(ms: number, run: () => void): Timer {
+      timers++;
+      return super.background(ms, run);
+    }
+  }
+  const clock = new CountingClock();
+  const network = new MemoryNetwork(clock);
+  let ended = 0;
+  const server = await network.listen("ptcp:6653", (stream) => {
+    const options = { clock, name: "br0<->peer", connect: undefined, versions: () => 0x7e };
+    const handler = { connected() {}, message() {}, disconnected: () => void ended++ };
+    new Rconn({ ...options, maxBackoffMs: 1000, probeIntervalMs: 0 }, handler).adopt(stream);
+  });
+  for (let i = 0; i < 2; i++) {
+    const stream = await network.connect("tcp:127.0.0.1:6653");
+    stream.handler = { data() {}, close() {} };
+    stream.write(encode({ type: "hello", versions: 0x7e, understood: true }, 6, { xid: 1 }));
+    await settle();
+    stream.destroy();
+    await settle();
+  }
+  const before = timers;
+  await clock.warp(1000);
+  t.equal(ended, 2);
+  t.equal(timers, before);
+  server.close();
 });
