@@ -24,10 +24,11 @@ import {
   type ParsedFlow,
   parseFlow,
 } from "../../src/openflow/text/flow-parse.ts";
+import { flowsJson, jsonText } from "../../src/openflow/text/json.ts";
 import { Writer } from "../../src/openflow/wire.ts";
 import { bundleMessages, openForBundle, sendBundle } from "./bundle.ts";
 import { parserLog } from "./dumps.ts";
-import { pairFlows, type SourceFlow } from "./flow-pairs.ts";
+import { type FlowPair, pairFlows, type SourceFlow } from "./flow-pairs.ts";
 import { atLine, readLines } from "./lines.ts";
 import { parsePacketOut } from "./packet-out.ts";
 import { packetFromHex } from "./packets.ts";
@@ -227,6 +228,12 @@ function line({ fm, match }: SourceFlow, options: PrintOptions = {}): string {
   return parts.filter((s) => s !== "").join(" ");
 }
 
+/** The same for JSON. */
+function shownFlow({ fm, match }: SourceFlow): object {
+  const { table, priority, newCookie: cookie, idleSec, hardSec, importance, actions } = fm;
+  return { match, table, priority, cookie, idleSec, hardSec, importance, actions };
+}
+
 function sameFlow(a: SourceFlow, b: SourceFlow): boolean {
   return line(a) === line(b);
 }
@@ -285,9 +292,17 @@ export async function diffFlows(o: Ofctl, [first, second]: string[]): Promise<nu
   for (const source of [first!, second!]) if (isSwitch(source)) options = await parseOptions(o, source);
   const a = await flowsOfSource(o, first!, options);
   const b = await flowsOfSource(o, second!, options);
+  const different = pairFlows(a, b).filter(
+    (pair) => pair.first === undefined || pair.second === undefined || !sameFlow(pair.first, pair.second),
+  );
+  if (o.settings.json) {
+    const side = (name: keyof FlowPair) =>
+      flowsJson(different.flatMap((pair) => pair[name] ?? []).map(shownFlow));
+    o.platform.stdout(`${jsonText({ type: "diff-flows", first: side("first"), second: side("second") })}\n`);
+    return different.length === 0 ? 0 : 2;
+  }
   let out = "";
-  for (const pair of pairFlows(a, b)) {
-    if (pair.first !== undefined && pair.second !== undefined && sameFlow(pair.first, pair.second)) continue;
+  for (const pair of different) {
     if (pair.first !== undefined) out += `-${line(pair.first, { paint: o.settings.paint })}\n`;
     if (pair.second !== undefined) out += `+${line(pair.second, { paint: o.settings.paint })}\n`;
   }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import t from "tap";
 import { DummySwitch, ours, sleep } from "../peers/dummy-switch.ts";
-import { BIN } from "./bin.ts";
+import { BIN, FULL } from "./bin.ts";
 
 const OFCTL = join(BIN, "ovs-ofctl");
 const skip = existsSync(OFCTL) ? false : `no executable in ${BIN} (scripts/build)`;
@@ -193,4 +193,61 @@ t.test("a monitor in the background obeys --timeout, not OVS_CTL_TIMEOUT", { ski
   t.notOk(existsSync(goes.pidfile), "with its pid file");
   t.equal(stays.ask("ofctl/barrier"), "");
   t.equal(stays.ask("exit"), "");
+});
+
+t.test("every command that prints something of a switch prints one JSON object", { skip }, async (t) => {
+  const on = await dummySwitch();
+  const run = (version: number, ...args: string[]) =>
+    spawnSync(OFCTL, ["-t", "10", "-O", `OpenFlow1${version - 1}`, ...args], {
+      env: on.env,
+      encoding: "utf8",
+      // Table features are megabytes.
+      maxBuffer: 1 << 26,
+    });
+  run(4, "add-flow", "br0", "table=3,priority=5,tcp,nw_src=10.0.0.0/8,idle_timeout=7000,actions=output:1");
+  run(6, "add-group", "br0", "group_id=7,type=select,bucket=bucket_id:1,weight:3,output:1");
+  run(4, "add-meter", "br0", "meter=3,kbps,burst,band=type=drop,rate=1000,burst_size=100");
+  run(4, "add-tlv-map", "br0", "{class=0xffff,type=0,len=4}->tun_metadata0");
+  const commands: [command: string, type: string, first?: number][] = [
+    ["show", "features-reply"],
+    ["dump-desc", "desc-reply"],
+    ["dump-tables", "table-reply"],
+    ["dump-table-features", "table-features-reply", 4],
+    ["dump-table-desc", "table-desc-reply", 5],
+    ["dump-flows", "flow-reply"],
+    ["dump-aggregate", "aggregate-reply"],
+    ["queue-stats", "queue-reply"],
+    ["queue-get-config", "queue-get-config-reply"],
+    ["dump-meters", "meter-config-reply", 4],
+    ["meter-stats", "meter-reply", 4],
+    ["meter-features", "meter-features-reply", 4],
+    ["dump-ports", "port-reply"],
+    ["dump-ports-desc", "port-desc-reply"],
+    ["dump-groups", "group-desc-reply"],
+    ["dump-group-stats", "group-reply"],
+    ["dump-group-features", "group-features-reply"],
+    ["dump-tlv-map", "nxt-tlv-table-reply"],
+    ["dump-ipfix-bridge", "error"],
+    ["dump-ipfix-flow", "error"],
+  ];
+  for (const [command, type, first = 1] of commands) {
+    for (const version of FULL ? [1, 2, 3, 4, 5, 6].filter((v) => v >= first) : [first, 6]) {
+      const { stdout, stderr } = run(version, "--format=json", command, "br0");
+      t.equal(stdout.indexOf("\n"), stdout.length - 1, `${command}: one line`);
+      const { type: got, version: spoken } = JSON.parse(stdout) as { type: string; version: string };
+      t.same([got, spoken, stderr], [type, `OpenFlow1${version - 1}`, ""], `${command} in 1.${version - 1}`);
+    }
+  }
+  t.same(JSON.parse(run(4, "--format=json", "get-frags", "br0").stdout), { frag: "normal" });
+  writeFileSync(join(folder, "flows"), "table=3,priority=5,tcp,actions=drop\n");
+  const different = run(4, "--format=json", "diff-flows", "br0", join(folder, "flows"));
+  t.equal(different.status, 2);
+  const common = { table: 3, priority: 5, cookie: "0x0", hard_timeout: 0, importance: 0 };
+  t.same(JSON.parse(different.stdout), {
+    type: "diff-flows",
+    first: [
+      { ...common, match: { tcp: true, nw_src: "10.0.0.0/8" }, idle_timeout: 7000, actions: ["output:1"] },
+    ],
+    second: [{ ...common, match: { tcp: true }, idle_timeout: 0, actions: [] }],
+  });
 });

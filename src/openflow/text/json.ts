@@ -7,7 +7,9 @@
  * - actions are an array of texts, one an action, as in flow syntax; none means drop;
  * - counters are numbers with all their digits, null when not kept; cookies and datapath ids texts in hexadecimal;
  * - a set of flags is an array of names; a duration a number of seconds; packets and other bytes are in hexadecimal;
- * - ports and tables are numbers, or names where the text would have a name; what is not given is left out.
+ * - ports and tables are numbers, or names where the text would have a name; what is not given is left out;
+ * - units are OpenFlow's: timeouts, ages and durations in seconds, a meter's rates as its flags say (kbps: kilobits, pktps:
+ *   packets a second), a queue's in tenths of a percent, a port's speeds in kilobits a second.
  */
 import { splitFlowItems } from "../../flow/match-parse.ts";
 import { formatMatch } from "../../flow/match-text.ts";
@@ -218,6 +220,11 @@ function generic(value: unknown, c: Context): Json | undefined {
   if (value instanceof Uint8Array) return Buffer.from(value).toString("hex");
   if (Array.isArray(value)) return value.map((item) => generic(item, c) ?? null);
   return typeof value === "object" && value !== null ? object(value, c) : undefined;
+}
+
+/** Flows that no message holds, shaped as in a flow-reply. */
+export function flowsJson(flows: readonly object[], options: PrintOptions = {}): JsonObject[] {
+  return flows.map((flow) => object(flow, { type: "flow-reply", version: 0, options }));
 }
 
 /** A decoded message; its type, version and transaction id come first. */
