@@ -80,6 +80,27 @@ t.test("nothing is left unexplained, nothing explained that is not there", async
   t.equal(spawnSync(join(BIN, "ovsbox"), ["man", "--check"], { encoding: "utf8" }).stdout, "");
 });
 
+/** How code asks for a key of a column that is a map. */
+const KEY_READ =
+  /\b(?:other_config|otherConfig|external_ids|options)(?:\.get\(|\.has\(|, )"([a-z][a-z0-9_-]*)"/g;
+
+/** Options of dummy devices, which only tests have, and of the daemon's own commands. */
+const NO_KEYS = new Set("filter ifindex n_txq pcap pmd pstream rx_pcap stream tx_pcap type".split(" "));
+
+t.test("every key that the switch reads is explained", async (t) => {
+  const page = readFileSync(join(root, "man/ovs-vswitchd.conf.db.5.md"), "utf8");
+  let count = 0;
+  for (const file of readdirSync(join(root, "src"), { recursive: true, encoding: "utf8" })) {
+    if (!file.endsWith(".ts")) continue;
+    for (const [, key] of readFileSync(join(root, "src", file), "utf8").matchAll(KEY_READ)) {
+      count++;
+      if (NO_KEYS.has(key!) || new RegExp(`:${key}$|\`${key}\``, "m").test(page)) continue;
+      t.fail(`${key}, which ${file} reads, is not in ovs-vswitchd.conf.db(5)`);
+    }
+  }
+  t.ok(count > 20, `${count} places that read keys`);
+});
+
 /** Commands of a daemon that the pages say: terms of the sections on them, without their arguments. */
 function saidCommands(...pages: string[]): string[] {
   const found = new Set<string>();
