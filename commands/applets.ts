@@ -77,6 +77,12 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     examples: [["As a daemon", "ovsbox snmp --detach --pidfile --log-file"]],
     load: () => import("./snmp.ts"),
   },
+  doctor: {
+    category: "See",
+    about: "look for what keeps the switch from working (its options: ovsbox doctor --help)",
+    examples: [["What is wrong, if anything", "ovsbox doctor --quiet"]],
+    load: () => import("./doctor.ts"),
+  },
   top: {
     category: "See",
     about: "rates of bridges and ports, busiest flows, drops, live (its options: ovsbox top --help)",

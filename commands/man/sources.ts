@@ -15,6 +15,7 @@ import ovsVswitchdConfDb5 from "../../man/ovs-vswitchd.conf.db.5.md" with { type
 import ovsbox1 from "../../man/ovsbox.1.md" with { type: "text" };
 import ovsboxCollect1 from "../../man/ovsbox-collect.1.md" with { type: "text" };
 import ovsboxCompletion1 from "../../man/ovsbox-completion.1.md" with { type: "text" };
+import ovsboxDoctor1 from "../../man/ovsbox-doctor.1.md" with { type: "text" };
 import ovsboxHelp1 from "../../man/ovsbox-help.1.md" with { type: "text" };
 import ovsboxMan1 from "../../man/ovsbox-man.1.md" with { type: "text" };
 import ovsboxSnmp1 from "../../man/ovsbox-snmp.1.md" with { type: "text" };
@@ -44,6 +45,7 @@ export const SOURCES: Readonly<Record<string, string>> = {
   "ovs-vswitchd.conf.db.5": ovsVswitchdConfDb5,
   "ovsbox-collect.1": ovsboxCollect1,
   "ovsbox-completion.1": ovsboxCompletion1,
+  "ovsbox-doctor.1": ovsboxDoctor1,
   "ovsbox-help.1": ovsboxHelp1,
   "ovsbox-man.1": ovsboxMan1,
   "ovsbox-snmp.1": ovsboxSnmp1,

@@ -9,6 +9,8 @@ const SOCK_DGRAM = 2;
 const SOCK_CLOEXEC = 0o2000000;
 const SIOCETHTOOL = 0x8946;
 const ETHTOOL_GDRVINFO = 0x3;
+const ETHTOOL_GFLAGS = 0x25;
+const ETH_FLAG_LRO = 1 << 15;
 const ETHTOOL_GLINKSETTINGS = 0x4c;
 const PORT_TP = 0;
 const PORT_FIBRE = 3;
@@ -55,6 +57,8 @@ export interface LinkSettings {
 export interface DeviceControl {
   driverInfo(name: string): DriverInfo | undefined;
   linkSettings(name: string): LinkSettings | undefined;
+  /** Large receive offload is on; undefined: the driver does not say. */
+  largeReceive(name: string): boolean | undefined;
   /**
    * Makes tap device `name`; it stays until it is deleted like any link (rtnetlink), so that addresses and routes
    * outlive a restart of the daemon. @returns undefined, or an errno name.
@@ -82,6 +86,13 @@ class BunDeviceControl implements DeviceControl {
     new DataView(info.buffer).setUint32(0, ETHTOOL_GDRVINFO, true);
     if (!this.#ethtool(name, info)) return undefined;
     return { driver: cString(info, 4, 32), version: cString(info, 36, 32), firmware: cString(info, 68, 32) };
+  }
+
+  largeReceive(name: string): boolean | undefined {
+    const value = new Uint8Array(8);
+    const view = new DataView(value.buffer);
+    view.setUint32(0, ETHTOOL_GFLAGS, true);
+    return this.#ethtool(name, value) ? (view.getUint32(4, true) & ETH_FLAG_LRO) !== 0 : undefined;
   }
 
   linkSettings(name: string): LinkSettings | undefined {

@@ -231,6 +231,7 @@ function makeHost(): { kernel: FakeKernel; host: Host } {
     devices: {
       driverInfo: () => ({ driver: "veth", version: "1.0", firmware: "" }),
       linkSettings: () => ({ speedMbps: 10000, duplex: "full", medium: "copper", negotiated: false }),
+      largeReceive: () => undefined,
       makeTap: (name) => {
         if (kernel.links.has(name)) return "EBUSY";
         kernel.add(name, "tun").flags = 0x1002;
