@@ -292,3 +292,21 @@ t.test("a program of outputs longer than netlink holds is run by the slow path",
   t.match(failed, /This flow is handled by the userspace slow path/);
   await sim.close();
 });
+
+t.test(
+  "where megaflows are disabled, all that a packet has is matched, and that it is not tracked",
+  async (t) => {
+    const sim = await fourPorts();
+    sim.flowMod("br0", "actions=2");
+    await sim.appctl("upcall/disable-megaflows");
+    sim.receive(
+      "p1",
+      "dl_src=0:0:0:0:0:1,dl_dst=0:0:0:0:0:2,udp,nw_src=1.1.1.1,nw_dst=2.2.2.2,udp_src=1,udp_dst=2",
+    );
+    const dump = await sim.appctl("dpif/dump-flows", "-m", "br0");
+    t.match(dump, /ct_state\(0\/0xff\),ct_zone\(0\),ct_mark\(0\),ct_label\(0\),packet_type/);
+    t.match(dump, /ipv4\(src=1\.1\.1\.1,dst=2\.2\.2\.2,proto=17,tos=0,ttl=\d+,frag=no\),udp\(src=1,dst=2\)/);
+    t.notMatch(dump, /tunnel|ct_tuple|arp/);
+    await sim.close();
+  },
+);

@@ -5,8 +5,6 @@ import {
   type Flow,
   VLAN_CFI,
   W_ACTSET_OUTPUT,
-  W_CT_LABEL,
-  W_CT_MARK,
   W_CT_NW_SRC,
   W_CT_STATE_ZONE,
   W_ETH_DST_HI,
@@ -183,12 +181,9 @@ export function megaflowMask(ctx: XlateContext, out: Flow): void {
 /** The mask of a flow that serves packets like this one alone: all words that packets of its kind can have. */
 export function exactMask(key: Flow, out: Flow): void {
   out.fill(-1, 0, FLOW_DP_WORDS);
-  // Of ct_state only the bits that have a meaning; an untracked packet has no more of that kind.
+  // Of ct_state only the bits that have a meaning; an untracked packet has no original direction.
   out[W_CT_STATE_ZONE] = 0xffff00ff | 0;
-  if ((key[W_CT_STATE_ZONE]! & 0xffff) === 0) {
-    out.fill(0, W_CT_MARK, W_CT_LABEL + 4);
-    out.fill(0, W_CT_NW_SRC, W_NSH_BASE);
-  }
+  if ((key[W_CT_STATE_ZONE]! & 0xffff) === 0) out.fill(0, W_CT_NW_SRC, W_NSH_BASE);
   let tunnelled = 0;
   for (let word = W_TUN_ID_HI; word < FLOW_DP_WORDS; word++) tunnelled |= key[word]!;
   // Those of a tunnel come in by another port.
