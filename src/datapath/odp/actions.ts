@@ -171,6 +171,16 @@ export class OdpActionBuilder {
     this.words[at + 1] = this.length - at;
   }
 
+  /** What is last needs no copy of the packet: a clone at the end becomes what is in it. */
+  unwrapLastClone(): void {
+    const { words, length } = this;
+    let last = 0;
+    for (let at = 0; at < length; at += words[at + 1]!) last = at;
+    if (length === 0 || words[last] !== ODP_CLONE) return;
+    words.copyWithin(last, last + 2, length);
+    this.length -= 2;
+  }
+
   /** A copy that the caller owns. */
   take(): Int32Array {
     return this.words.slice(0, this.length);

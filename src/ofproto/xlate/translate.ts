@@ -83,6 +83,7 @@ export function translate(
   endPipeline(ctx);
   finishSamples(ctx);
   ctx.trace = top;
+  ctx.odp.unwrapLastClone();
   explainDrop(ctx);
 }
 
@@ -160,6 +161,7 @@ export function translateActions(
   if (bridge !== undefined) ctx.trace = bridge;
   endPipeline(ctx);
   ctx.trace = top;
+  ctx.odp.unwrapLastClone();
   explainDrop(ctx);
 }
 
