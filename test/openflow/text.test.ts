@@ -339,6 +339,9 @@ t.test("actions print as the original prints them", async (t) => {
   const cases: [text: string, version: Version, want: string][] = [
     ["goto_table:7", 1, "resubmit(,7)"],
     ["goto_table:7", 4, "goto_table:7"],
+    ["write_metadata:0x12", 1, "write_metadata:0x12"],
+    ["write_metadata:0x12/0xff,goto_table:7", 1, "load:0x12->OXM_OF_METADATA[0..7],resubmit(,7)"],
+    ["write_metadata:0x12,goto_table:7", 1, "load:0x12->OXM_OF_METADATA[],resubmit(,7)"],
     ["clone(drop)", 4, "clone(drop)"],
     ["decap(packet_type(ns=0,type=0))", 4, "decap(packet_type(ns=0,type=0))"],
     [
@@ -350,7 +353,7 @@ t.test("actions print as the original prints them", async (t) => {
   ];
   for (const [text, version, want] of cases) {
     const { fm } = parseFlow(`ip,actions=${text}`, 0);
-    t.match(printMessage(encode(fm, version, { xid: 7 })), `actions=${want}\n`, text);
+    t.match(printMessage(encode(fm, version, { xid: 7, nxm: true })), `actions=${want}\n`, text);
   }
 });
 

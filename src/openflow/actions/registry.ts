@@ -2,8 +2,9 @@
  * The action registry: all rows, and from them decoding, encoding, formatting and parsing of action lists and
  * instructions for every version. Upstream: ofp-actions.
  */
+import { mustField } from "../../flow/fields/index.ts";
 import type { PortNames } from "../../flow/match-text.ts";
-import type { Ofpact, OfpactType } from "../actions.ts";
+import type { Ofpact, OfpactType, SetField, WriteMetadata } from "../actions.ts";
 import { OFPP_CONTROLLER, OFPP_LOCAL, OFPP_MAX } from "../actions.ts";
 import { NX_VENDOR, OfpError, ONF_VENDOR } from "../errors.ts";
 import { parsePort } from "../ports.ts";
@@ -49,6 +50,7 @@ for (const r of ACTIONS) {
   for (const [word, parse] of Object.entries(r.words)) byWord.set(word, parse.bind(r.words));
 }
 
+const METADATA = mustField("metadata");
 const MAX_DEPTH = 64;
 
 // Decoding.
@@ -249,12 +251,19 @@ function isInstruction(type: OfpactType, version: number): boolean {
 /** 1.0 has no instructions but these. */
 const ACTIONS_OF_10 = new Set<OfpactType>(["write_metadata", "goto_table"]);
 
+function loadMetadata({ metadata, mask }: WriteMetadata): SetField {
+  return { type: "set_field", field: METADATA, value: metadata & mask, mask, bytes: 8, load: true };
+}
+
 /** 1.0: actions; later: instructions. `proto` is the flow's exact nw_proto, for 1.2+ transport port setters. */
 export function encodeInstructions(list: readonly Ofpact[], w: Writer, version: number, proto = 6): void {
   setL4Protocol(proto);
   if (version === 1) {
+    // Nothing may follow Nicira's write_metadata, not even the resubmit that goto_table becomes.
+    const goes = list.some(({ type }) => type === "goto_table");
     for (const a of list) {
-      if (!isInstruction(a.type, 1) || ACTIONS_OF_10.has(a.type)) encodeAction(a, w, version);
+      if (goes && a.type === "write_metadata") encodeAction(loadMetadata(a), w, version);
+      else if (!isInstruction(a.type, 1) || ACTIONS_OF_10.has(a.type)) encodeAction(a, w, version);
     }
     return;
   }
