@@ -3,6 +3,7 @@
  * Commands live in a registry, because `ovsbox up` serves two daemons' sockets from one process.
  */
 import { versionText } from "./applet.ts";
+import { readReply } from "./control-json.ts";
 import { coverage } from "./coverage.ts";
 import { absolute, dirs } from "./dirs.ts";
 import { describeError, Fatal } from "./errors.ts";
@@ -171,7 +172,10 @@ class Connection {
       const reply: UnixctlReply = {
         format: this.#format,
         ok: (text = "") => {
-          const result = this.#format === "text" ? text : { "reply-format": "plain", reply: text };
+          const result =
+            this.#format === "text"
+              ? text
+              : (readReply(method, text) ?? { "reply-format": "plain", reply: text });
           if (log.isDbg()) log.dbg(`replying with success, id=${formatJson(id)}: "${formatJson(result)}"`);
           finish(() => this.#rpc.reply(id, result));
         },
