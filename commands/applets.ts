@@ -17,6 +17,10 @@ export const APPLETS: Readonly<Record<string, { about: string; load: () => Promi
   "ovs-dpctl": { about: "look into datapaths", load: () => import("./ovs-dpctl.ts") },
   "ovs-appctl": { about: "steer running daemons", load: () => import("./ovs-appctl.ts") },
   "ovs-pki": { about: "make keys and certificates", load: () => import("./ovs-pki.ts") },
+  "ovs-brctl": {
+    about: "Linux bridge's brctl on the switch (also: ovsbox brctl)",
+    load: () => import("./ovs-brctl.ts"),
+  },
   "ovs-brcompatd": { about: "Linux bridge compatibility (not implemented)", load: missing },
   "ovs-testcontroller": {
     about: "simple OpenFlow controller",

@@ -7,9 +7,9 @@ import { APPLETS, appletName, SUBCOMMANDS } from "./applets.ts";
 
 async function run(): Promise<number> {
   const invoked = (process.argv0.split("/").at(-1) ?? "").replace(/^\./, "");
-  if (Object.hasOwn(APPLETS, invoked)) {
-    return (await APPLETS[invoked]!.load()).main(process.argv.slice(2), invoked);
-  }
+  // A link named "brctl", too.
+  const called = invoked === "ovsbox" ? undefined : appletName(invoked);
+  if (called !== undefined) return (await APPLETS[called]!.load()).main(process.argv.slice(2), invoked);
   const word = process.argv[2] ?? "";
   if (word === "--applets") {
     // For scripts/build and packages, which make the links.

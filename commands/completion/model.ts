@@ -58,6 +58,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Commands>>> = {
     fromUsage((await import("../ovs-ctl/commands.ts")).COMMANDS as Record<string, object>),
   "ovs-pki": async () => fromUsage((await import("../ovs-pki/commands.ts")).COMMANDS),
   "ovs-save": async () => fromUsage((await import("../ovs-save.ts")).COMMANDS),
+  "ovs-brctl": async () => fromUsage((await import("../ovs-brctl/commands.ts")).COMMANDS),
 };
 
 export async function commandsOf(applet: string): Promise<Commands> {

@@ -83,6 +83,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<CommandEntry[]>>> = {
   "ovs-ctl": async () => simple((await import("../ovs-ctl/commands.ts")).COMMANDS as Simple),
   "ovs-pki": async () => simple((await import("../ovs-pki/commands.ts")).COMMANDS),
   "ovs-save": async () => simple((await import("../ovs-save.ts")).COMMANDS),
+  "ovs-brctl": async () => simple((await import("../ovs-brctl/commands.ts")).COMMANDS as Simple),
 };
 
 export const commandEntries = async (applet: string): Promise<CommandEntry[]> =>

@@ -61,7 +61,8 @@ function checkSame(
   if (has !== vlan) throw new Fatal(`${but} is a VLAN bridge for the wrong VLAN ${has}`);
 }
 
-function addRealBridge(model: Model, name: string): void {
+/** The name must be free. */
+export function addRealBridge(model: Model, name: string): void {
   const { txn } = model.context;
   const iface = model.insertInterface(name, "internal");
   const port = txn.insertRow("Port");

@@ -50,7 +50,6 @@ interface NewPort {
 
 function addPort(call: CtlCall, context: CtlContext, wanted: NewPort): void {
   const model = Model.of(context);
-  const { txn } = context;
   const { name } = wanted;
   if (name === "") throw new Fatal("port name must not be empty string");
   if (call.options.has("--may-exist")) {
@@ -65,6 +64,14 @@ function addPort(call: CtlCall, context: CtlContext, wanted: NewPort): void {
     if (iface === "") throw new Fatal("interface name must not be empty string");
     model.checkConflicts(iface, `cannot create an interface named ${iface}`);
   }
+  insertPort(context, wanted);
+}
+
+/** The names must be free. */
+export function insertPort(context: CtlContext, wanted: NewPort): void {
+  const model = Model.of(context);
+  const { txn } = context;
+  const { name } = wanted;
   const bridge = model.bridge(wanted.bridge);
   const rows = wanted.interfaces.map((iface) => model.insertInterface(iface, ""));
   const uuid = txn.insertRow("Port");
