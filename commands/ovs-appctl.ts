@@ -5,6 +5,7 @@ import { Exit, Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { formatJson, type Json } from "../src/lib/json.ts";
 import type { Platform } from "../src/lib/platform.ts";
+import { withProgress } from "../src/lib/progress.ts";
 import { armTimeout, defaultTimeout, parseTimeout } from "../src/lib/timeout.ts";
 import { UnixctlClient } from "../src/lib/unixctl-client.ts";
 import { vlogStart } from "../src/lib/vlog.ts";
@@ -131,7 +132,7 @@ async function transact(
 ): Promise<number> {
   let answer: { result: Json } | { error: Json };
   try {
-    answer = await client.transact(command, args);
+    answer = await withProgress(platform, command, client.transact(command, args));
   } catch (error) {
     throw new Fatal(`${settings.target}: transaction error (${(error as Error).message})`);
   }

@@ -1,6 +1,7 @@
 /** Commands that change flows: add-flow(s), mod-flows, del-flows, replace-flows, diff-flows, packet-out. */
 import { type Match, makeMatch } from "../../src/flow/match.ts";
 import { Fatal } from "../../src/lib/errors.ts";
+import { withProgress } from "../../src/lib/progress.ts";
 import { parsePlainActions } from "../../src/openflow/actions/registry.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
 import {
@@ -137,9 +138,10 @@ async function sendFlows(o: Ofctl, name: string, flows: readonly FlowParser[]): 
   const encoded = encodeFlows(flows, o.settings.protocols);
   const session = await openForFlowMods(o, name, encoded.usable);
   const { bytes } = session.protocol === encoded.protocol ? encoded : encodeFlows(flows, session.protocol);
-  await session.flowMods(bytes, (message) => {
+  const work = session.flowMods(bytes, (message) => {
     if (o.settings.verbosity >= DUMP_VERBOSITY) o.platform.stdout(rawText(o, message));
   });
+  await withProgress(o.platform, `${name}: ${flows.length} flows`, work);
   session.close();
 }
 
@@ -244,7 +246,8 @@ export async function replaceFlows(o: Ofctl, args: string[]): Promise<void> {
   const { flows: wanted, usable } = await flowsOfFile(o, args[1]!, options);
   const open = o.settings.bundle ? openForBundle : openForFlowMods;
   const session = await open(o, name, usable);
-  const pairs = pairFlows(wanted, await flowsOfSwitch(session));
+  const dump = flowsOfSwitch(session);
+  const pairs = pairFlows(wanted, await withProgress(o.platform, `${name}: what flows there are`, dump));
   const changes: FlowMod[] = [];
   for (const { first, second } of pairs) {
     if (first !== undefined || second === undefined) continue;
@@ -258,13 +261,17 @@ export async function replaceFlows(o: Ofctl, args: string[]): Promise<void> {
   }
   changes.sort((a, b) => a.table - b.table);
   if (o.settings.bundle) {
-    await sendBundle(session, changes);
+    await withProgress(
+      o.platform,
+      `${name}: a bundle of ${changes.length} changes`,
+      sendBundle(session, changes),
+    );
     session.close();
     return;
   }
   const w = new Writer(65536);
   for (const fm of changes) encodeInProtocol(w, fm, session.protocol);
-  await session.flowMods(w.done());
+  await withProgress(o.platform, `${name}: ${changes.length} changes`, session.flowMods(w.done()));
   session.close();
 }
 
@@ -277,7 +284,7 @@ async function flowsOfSource(o: Ofctl, source: string, options: FlowParseOptions
   if (file) return (await flowsOfFile(o, source, options)).flows;
   const session = await Session.open(o, source);
   await setDumpProtocol(session, o.settings.protocols);
-  const flows = await flowsOfSwitch(session);
+  const flows = await withProgress(o.platform, `${source}: what flows there are`, flowsOfSwitch(session));
   session.close();
   return flows;
 }

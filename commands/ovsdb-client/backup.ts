@@ -1,6 +1,7 @@
 /** backup and restore: a database as a stand-alone file on standard output, and back. */
 import { Fatal } from "../../src/lib/errors.ts";
 import { formatJson, type Json, type JsonObject } from "../../src/lib/json.ts";
+import { withProgress } from "../../src/lib/progress.ts";
 import { vlog } from "../../src/lib/vlog.ts";
 import type { Atom } from "../../src/ovsdb/atom.ts";
 import { type Datum, datumJsonText, datumToJson } from "../../src/ovsdb/datum.ts";
@@ -26,7 +27,11 @@ export async function backup(client: Client): Promise<number> {
     where: [],
     columns: ["_uuid", ...columns.map((column) => column.name)],
   }));
-  const results = (await call(client, "transact", [client.database, ...operations])) as readonly JsonObject[];
+  const results = (await withProgress(
+    client.platform,
+    `backup: ${tables.length} tables`,
+    call(client, "transact", [client.database, ...operations]),
+  )) as readonly JsonObject[];
   let text = "";
   tables.forEach(({ table, columns }, i) => {
     const rows = ((results[i]?.rows as readonly JsonObject[] | undefined) ?? []).map((row) => {
@@ -60,7 +65,11 @@ export async function restore(client: Client): Promise<number> {
     for (const row of table.rows.values()) operations.push(insertion(table, row.uuid, row.data, database));
   }
   operations.push({ op: "comment", comment: 'restored by "ovsdb-client restore"' });
-  const results = (await call(client, "transact", [client.database, ...operations])) as readonly Json[];
+  const results = (await withProgress(
+    client.platform,
+    `restore: ${operations.length - served.tables.size - 1} rows`,
+    call(client, "transact", [client.database, ...operations]),
+  )) as readonly Json[];
   const failed = results.find((result) => typeof result === "object" && result !== null && "error" in result);
   if (failed !== undefined) throw new Fatal(`restore failed: ${formatJson(failed, { sort: true })}`);
   return 0;

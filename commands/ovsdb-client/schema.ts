@@ -1,4 +1,5 @@
 /** Commands about databases and their schemas. */
+import { withProgress } from "../../src/lib/progress.ts";
 import { type Cell, TablePrinter } from "../../src/lib/table.ts";
 import { sortedText } from "../../src/ovsdb/json-text.ts";
 import { equalSchemas, schemaToJson, type TableSchema } from "../../src/ovsdb/schema.ts";
@@ -56,7 +57,8 @@ function columnRows(table: TableSchema, withTable: boolean): Cell[][] {
 
 export async function convert(client: Client): Promise<number> {
   const schema = readSchemaFile(client.args[0]!);
-  await call(client, "convert", [schema.name, schemaToJson(schema)]);
+  const work = call(client, "convert", [schema.name, schemaToJson(schema)]);
+  await withProgress(client.platform, `convert: ${schema.name} to ${schema.version}`, work);
   return 0;
 }
 
