@@ -39,7 +39,8 @@ const COLORS: Readonly<Record<string, (platform: Platform) => boolean>> = Object
 ]);
 
 function hasColors({ stdoutIsTerminal, env }: Platform): boolean {
-  return stdoutIsTerminal && env.TERM !== undefined && env.TERM !== "dumb";
+  // no-color.org: any value but an empty one.
+  return stdoutIsTerminal && env.TERM !== undefined && env.TERM !== "dumb" && !env.NO_COLOR;
 }
 
 function sortKey(settings: Settings, key: string | undefined, descending: boolean): void {
