@@ -4,7 +4,7 @@
  * when a program has found no megaflow for them; what the host sends by an internal port comes up its tap likewise.
  */
 import { FLOW_DP_WORDS, type Flow, W_IN_PORT } from "../../flow/layout.ts";
-import type { Clock } from "../../lib/clock.ts";
+import type { Clock, Timer } from "../../lib/clock.ts";
 import { parseMac } from "../../lib/mac.ts";
 import type { Netdev } from "../../netdev/netdev.ts";
 import {
@@ -88,6 +88,8 @@ export class EbpfDpif implements Dpif {
   readonly pins: PinFolder | string;
   /** What an earlier run has left, until it is taken over. */
   #left: LeftBehind | undefined;
+  /** Until the maps of an earlier run, taken over just now, are taken away. */
+  #grace: Timer | undefined;
   #leaving = false;
   /** Meters that programs run. */
   readonly #meters = new Set<number>();
@@ -412,8 +414,7 @@ export class EbpfDpif implements Dpif {
     }
     left.removeLinks();
     // Packets may still be on their way through the old ones.
-    this.#clock.background(GRACE_MS, () => {
-      if (this.#leaving) return;
+    this.#grace = this.#clock.background(GRACE_MS, () => {
       for (const { old, handle } of known) this.offload.carry(handle, old.rows, old.row);
       left.addCounters(this.objects.counters);
       left.removeMaps();
@@ -436,6 +437,7 @@ export class EbpfDpif implements Dpif {
   leave(): void {
     if (typeof this.pins === "string") return;
     this.#leaving = true;
+    this.#grace?.cancel();
     this.offload.rest();
   }
 
@@ -485,6 +487,7 @@ export class EbpfDpif implements Dpif {
   }
 
   async close(): Promise<void> {
+    this.#grace?.cancel();
     for (const { link, unwatch, ifindex, tap } of this.attached.values()) {
       unwatch();
       link.close();
