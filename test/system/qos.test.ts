@@ -132,6 +132,30 @@ t.test("kinds that the kernel has not, or nobody knows", { skip }, async (t) => 
   });
 });
 
+t.test("ebpf: policing of what the host sends by the switch's own port", { skip }, async (t) => {
+  await withTwoHosts(async (world) => {
+    world.inside("sw", "ip", "addr", "add", "10.1.1.100/24", "dev", "br0");
+    world.inside("sw", "ip", "link", "set", "br0", "up");
+    world.background("ha", "iperf3", "-s");
+    world.vsctl("set", "interface", "br0", "ingress_policing_kpkts_rate=1", "ingress_policing_kpkts_burst=1");
+    let received = 0;
+    await world.until("a measurement", () => {
+      const run = world.tryInside(
+        "sw",
+        ...["iperf3", "-c", "10.1.1.1", "-u", "-b", "30M", "-l", "1000", "-t", "3", "-O", "1", "-J"],
+      );
+      const { end } = run.stdout.startsWith("{")
+        ? (JSON.parse(run.stdout) as { end?: { sum_received?: { bits_per_second: number } } })
+        : {};
+      received = (end?.sum_received?.bits_per_second ?? 0) / 8000;
+      return received > 0;
+    });
+    t.ok(received > 800 && received < 1200, `${received.toFixed(0)} of 1000 packets a second`);
+    t.match(world.appctl("dpif-ebpf/show"), / br0: ifindex \d+, egress of a tap, policed\n/);
+    t.match(world.appctl("dpif-ebpf/show"), /dropped by policing: [1-9]/);
+  }, "ebpf");
+});
+
 t.test("everything goes with the port", { skip }, async (t) => {
   await withTwoHosts((world) => {
     world.vsctl("set", "port", "ha", "qos=@q", "--", "--id=@q", "create", "qos", "type=linux-htb");
