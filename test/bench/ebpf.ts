@@ -15,7 +15,7 @@ import { call, exit, Mov, R1, R2 } from "../../src/datapath/ebpf/asm/instruction
 import { EbpfObjects } from "../../src/datapath/ebpf/objects.ts";
 import { Offload } from "../../src/datapath/ebpf/offload.ts";
 import type { EbpfProgram } from "../../src/datapath/ebpf/system.ts";
-import { ODP_OUTPUT, ODP_PUSH_VLAN, ODP_SET } from "../../src/datapath/odp/actions.ts";
+import { ODP_OUTPUT, ODP_POP_VLAN, ODP_PUSH_VLAN, ODP_SET } from "../../src/datapath/odp/actions.ts";
 import {
   FLOW_DP_WORDS,
   W_ETH_DST_HI,
@@ -197,7 +197,13 @@ function programs(): void {
       ],
     ],
   ];
-  cases.push(["1 mask, a tag pushed", FIVE, 1, [ODP_PUSH_VLAN, 3, 0x81001064 | 0, ...OUT]]);
+  // One packet goes round: it must leave as it came.
+  cases.push([
+    "1 mask, a tag pushed and popped",
+    FIVE,
+    1,
+    [ODP_PUSH_VLAN, 3, 0x81001064 | 0, ODP_POP_VLAN, 2, ...OUT],
+  ]);
   for (const [what, mask, masks, actions] of cases)
     console.log(`${what.padEnd(34)} ${nanoseconds(mask, masks, actions)}`);
 }
