@@ -4,6 +4,7 @@
  */
 
 import { absolute, dirs } from "../src/lib/dirs.ts";
+import { describeError } from "../src/lib/errors.ts";
 import { fs, fsLoaded } from "../src/lib/lazy-fs.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import type { StreamFactory } from "../src/lib/stream.ts";
@@ -112,15 +113,20 @@ function writeOut(text: string | Uint8Array): void {
     pending.push(text);
     flushed.then(() => {
       pending = [];
-    }, brokenPipe);
+    }, notWritten);
   } catch (error) {
-    brokenPipe(error);
+    notWritten(error);
   }
 }
 
-/** A reader of standard output that went away ends the process quietly. */
-function brokenPipe(error: unknown): void {
-  if ((error as { code?: string }).code === "EPIPE") process.exit(141);
+/** A reader of standard output that went away ends the process quietly; output that is lost, as on a full disk, does not. */
+function notWritten(error: unknown): void {
+  const { code } = error as { code?: string };
+  // Closed by whoever does not want it.
+  if (code === "EBADF") return;
+  if (code === "EPIPE") process.exit(141);
+  writeAll(2, `${process.argv0.replace(/^.*\//, "")}: standard output: ${describeError(error)}\n`);
+  process.exit(1);
 }
 
 const SLEEP = new Int32Array(new SharedArrayBuffer(4));
@@ -134,8 +140,10 @@ function writeAll(fd: number, text: string | Uint8Array): void {
     } catch (error) {
       const { code } = error as { code?: string };
       if (code === "EAGAIN") Atomics.wait(SLEEP, 0, 0, 1);
-      else if (code === "EPIPE" && fd === 1) process.exit(141);
-      else return;
+      else {
+        if (fd === 1) notWritten(error);
+        return;
+      }
     }
   }
 }

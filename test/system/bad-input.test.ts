@@ -292,3 +292,17 @@ t.test(
     t.same(wrong, []);
   },
 );
+
+t.test("output that is lost", async (t) => {
+  const to = (where: string, command: string) =>
+    spawnSync("sh", ["-c", `${command} ${where}`], {
+      env: { ...env, PATH: `${BIN}:${process.env.PATH}` },
+      encoding: "utf8",
+    });
+  for (const command of ["ovs-vsctl --version", "ovsdb-client get-schema", "ovs-ofctl --help"]) {
+    const run = to(">/dev/full", command);
+    t.equal(run.status, 1, command);
+    t.equal(run.stderr, `${command.split(" ")[0]}: standard output: No space left on device\n`);
+    t.equal(to(">&-", command).status, 0, `${command}: nobody wants it`);
+  }
+});
