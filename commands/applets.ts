@@ -5,8 +5,6 @@ export interface Applet {
   main(args: string[], program: string): Promise<number> | number;
 }
 
-const missing = (): Promise<Applet> => import("./not-implemented.ts");
-
 export const APPLETS: Readonly<Record<string, { about: string; load: () => Promise<Applet> }>> = {
   "ovs-vswitchd": { about: "switch daemon", load: () => import("./ovs-vswitchd.ts") },
   "ovsdb-server": { about: "database server", load: () => import("./ovsdb-server.ts") },
@@ -21,7 +19,10 @@ export const APPLETS: Readonly<Record<string, { about: string; load: () => Promi
     about: "Linux bridge's brctl on the switch (also: ovsbox brctl)",
     load: () => import("./ovs-brctl.ts"),
   },
-  "ovs-brcompatd": { about: "Linux bridge compatibility (not implemented)", load: missing },
+  "ovs-brcompatd": {
+    about: "see Linux bridges, or make switches of them",
+    load: () => import("./ovs-brcompatd.ts"),
+  },
   "ovs-testcontroller": {
     about: "simple OpenFlow controller",
     load: () => import("./ovs-testcontroller.ts"),

@@ -1,6 +1,7 @@
 /** The texts in man/, taken into the executable. */
 import ovsActions7 from "../../man/ovs-actions.7.md" with { type: "text" };
 import ovsAppctl8 from "../../man/ovs-appctl.8.md" with { type: "text" };
+import ovsBrcompatd8 from "../../man/ovs-brcompatd.8.md" with { type: "text" };
 import ovsBrctl8 from "../../man/ovs-brctl.8.md" with { type: "text" };
 import ovsCtl8 from "../../man/ovs-ctl.8.md" with { type: "text" };
 import ovsDpctl8 from "../../man/ovs-dpctl.8.md" with { type: "text" };
@@ -33,6 +34,7 @@ import vtepCtl8 from "../../man/vtep-ctl.8.md" with { type: "text" };
 export const SOURCES: Readonly<Record<string, string>> = {
   "ovs-actions.7": ovsActions7,
   "ovs-appctl.8": ovsAppctl8,
+  "ovs-brcompatd.8": ovsBrcompatd8,
   "ovs-brctl.8": ovsBrctl8,
   "ovs-ctl.8": ovsCtl8,
   "ovs-dpctl.8": ovsDpctl8,

@@ -292,12 +292,16 @@ export class LinkTable {
     return this.#byName.get(name);
   }
 
-  /** Sets MTU, address or flags of a link. @returns undefined, or the error's text. */
-  set(name: string, change: { mtu?: number; mac?: string; up?: boolean }): string | undefined {
+  /** Sets MTU, address, flags or master (0: none) of a link. @returns undefined, or the error's text. */
+  set(
+    name: string,
+    change: { mtu?: number; mac?: string; up?: boolean; master?: number },
+  ): string | undefined {
     const link = this.#byName.get(name) ?? this.refresh(name);
     if (link === undefined) return strerror("ENODEV");
     const attributes: [number, Uint8Array][] = [];
     if (change.mtu !== undefined) attributes.push([IFLA_MTU, u32(change.mtu)]);
+    if (change.master !== undefined) attributes.push([IFLA_MASTER, u32(change.master)]);
     if (change.mac !== undefined) {
       const bytes = parseMac(change.mac);
       if (bytes === undefined) return strerror("EINVAL");

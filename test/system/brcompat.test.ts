@@ -2,9 +2,11 @@
  * What scripts for the Linux bridge find when they drive a switch: `ovs-brctl` beside bridge-utils' brctl, and
  * `ovs-brcompatd`, which takes live Linux bridges over and gives them back.
  */
+import { once } from "node:events";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import t from "tap";
 import { peer } from "./bin.ts";
-import { cannotRun, type World, withWorld } from "./world.ts";
+import { cannotRun, sleep, World, withWorld } from "./world.ts";
 
 const BRCTL = peer("brctl") ?? "/usr/sbin/brctl";
 const skip = cannotRun("ping");
@@ -213,6 +215,8 @@ t.test("VLAN bridges have members and learned addresses of their own", { skip },
     brctl("delif", "vlan5", "p2");
     t.notMatch(brctl("show", "vlan5"), "p2");
     t.equal(world.tryInside("sw", "ovs-brctl", "addif", "br7", "p2").status, 0);
+    // It may still be waiting for the answer that it did not get before.
+    world.inside("p1", "ip", "neigh", "flush", "all");
     world.ping("p1", "10.7.0.2");
   });
 });
@@ -250,4 +254,270 @@ t.test("what becomes of settings, and a warning", { skip }, async (t) => {
       stderr: /^ovs-brctl: .*\n$/,
     });
   });
+});
+
+/** The Linux bridge "lbr0" with 10.7.0.9 and the hosts behind p1 and p2, as other software would make it. */
+function linuxBridge(world: World): void {
+  threeHosts(world);
+  const ip = (line: string) => world.inside("sw", "ip", ...line.split(" "));
+  ip("link add lbr0 type bridge");
+  ip("addr add 10.7.0.9/24 dev lbr0");
+  ip("link set lbr0 up");
+  for (const port of ["p1", "p2"]) ip(`link set ${port} master lbr0`);
+}
+
+/** What of the kernel's network must be as it was. */
+function linuxState(world: World): string {
+  const { stdout } = world.tryInside(
+    "sw",
+    "sh",
+    "-c",
+    "ls /sys/class/net; cat /sys/class/net/lbr0/address; ls /sys/class/net/lbr0/brif; ip -o addr show dev lbr0; cat /sys/class/net/lbr0/bridge/stp_state",
+  );
+  return stdout;
+}
+
+const DAEMON = ["ovs-brcompatd", "--no-chdir", "--pidfile", "--log-file", "-vconsole:off"];
+
+function startDaemon(world: World, ...options: string[]): void {
+  world.inside("sw", ...DAEMON, "--detach", "--datapath-type=netdev", ...options);
+}
+
+function listed(world: World): string {
+  return world.try("ovs-vsctl", "-t", "10", "list-ports", "ovs-lbr0").stdout;
+}
+
+const daemonPid = (world: World): number => Number(readFileSync(`${world.dir}/ovs-brcompatd.pid`, "utf8"));
+
+/** Stops the daemon, by SIGKILL as a rule. */
+function stopDaemon(world: World, signal: NodeJS.Signals = "SIGKILL"): void {
+  try {
+    process.kill(daemonPid(world), signal);
+  } catch {
+    // Not running.
+  }
+}
+
+async function withDaemon(body: (world: World) => Promise<void>): Promise<void> {
+  await withWorld(async (world) => {
+    world.startUp();
+    linuxBridge(world);
+    try {
+      await body(world);
+    } finally {
+      if (existsSync(`${world.dir}/ovs-brcompatd.log`) && process.env.OVSBOX_SHOW_LOG)
+        console.error(readFileSync(`${world.dir}/ovs-brcompatd.log`, "utf8"));
+      stopDaemon(world);
+    }
+  });
+}
+
+/** Echo requests every 0.1 s from p1 to p2 and to the bridge; `stop` tells how many of each were lost. */
+function pinging(world: World): { stop(): Promise<number[]> } {
+  const runs = ["10.7.0.2", "10.7.0.9"].map((to) => {
+    const child = world.background("p1", "ping", "-i", "0.1", "-W", "1", to);
+    let text = "";
+    child.stdout!.on("data", (chunk) => {
+      text += chunk;
+    });
+    return { child, text: () => text };
+  });
+  return {
+    stop: () =>
+      Promise.all(
+        runs.map(async ({ child, text }) => {
+          child.kill("SIGINT");
+          await once(child, "close");
+          const [, sent, received] = /(\d+) packets transmitted, (\d+) received/.exec(text()) ?? [];
+          // The last one may have been under way.
+          return Math.max(0, Number(sent) - Number(received));
+        }),
+      ),
+  };
+}
+
+t.test("takeover of a live bridge, and its release, under ping", { skip }, async (t) => {
+  await withDaemon(async (world) => {
+    const before = linuxState(world);
+    world.ping("p1", "10.7.0.2");
+    let pings = pinging(world);
+    await sleep(500);
+    startDaemon(world, "--mode=adopt", "--bridges=docker*,lbr*", "--exclude=lbr1");
+    await world.until("both are ports", () => listed(world) === "p1\np2\n", 10);
+    await sleep(1000);
+    const taken = await pings.stop();
+    t.comment(`lost at takeover: ${taken}`);
+    t.ok(Math.max(...taken) <= 3, `lost at takeover: ${taken}`);
+    t.match(linuxState(world), /^ovs-lbr0$[\s\S]*^lbr0$|^lbr0$[\s\S]*^ovs-lbr0$/m);
+    t.equal(
+      world.inside("sw", "ls", "/sys/class/net/lbr0/brif").trim(),
+      "ovs-lbr0",
+      "the shell's only member",
+    );
+    t.match(before, world.inside("sw", "cat", "/sys/class/net/lbr0/address"), "the shell keeps its MAC");
+
+    // One that comes, one that goes away, one that is deleted.
+    world.inside("sw", "ip", "link", "set", "p3", "master", "lbr0");
+    await world.until("p3 is a port", () => listed(world) === "p1\np2\np3\n");
+    world.ping("p1", "10.7.0.3");
+    world.inside("sw", "ip", "link", "add", "other", "type", "bridge");
+    world.inside("sw", "ip", "link", "set", "p3", "master", "other");
+    await world.until("p3 left for another bridge", () => listed(world) === "p1\np2\n");
+    t.equal(world.inside("sw", "ls", "/sys/class/net/other/brif").trim(), "p3");
+    world.inside("sw", "ip", "link", "del", "other");
+    t.match(world.appctl("-t", "ovs-brcompatd", "brcompat/show"), "lbr0 adopt ovs-lbr0 p1,p2\n");
+
+    pings = pinging(world);
+    await sleep(500);
+    world.inside("sw", "ovs-brcompatd", "--release", "lbr0");
+    await sleep(1000);
+    const released = await pings.stop();
+    t.comment(`lost at release: ${released}`);
+    t.ok(Math.max(...released) <= 3, `lost at release: ${released}`);
+    t.equal(linuxState(world), before, "all is as it was");
+    t.equal(world.vsctl("list-br"), "");
+    await sleep(200);
+    t.equal(world.vsctl("list-br"), "", "and stays so");
+
+    world.appctl("-t", "ovs-brcompatd", "brcompat/adopt", "lbr0");
+    t.equal(listed(world), "p1\np2\n");
+    world.ping("p1", "10.7.0.2");
+    world.inside("sw", "ip", "link", "del", "p2");
+    await world.until("p2 disappeared", () => listed(world) === "p1\n");
+    world.inside("sw", "ip", "link", "del", "lbr0");
+    await world.until("the bridge disappeared", () => world.vsctl("list-br") === "");
+    t.match(world.tryInside("sw", "ovs-brcompatd", "--release", "lbr0"), {
+      status: 1,
+      stderr: "ovs-brcompatd: lbr0: not taken over\n",
+    });
+  });
+});
+
+t.test("killed in the middle, and started again", { skip }, async (t) => {
+  await withDaemon(async (world) => {
+    const before = linuxState(world);
+    const options = ["--mode=adopt", "--bridges=lbr0"];
+    // Its ovs-vsctl kills the daemon where it would add the ports: they belong to neither bridge then.
+    const trap = `${world.dir}/vsctl`;
+    writeFileSync(
+      trap,
+      `#!/bin/sh\ncase "$*" in *add-port*) kill -9 $(cat ${world.dir}/ovs-brcompatd.pid); exit 1;; esac\nexec ovs-vsctl "$@"\n`,
+      { mode: 0o755 },
+    );
+    startDaemon(world, ...options, `--vsctl=${trap}`);
+    const orphans = () => world.inside("sw", "ls", "/sys/class/net/lbr0/brif") === "ovs-lbr0\n";
+    await world.until("the daemon has died in the middle", () => orphans() && !alive(daemonPid(world)), 10);
+    t.equal(listed(world), "");
+    startDaemon(world, ...options);
+    await world.until("the next finishes it", () => listed(world) === "p1\np2\n", 10);
+    world.ping("p1", "10.7.0.2");
+    world.ping("p1", "10.7.0.9");
+
+    stopDaemon(world);
+    await world.until("killed", () => !alive(daemonPid(world)));
+    world.ping("p1", "10.7.0.2");
+    world.inside("sw", "ip", "link", "set", "p3", "master", "lbr0");
+    world.inside("sw", "ip", "link", "del", "p2");
+    startDaemon(world, ...options, "--restore-on-exit");
+    await world.until("the next sees what it missed", () => listed(world) === "p1\np3\n", 10);
+    stopDaemon(world, "SIGTERM");
+    await world.until("given back at the end", () => world.vsctl("list-br") === "", 10);
+    t.equal(
+      linuxState(world),
+      before.replace(/^p2\n/m, "").replace(/(?<=:..\n)p1\np2\n/, "p1\np3\n"),
+      "as it was, but for what changed",
+    );
+
+    // Without a daemon, from the database alone.
+    startDaemon(world, ...options);
+    await world.until("again", () => listed(world) === "p1\np3\n", 10);
+    stopDaemon(world);
+    await world.until("killed", () => !alive(daemonPid(world)));
+    world.inside("sw", "ovs-brcompatd", "--release=lbr0");
+    t.equal(world.inside("sw", "ls", "/sys/class/net/lbr0/brif"), "p1\np3\n");
+    t.equal(world.vsctl("list-br"), "");
+  });
+});
+
+const alive = (pid: number): boolean => existsSync(`/proc/${pid}`);
+
+t.test("what fails is put back", { skip }, async (t) => {
+  await withDaemon(async (world) => {
+    const before = linuxState(world);
+    const trap = `${world.dir}/vsctl`;
+    writeFileSync(
+      trap,
+      `#!/bin/sh\ncase "$*" in *add-port*) echo no >&2; exit 1;; esac\nexec ovs-vsctl "$@"\n`,
+      {
+        mode: 0o755,
+      },
+    );
+    startDaemon(world, "--mode=adopt", "--bridges=lbr0", `--vsctl=${trap}`);
+    const log = () => readFileSync(`${world.dir}/ovs-brcompatd.log`, "utf8");
+    await world.until("it failed", () => /put back as it was/.test(log()), 10);
+    t.match(log(), /lbr0: no \(again in 1 s\)/);
+    stopDaemon(world);
+    await world.until("killed", () => !alive(daemonPid(world)));
+    await world.until("as it was", () => linuxState(world) === before, 10);
+    world.ping("p1", "10.7.0.2");
+  });
+});
+
+t.test("observe changes nothing, attach leaves the members", { skip }, async (t) => {
+  await withDaemon(async (world) => {
+    world.ping("p1", "10.7.0.2");
+    const before = linuxState(world);
+    startDaemon(world);
+    const show = (...words: string[]) => world.appctl("-t", "ovs-brcompatd", ...words);
+    const text = show("linux/show");
+    t.match(text, /^lbr0\n {2}id 8000\.[0-9a-f]{12}, root .*, spanning tree off, ageing 300 s\n/);
+    t.match(text, /\n {2}VLAN filtering off, VLANs .*\n/);
+    t.match(text, /\n {2}port 1 p1: forwarding, cost \d+, priority 32, VLANs .*\n/);
+    t.match(text, new RegExp(`\n  ${world.mac("p1")} port 1 \\d+\\.\\d\\d s\n`));
+    const [json] = JSON.parse(show("-f", "json", "linux/show", "lbr0"));
+    t.match(json, {
+      name: "lbr0",
+      stp: false,
+      vlanFiltering: false,
+      members: [{ name: "p1" }, { name: "p2" }],
+    });
+    t.match(
+      json.addresses.find(({ mac }: { mac: string }) => mac === world.mac("p2")),
+      { port: 2, local: false },
+    );
+    t.match(world.try("ovs-appctl", "-t", "ovs-brcompatd", "linux/show", "none"), { status: 2 });
+    t.equal(linuxState(world), before);
+    t.equal(world.vsctl("list-br"), "");
+    show("exit");
+    await world.until("ended", () => !existsSync(`${world.dir}/ovs-brcompatd.pid`));
+
+    startDaemon(world, "--mode=attach", "--bridges=lbr0");
+    await world.until("attached", () => {
+      const members = world.inside("sw", "ls", "/sys/class/net/lbr0/brif");
+      return members === "ovs-lbr0\np1\np2\n";
+    });
+    t.equal(listed(world), "");
+    world.host("far", "10.7.0.5/24");
+    world.vsctl("add-port", "ovs-lbr0", "far");
+    world.ping("p1", "10.7.0.5");
+    world.vsctl("del-port", "far");
+    world.inside("sw", "ovs-brcompatd", "--release=lbr0");
+    t.equal(world.inside("sw", "ls", "/sys/class/net/lbr0/brif"), "p1\np2\n");
+  });
+});
+
+t.test("bad options", { skip }, (t) => {
+  const world = new World();
+  for (const [words, error] of [
+    [["--mode=steal"], '--mode: "steal" is not one of observe, adopt, attach'],
+    [["--mode=adopt"], "--mode=adopt needs --bridges=GLOB"],
+    [["--prefix=a/b"], '--prefix: bad prefix "a/b"'],
+    [["word"], "non-option arguments not accepted; use --help for usage"],
+  ] as const)
+    t.same(world.try("ovs-brcompatd", ...words), {
+      status: 1,
+      stdout: "",
+      stderr: `ovs-brcompatd: ${error}\n`,
+    });
+  return world.close();
 });

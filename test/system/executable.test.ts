@@ -73,12 +73,6 @@ t.test("ovs-pcap prints packets, of either byte order", async (t) => {
   }
 });
 
-t.test("what is not built says so", async (t) => {
-  const missing = run("ovs-brcompatd", []);
-  t.equal(missing.status, 1);
-  t.equal(missing.stderr, "ovs-brcompatd: not implemented\n");
-});
-
 // A compiled Bun executable would run the preload of a bunfig.toml, and load the .env, of the folder it starts in.
 t.test("hostile bunfig.toml and .env are not read", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "ovsbox-hostile-"));
