@@ -10,7 +10,20 @@ import { errnoName, strerror } from "../lib/errors.ts";
 import { addressBytes, formatIpv4, formatIpv6 } from "../lib/ip.ts";
 import { formatMac, parseMac } from "../lib/mac.ts";
 import type { RouteSocket } from "../sys/netlink.ts";
-import { decodeErrno } from "./rtnetlink.ts";
+import {
+  type Attribute,
+  bytesOf,
+  decodeErrno,
+  decodeMessages,
+  eachAttribute,
+  encodeMessage,
+  NLM_F_ACK,
+  NLM_F_CREATE,
+  NLM_F_DUMP,
+  NLM_F_REPLACE,
+  NLM_F_REQUEST,
+  words,
+} from "./netlink-message.ts";
 
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
@@ -20,12 +33,6 @@ const RTM_DELROUTE = 25;
 const RTM_GETROUTE = 26;
 const RTM_NEWNEIGH = 28;
 const RTM_GETNEIGH = 30;
-
-const NLM_F_REQUEST = 1;
-const NLM_F_ACK = 4;
-const NLM_F_REPLACE = 0x100;
-const NLM_F_DUMP = 0x300;
-const NLM_F_CREATE = 0x400;
 
 const AF_INET = 2;
 const AF_INET6 = 10;
@@ -108,33 +115,8 @@ export interface Carried {
   neighbours: HostNeighbour[];
 }
 
-type Attribute = readonly [type: number, value: Uint8Array];
-
-function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value, true);
-  return bytes;
-}
-
-const padded = (length: number): number => (length + 3) & ~3;
-
 function encode(type: number, flags: number, head: Uint8Array, attributes: readonly Attribute[]): Uint8Array {
-  let length = 16 + padded(head.length);
-  for (const [, value] of attributes) length += padded(4 + value.length);
-  const bytes = new Uint8Array(length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, length, true);
-  view.setUint16(4, type, true);
-  view.setUint16(6, flags, true);
-  bytes.set(head, 16);
-  let at = 16 + padded(head.length);
-  for (const [attribute, value] of attributes) {
-    view.setUint16(at, 4 + value.length, true);
-    view.setUint16(at + 2, attribute, true);
-    bytes.set(value, at + 4);
-    at += padded(4 + value.length);
-  }
-  return bytes;
+  return encodeMessage(type, flags, 0, head, attributes);
 }
 
 /** Visits the messages of `type` with `headBytes` bytes before their attributes. */
@@ -143,27 +125,13 @@ function* messages(
   type: number,
   headBytes: number,
 ): Generator<{ head: DataView; attributes: Map<number, Uint8Array> }> {
-  for (const datagram of datagrams) {
-    const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
-    for (let at = 0; at + 16 <= datagram.length; ) {
-      const length = view.getUint32(at, true);
-      if (length < 16 || at + length > datagram.length) break;
-      if (view.getUint16(at + 4, true) === type && length >= 16 + headBytes) {
-        const attributes = new Map<number, Uint8Array>();
-        const end = at + length;
-        for (let inner = at + 16 + headBytes; inner + 4 <= end; ) {
-          const size = view.getUint16(inner, true);
-          if (size < 4 || inner + size > end) break;
-          attributes.set(
-            view.getUint16(inner + 2, true) & 0x3fff,
-            datagram.subarray(inner + 4, inner + size),
-          );
-          inner += padded(size);
-        }
-        yield { head: new DataView(datagram.buffer, datagram.byteOffset + at + 16, headBytes), attributes };
-      }
-      at += padded(length);
-    }
+  for (const message of decodeMessages(datagrams)) {
+    if (message.type !== type || message.body.byteLength < headBytes) continue;
+    const attributes = new Map<number, Uint8Array>();
+    eachAttribute(message.body, headBytes, (attribute, value) => {
+      attributes.set(attribute, bytesOf(value));
+    });
+    yield { head: message.body, attributes };
   }
 }
 
@@ -370,13 +338,13 @@ function addressRequest(type: number, index: number, address: HostAddress): Uint
   const attributes: Attribute[] = [
     [IFA_LOCAL, bytes],
     [IFA_ADDRESS, address.peer === undefined ? bytes : split(address.peer).bytes],
-    [IFA_FLAGS, u32(flags)],
+    [IFA_FLAGS, words(flags)],
   ];
   if (address.broadcast !== undefined) attributes.push([IFA_BROADCAST, split(address.broadcast).bytes]);
   if (address.validS !== undefined) {
     const cache = new Uint8Array(16);
-    cache.set(u32(address.preferredS ?? address.validS));
-    cache.set(u32(address.validS), 4);
+    cache.set(words(address.preferredS ?? address.validS));
+    cache.set(words(address.validS), 4);
     attributes.push([IFA_CACHEINFO, cache]);
   }
   const flagsOf = type === RTM_NEWADDR ? NLM_F_CREATE | NLM_F_REPLACE : 0;
@@ -394,13 +362,13 @@ function routeRequest(type: number, index: number, route: HostRoute): Uint8Array
   head[7] = RTN_UNICAST;
   new DataView(head.buffer).setUint32(8, route.onlink ? RTNH_F_ONLINK : 0, true);
   const attributes: Attribute[] = [
-    [RTA_OIF, u32(index)],
-    [RTA_TABLE, u32(route.table)],
+    [RTA_OIF, words(index)],
+    [RTA_TABLE, words(route.table)],
   ];
   if (target !== undefined) attributes.push([RTA_DST, target.bytes]);
   if (route.via !== undefined) attributes.push([RTA_GATEWAY, split(route.via).bytes]);
   if (route.source !== undefined) attributes.push([RTA_PREFSRC, split(route.source).bytes]);
-  if (route.metric !== undefined) attributes.push([RTA_PRIORITY, u32(route.metric)]);
+  if (route.metric !== undefined) attributes.push([RTA_PRIORITY, words(route.metric)]);
   if (route.metrics !== undefined) attributes.push([RTA_METRICS, Buffer.from(route.metrics, "hex")]);
   const flags = type === RTM_NEWROUTE ? NLM_F_CREATE | NLM_F_REPLACE : 0;
   return encode(type, NLM_F_REQUEST | NLM_F_ACK | flags, head, attributes);

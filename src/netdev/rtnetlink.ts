@@ -2,23 +2,30 @@
  * A live table of the kernel's links, from rtnetlink (rtnetlink(7), linux/if_link.h; upstream: lib/rtnetlink, part of
  * lib/netdev-linux). The socket comes from `src/sys/netlink.ts`; everything here works on bytes.
  *
- *   nlmsghdr:   u32 length, u16 type, u16 flags, u32 sequence, u32 port
  *   ifinfomsg:  u8 family, u8 -, u16 hardware type, i32 index, u32 flags, u32 change mask
- *   attribute:  u16 length, u16 type, value, padded to 4 bytes
  */
 import { errnoName, strerror } from "../lib/errors.ts";
 import { formatMac, parseMac } from "../lib/mac.ts";
 import type { RouteSocket } from "../sys/netlink.ts";
 import { noStats } from "./base.ts";
 import type { NetdevStats } from "./netdev.ts";
+import {
+  bytesOf,
+  cString,
+  decodeErrno,
+  decodeMessages,
+  eachAttribute,
+  encodeMessage,
+  NLM_F_ACK,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+  textOf,
+  words,
+} from "./netlink-message.ts";
 
-const NLMSG_ERROR = 2;
 const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
 const RTM_GETLINK = 18;
-const NLM_F_REQUEST = 1;
-const NLM_F_ACK = 4;
-const NLM_F_DUMP = 0x300;
 const RTMGRP_LINK = 1;
 const AF_UNSPEC = 0;
 
@@ -61,11 +68,9 @@ export interface LinkMessage {
   link: Link;
 }
 
-const decoder = new TextDecoder();
-
-function decodeStats(view: DataView, at: number, length: number): NetdevStats {
+function decodeStats(value: DataView): NetdevStats {
   const counter = (index: number): number =>
-    8 * index + 8 <= length ? Number(view.getBigUint64(at + 8 * index, true)) : 0;
+    8 * index + 8 <= value.byteLength ? Number(value.getBigUint64(8 * index, true)) : 0;
   return {
     rxPackets: counter(0),
     txPackets: counter(1),
@@ -84,92 +89,58 @@ function decodeStats(view: DataView, at: number, length: number): NetdevStats {
   };
 }
 
-function decodeLink(view: DataView, start: number, end: number): Link {
+/** Bytes of ifinfomsg. */
+const HEAD_BYTES = 16;
+
+function decodeLink(body: DataView): Link {
+  const flags = body.getUint32(8, true);
   const link: Link = {
-    index: view.getInt32(start + 4, true),
+    index: body.getInt32(4, true),
     name: "",
-    flags: view.getUint32(start + 8, true),
+    flags,
     mac: undefined,
     mtu: 0,
-    carrier: (view.getUint32(start + 8, true) & IFF_RUNNING) !== 0,
+    carrier: (flags & IFF_RUNNING) !== 0,
     kind: undefined,
     master: 0,
     stats: undefined,
   };
-  const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
-  const text = (at: number, length: number): string =>
-    decoder.decode(bytes.subarray(at, at + length)).replace(/\0.*$/s, "");
-  for (let at = start + 16; at + 4 <= end; ) {
-    const length = view.getUint16(at, true);
-    if (length < 4 || at + length > end) break;
-    const value = at + 4;
-    const size = length - 4;
-    switch (view.getUint16(at + 2, true) & 0x3fff) {
+  eachAttribute(body, HEAD_BYTES, (type, value) => {
+    switch (type) {
       case IFLA_ADDRESS:
-        if (size === 6) link.mac = formatMac(bytes, value);
+        if (value.byteLength === 6) link.mac = formatMac(bytesOf(value));
         break;
       case IFLA_IFNAME:
-        link.name = text(value, size);
+        link.name = textOf(value);
         break;
       case IFLA_MTU:
-        if (size >= 4) link.mtu = view.getUint32(value, true);
+        if (value.byteLength >= 4) link.mtu = value.getUint32(0, true);
         break;
       case IFLA_MASTER:
-        if (size >= 4) link.master = view.getUint32(value, true);
+        if (value.byteLength >= 4) link.master = value.getUint32(0, true);
         break;
       case IFLA_STATS64:
-        link.stats = decodeStats(view, value, size);
+        link.stats = decodeStats(value);
         break;
       case IFLA_LINKINFO:
-        for (let inner = value; inner + 4 <= value + size; ) {
-          const innerLength = view.getUint16(inner, true);
-          if (innerLength < 4) break;
-          if (view.getUint16(inner + 2, true) === IFLA_INFO_KIND)
-            link.kind = text(inner + 4, innerLength - 4);
-          inner += (innerLength + 3) & ~3;
-        }
+        eachAttribute(value, 0, (inner, info) => {
+          if (inner === IFLA_INFO_KIND) link.kind = textOf(info);
+        });
         break;
     }
-    at += (length + 3) & ~3;
-  }
+  });
   return link;
 }
 
 /** The link messages of a datagram. One of another family than AF_UNSPEC (a bridge's view of its member) is no link's. */
 export function decodeLinks(datagram: Uint8Array): LinkMessage[] {
   const messages: LinkMessage[] = [];
-  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
-  for (let at = 0; at + 16 <= datagram.length; ) {
-    const length = view.getUint32(at, true);
-    if (length < 16 || at + length > datagram.length) break;
-    const type = view.getUint16(at + 4, true);
-    if (
-      (type === RTM_NEWLINK || type === RTM_DELLINK) &&
-      length >= 32 &&
-      view.getUint8(at + 16) === AF_UNSPEC
-    )
-      messages.push({
-        type: type === RTM_NEWLINK ? "new" : "del",
-        link: decodeLink(view, at + 16, at + length),
-      });
-    at += (length + 3) & ~3;
+  for (const { type, body } of decodeMessages([datagram])) {
+    if ((type !== RTM_NEWLINK && type !== RTM_DELLINK) || body.byteLength < HEAD_BYTES) continue;
+    if (body.getUint8(0) !== AF_UNSPEC) continue;
+    messages.push({ type: type === RTM_NEWLINK ? "new" : "del", link: decodeLink(body) });
   }
   return messages;
-}
-
-/** The errno of an NLMSG_ERROR in the replies: 0 for an acknowledgement, undefined when there is none. */
-export function decodeErrno(datagrams: readonly Uint8Array[]): number | undefined {
-  for (const datagram of datagrams) {
-    const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
-    for (let at = 0; at + 16 <= datagram.length; ) {
-      const length = view.getUint32(at, true);
-      if (length < 16) break;
-      if (view.getUint16(at + 4, true) === NLMSG_ERROR && at + 20 <= datagram.length)
-        return -view.getInt32(at + 16, true);
-      at += (length + 3) & ~3;
-    }
-  }
-  return undefined;
 }
 
 interface LinkRequest {
@@ -182,31 +153,8 @@ interface LinkRequest {
 }
 
 function encodeLinkRequest(request: LinkRequest, sequence: number): Uint8Array {
-  let length = 32;
-  for (const [, value] of request.attributes) length += (4 + value.length + 3) & ~3;
-  const bytes = new Uint8Array(length);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, length, true);
-  view.setUint16(4, request.type, true);
-  view.setUint16(6, request.messageFlags, true);
-  view.setUint32(8, sequence, true);
-  view.setInt32(20, request.index ?? 0, true);
-  view.setUint32(24, request.flags ?? 0, true);
-  view.setUint32(28, request.changeMask ?? 0, true);
-  let at = 32;
-  for (const [type, value] of request.attributes) {
-    view.setUint16(at, 4 + value.length, true);
-    view.setUint16(at + 2, type, true);
-    bytes.set(value, at + 4);
-    at += (4 + value.length + 3) & ~3;
-  }
-  return bytes;
-}
-
-function u32(value: number): Uint8Array {
-  const bytes = new Uint8Array(4);
-  new DataView(bytes.buffer).setUint32(0, value, true);
-  return bytes;
+  const head = words(0, request.index ?? 0, request.flags ?? 0, request.changeMask ?? 0);
+  return encodeMessage(request.type, request.messageFlags, sequence, head, request.attributes);
 }
 
 /** A device takes frames for all addresses, as IFF_PROMISC says, apart from what sockets ask of it. */
@@ -279,8 +227,8 @@ export class LinkTable {
 
   /** Asks the kernel for one link now: what it says is in the table on return. */
   refresh(name: string, withStats = false): Link | undefined {
-    const attributes: [number, Uint8Array][] = [[IFLA_IFNAME, new TextEncoder().encode(`${name}\0`)]];
-    if (!withStats) attributes.push([IFLA_EXT_MASK, u32(RTEXT_FILTER_SKIP_STATS)]);
+    const attributes: [number, Uint8Array][] = [[IFLA_IFNAME, cString(name)]];
+    if (!withStats) attributes.push([IFLA_EXT_MASK, words(RTEXT_FILTER_SKIP_STATS)]);
     const replies = this.#transact({ type: RTM_GETLINK, messageFlags: NLM_F_REQUEST, attributes });
     const errno = decodeErrno(replies);
     if (errno !== undefined && errno !== 0) {
@@ -300,8 +248,8 @@ export class LinkTable {
     const link = this.#byName.get(name) ?? this.refresh(name);
     if (link === undefined) return strerror("ENODEV");
     const attributes: [number, Uint8Array][] = [];
-    if (change.mtu !== undefined) attributes.push([IFLA_MTU, u32(change.mtu)]);
-    if (change.master !== undefined) attributes.push([IFLA_MASTER, u32(change.master)]);
+    if (change.mtu !== undefined) attributes.push([IFLA_MTU, words(change.mtu)]);
+    if (change.master !== undefined) attributes.push([IFLA_MASTER, words(change.master)]);
     if (change.mac !== undefined) {
       const bytes = parseMac(change.mac);
       if (bytes === undefined) return strerror("EINVAL");

@@ -10,12 +10,13 @@ import { type DummyContext, type DummyNetdev, enableDummy } from "../../src/netd
 import { registerDummyCommands } from "../../src/netdev/dummy-commands.ts";
 import { PacketSplitter } from "../../src/netdev/dummy-conn.ts";
 import { type Host, systemProvider, tapProvider } from "../../src/netdev/linux.ts";
+import { decodeErrno } from "../../src/netdev/netlink-message.ts";
 import { nextHopMac } from "../../src/netdev/next-hop.ts";
 import { patchProvider } from "../../src/netdev/patch.ts";
 import { pcapHeader, pcapRecord } from "../../src/netdev/pcap.ts";
 import { TrafficControl } from "../../src/netdev/qos/device-qos.ts";
 import { NetdevRegistry } from "../../src/netdev/registry.ts";
-import { decodeErrno, decodeLinks, LinkTable } from "../../src/netdev/rtnetlink.ts";
+import { decodeLinks, LinkTable } from "../../src/netdev/rtnetlink.ts";
 import type { RouteEvents, RouteSocket } from "../../src/sys/netlink.ts";
 
 vlogSetLevel(undefined, undefined, 0);

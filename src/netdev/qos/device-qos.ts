@@ -7,7 +7,16 @@ import type { Clock } from "../../lib/clock.ts";
 import { strerror } from "../../lib/errors.ts";
 import type { RouteSocket } from "../../sys/netlink.ts";
 import type { NetdevQos, NetdevQueue, QosConfig } from "../netdev.ts";
-import { decodeErrno } from "../rtnetlink.ts";
+import {
+  decodeErrno,
+  NLM_F_ACK,
+  NLM_F_CREATE,
+  NLM_F_DUMP,
+  NLM_F_EXCL,
+  NLM_F_REPLACE,
+  NLM_F_REQUEST,
+  type Value,
+} from "../netlink-message.ts";
 import {
   type Details,
   DISCIPLINES,
@@ -20,12 +29,6 @@ import {
 import {
   decodeTc,
   encodeTc,
-  NLM_F_ACK,
-  NLM_F_CREATE,
-  NLM_F_DUMP,
-  NLM_F_EXCL,
-  NLM_F_REPLACE,
-  NLM_F_REQUEST,
   RTM_DELQDISC,
   RTM_DELTCLASS,
   RTM_GETQDISC,
@@ -35,7 +38,6 @@ import {
   TC_H_ROOT,
   type TcMessage,
   type TcObject,
-  type Value,
 } from "./tc-message.ts";
 
 const QDISC = 0x10000;

@@ -3,7 +3,7 @@
  * (ovs-vswitchd.conf.db(5), QoS and Queue; tc-htb(8), tc-hfsc(8), ...; linux/pkt_sched.h). Pure. Rates are in bits a second
  * where a row or a command shows them, in bytes where the kernel is spoken to.
  */
-import { type Attribute, type Value, words } from "./tc-message.ts";
+import { type Attribute, type Value, words } from "../netlink-message.ts";
 
 export type Settings = ReadonlyMap<string, string>;
 /** Settings as numbers, defaults filled in, in the order in which qos/show prints them. */
