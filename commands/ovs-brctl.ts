@@ -136,8 +136,10 @@ function runCommand(platform: Platform, program: string, settings: Settings, typ
       writes: command.writes,
       prepare: (_call, needs) => needAll(needs),
       run(_call, context) {
-        session = new Session(context, here ? HOST : ELSEWHERE);
-        command.run(args, session);
+        const each = new Session(context, here ? HOST : ELSEWHERE);
+        session = each;
+        const named = args.map((word, i) => (i === 0 || name === "show" ? each.switchOf(word) : word));
+        command.run(command.plain === true ? args : named, each);
       },
     },
     args,

@@ -38,6 +38,8 @@ export class Adopter {
   /** By the name of a bridge or port. */
   readonly #failures = new Map<string, Failure>();
   #timer: Timer | undefined;
+  /** When it fires. */
+  #due = 0;
   #leave: (() => void) | undefined;
   #loaded = false;
 
@@ -49,7 +51,14 @@ export class Adopter {
   }
 
   start(): void {
-    this.#leave = this.#links.listen({ changed: () => this.#soon(SETTLE_MS) });
+    this.#leave = this.#links.listen({
+      changed: (name) => {
+        // A switch's device has come (back): what waited for it need not wait on.
+        for (const adoption of this.#adopted.values())
+          if (adoption.name === name) this.#failures.delete(adoption.bridge);
+        this.#soon(SETTLE_MS);
+      },
+    });
     this.#soon(0);
   }
 
@@ -62,8 +71,13 @@ export class Adopter {
     return this.#adopted.values();
   }
 
+  /** In `ms` at the latest. */
   #soon(ms: number): void {
-    this.#timer ??= this.#clock.background(ms, () => {
+    const due = this.#clock.now() + ms;
+    if (this.#timer !== undefined && this.#due <= due) return;
+    this.#timer?.cancel();
+    this.#due = due;
+    this.#timer = this.#clock.background(ms, () => {
       this.#timer = undefined;
       this.reconcile();
     });
@@ -88,13 +102,9 @@ export class Adopter {
       this.#giveBack(adoption);
       return;
     }
-    const has = this.#database.ports(adoption.name);
-    const between = [...adoption.ports.keys()].filter((port) => {
-      const link = this.#links.get(port);
-      if (link !== undefined) adoption.ports.set(port, link.index);
-      return link !== undefined && link.master === 0 && !has.has(port);
-    });
-    if (between.length > 0) this.#move(adoption, between);
+    for (const name of adoption.ports.keys()) adoption.ports.set(name, this.#links.get(name)?.index ?? 0);
+    const between = adoption.moving.filter((port) => this.#links.get(port)?.master === 0);
+    this.#move(adoption, between);
   }
 
   reconcile(): void {
@@ -166,6 +176,7 @@ export class Adopter {
       mode: mode === "attach" ? "attach" : "adopt",
       stp: view.stp,
       ports: new Map(),
+      moving: [],
       shell: shell.index,
       releasing: false,
     };
@@ -236,10 +247,12 @@ export class Adopter {
   #move(adoption: Adoption, names: readonly string[]): void {
     if (names.length === 0) return;
     for (const name of names) adoption.ports.set(name, this.#links.get(name)?.index ?? 0);
+    adoption.moving = names;
     this.#database.write(adoption);
     try {
       for (const name of names) this.#must(name, this.#links.set(name, { master: 0 }));
-      this.#database.addPorts(adoption, names);
+      this.#database.addMoving(adoption);
+      adoption.moving = [];
     } catch (error) {
       this.#return(adoption, names);
       throw error;
@@ -248,6 +261,7 @@ export class Adopter {
   }
 
   #return(adoption: Adoption, names: readonly string[]): void {
+    adoption.moving = [];
     try {
       for (const name of names) adoption.ports.delete(name);
       this.#database.deletePorts(adoption, names, false);
@@ -333,8 +347,13 @@ export class Adopter {
 
   #giveBack(adoption: Adoption): void {
     const { bridge } = adoption;
-    adoption.releasing = true;
-    this.#database.write(adoption);
+    if (!adoption.releasing) {
+      // What somebody has taken out of the switch is not ours to put back.
+      const has = this.#database.ports(adoption.name);
+      for (const name of adoption.ports.keys()) if (!has.has(name)) adoption.ports.delete(name);
+      adoption.releasing = true;
+      this.#database.write(adoption);
+    }
     const names = [...adoption.ports.keys()];
     this.#database.deletePorts(adoption, names);
     if (adoption.stp && adoption.mode === "adopt") setStp(bridge, true);

@@ -15,6 +15,8 @@ export interface Adoption {
   readonly stp: boolean;
   /** Members by name, with the index of the device: another index is another device. */
   readonly ports: Map<string, number>;
+  /** Members under way from the Linux bridge to the switch. */
+  moving: readonly string[];
   /** Index of the Linux bridge, 0 before it is known. */
   shell: number;
   /** A release has begun. */
@@ -25,6 +27,7 @@ const BRIDGE = "brcompat-bridge";
 const MODE = "brcompat-mode";
 const STP = "brcompat-stp";
 const PORTS = "brcompat-ports";
+const MOVING = "brcompat-moving";
 const RELEASING = "brcompat-releasing";
 
 export class Database {
@@ -58,14 +61,15 @@ export class Database {
       const ids = new Map(pairs);
       const bridge = ids.get(BRIDGE);
       if (bridge === undefined) return [];
-      const members = (ids.get(PORTS) ?? "").split(" ").filter((word) => word !== "");
+      const words = (key: string): string[] => (ids.get(key) ?? "").split(" ").filter((word) => word !== "");
       return [
         {
           bridge,
           name,
           mode: ids.get(MODE) === "attach" ? "attach" : "adopt",
           stp: ids.get(STP) === "on",
-          ports: new Map(members.map((port) => [port, 0])),
+          ports: new Map(words(PORTS).map((port) => [port, 0])),
+          moving: words(MOVING),
           shell: 0,
           releasing: ids.has(RELEASING),
         } as const,
@@ -87,21 +91,21 @@ export class Database {
   }
 
   /** The journal. */
-  write({ name, ports, releasing }: Adoption): void {
+  write({ name, ports, moving, releasing }: Adoption): void {
+    const list = (names: Iterable<string>): string => JSON.stringify([...names].join(" "));
     this.#vsctl(
-      ...[
-        "--no-wait",
-        "set",
-        "Bridge",
-        name,
-        `external_ids:${PORTS}=${JSON.stringify([...ports.keys()].join(" "))}`,
-      ],
+      ...["--no-wait", "set", "Bridge", name, `external_ids:${PORTS}=${list(ports.keys())}`],
+      `external_ids:${MOVING}=${list(moving)}`,
       ...(releasing ? [`external_ids:${RELEASING}=yes`] : []),
     );
   }
 
-  addPorts({ name }: Adoption, ports: readonly string[]): void {
-    this.#vsctl(...ports.flatMap((port) => ["--", "--may-exist", "add-port", name, port]).slice(1));
+  /** The ports under way arrive, and the journal says so in the same transaction. */
+  addMoving({ name, moving }: Adoption): void {
+    this.#vsctl(
+      ...moving.flatMap((port) => ["--may-exist", "add-port", name, port, "--"]),
+      ...["remove", "Bridge", name, "external_ids", MOVING],
+    );
   }
 
   deletePorts({ name }: Adoption, ports: readonly string[], wait = true): void {

@@ -50,6 +50,15 @@ export class Session {
     for (const one of this.#later) await one(learned);
   }
 
+  /** The switch that does the work of the Linux bridge `name` (ovs-brcompatd), else `name`. */
+  switchOf(name: string): string {
+    if (this.model.bridges.has(name)) return name;
+    for (const bridge of this.model.bridges.values())
+      if (this.value("Bridge", bridge.uuid, "external_ids", "brcompat-bridge") === name)
+        return (bridge.parent ?? bridge).name;
+    return name;
+  }
+
   /** A name of a bridge, of a port or of a device of the host. */
   exists(name: string): boolean {
     return this.model.bridges.has(name) || this.model.interfaces.has(name) || this.devices.exists(name);
@@ -106,12 +115,14 @@ export interface BrctlCommand {
   readonly about: string;
   readonly min: number;
   readonly writes: boolean;
+  /** The names of Linux bridges that switches stand for will not do. */
+  readonly plain?: boolean;
   run(args: readonly string[], session: Session): void;
 }
 
 export function needAll(needs: Needs): void {
   needModel(needs);
-  needs.columns("Bridge", "stp_enable", "other_config", "status", "flood_vlans");
+  needs.columns("Bridge", "stp_enable", "other_config", "status", "flood_vlans", "external_ids");
   needs.columns("Port", "other_config", "status");
   needs.columns("Interface", "mac_in_use", "link_state");
 }

@@ -21,9 +21,16 @@ const portSetting = (name: keyof typeof PORT_SETTINGS, arg: string, about: strin
 });
 
 export const COMMANDS: Readonly<Record<string, BrctlCommand>> = {
-  addbr: { args: "BRIDGE", about: "add bridge", min: 1, writes: true, run: addBridge },
-  delbr: { args: "BRIDGE", about: "delete bridge", min: 1, writes: true, run: deleteBridge },
-  addif: { args: "BRIDGE DEVICE", about: "add interface to bridge", min: 2, writes: true, run: addDevices },
+  addbr: { args: "BRIDGE", about: "add bridge", min: 1, writes: true, plain: true, run: addBridge },
+  delbr: { args: "BRIDGE", about: "delete bridge", min: 1, writes: true, plain: true, run: deleteBridge },
+  addif: {
+    args: "BRIDGE DEVICE",
+    about: "add interface to bridge",
+    min: 2,
+    writes: true,
+    plain: true,
+    run: addDevices,
+  },
   delif: {
     args: "BRIDGE DEVICE",
     about: "delete interface from bridge",
