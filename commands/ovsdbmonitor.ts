@@ -276,7 +276,9 @@ function systemPlaces(platform: Platform, databases: readonly string[], settings
     const at = switches.findIndex((place) => place.folder === folder);
     const control = at < 0 ? { target: "ovs-vswitchd", folder } : switches.splice(at, 1)[0]!;
     const name = folder === rundir && named.length === 1 ? platform.hostname() : database;
-    return { name, database, control, databaseControl: { target: "ovsdb-server", folder }, rundir: folder };
+    const databaseControl = { target: "ovsdb-server", folder };
+    const bridgesControl = { target: "ovs-brcompatd", folder };
+    return { name, database, control, databaseControl, bridgesControl, rundir: folder };
   });
   for (const control of switches) places.push({ name: control.target, control, rundir: control.folder });
   for (const openflow of settings.openflow) places.push({ name: openflow, openflow });

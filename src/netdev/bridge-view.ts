@@ -8,6 +8,15 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { formatMac } from "../lib/mac.ts";
 import type { RouteSocket } from "../sys/netlink.ts";
+import {
+  type Attribute,
+  decodeMessages,
+  eachAttribute,
+  encodeMessage,
+  NLM_F_DUMP,
+  NLM_F_REQUEST,
+  words,
+} from "./netlink-message.ts";
 
 const CLASS = "/sys/class/net";
 /** USER_HZ. */
@@ -16,8 +25,8 @@ const FDB_ENTRY = 16;
 
 const RTM_NEWLINK = 16;
 const RTM_GETLINK = 18;
-const NLM_F_REQUEST = 1;
-const NLM_F_DUMP = 0x300;
+/** Bytes of ifinfomsg. */
+const IFINFOMSG = 16;
 const AF_BRIDGE = 7;
 const IFLA_EXT_MASK = 29;
 const RTEXT_FILTER_BRVLAN = 2;
@@ -144,60 +153,33 @@ export function setBridgeStp(bridge: string, on: boolean): void {
 
 /** VLANs of all bridges and members, by the index of the device. */
 export function bridgeVlans(socket: RouteSocket): Map<number, BridgeVlan[]> {
-  const request = new Uint8Array(40);
-  const view = new DataView(request.buffer);
-  view.setUint32(0, request.length, true);
-  view.setUint16(4, RTM_GETLINK, true);
-  view.setUint16(6, NLM_F_REQUEST | NLM_F_DUMP, true);
-  view.setUint8(16, AF_BRIDGE);
-  view.setUint16(32, 8, true);
-  view.setUint16(34, IFLA_EXT_MASK, true);
-  view.setUint32(36, RTEXT_FILTER_BRVLAN, true);
-  const found = new Map<number, BridgeVlan[]>();
-  for (const datagram of socket.transact(request)) decodeVlans(datagram, found);
-  return found;
+  const head = new Uint8Array(IFINFOMSG);
+  head[0] = AF_BRIDGE;
+  const only: Attribute = [IFLA_EXT_MASK, words(RTEXT_FILTER_BRVLAN)];
+  return decodeVlans(
+    socket.transact(encodeMessage(RTM_GETLINK, NLM_F_REQUEST | NLM_F_DUMP, 1, head, [only])),
+  );
 }
 
-/** Adds what a datagram of the answer says to `found`. */
-export function decodeVlans(datagram: Uint8Array, found: Map<number, BridgeVlan[]>): void {
-  const view = new DataView(datagram.buffer, datagram.byteOffset, datagram.byteLength);
-  for (let at = 0; at + 32 <= datagram.length; ) {
-    const length = view.getUint32(at, true);
-    if (length < 16 || at + length > datagram.length) return;
-    if (
-      view.getUint16(at + 4, true) === RTM_NEWLINK &&
-      length >= 32 &&
-      view.getUint8(at + 16) === AF_BRIDGE
-    ) {
-      const vlans: BridgeVlan[] = [];
-      eachAttribute(view, at + 32, at + length, (type, start, end) => {
-        if (type !== IFLA_AF_SPEC) return;
-        eachAttribute(view, start, end, (inner, value, valueEnd) => {
-          if (inner !== IFLA_BRIDGE_VLAN_INFO || valueEnd - value < 4) return;
-          const flags = view.getUint16(value, true);
-          vlans.push({
-            vlan: view.getUint16(value + 2, true),
-            pvid: (flags & VLAN_PVID) !== 0,
-            untagged: (flags & VLAN_UNTAGGED) !== 0,
-          });
+/** What the answer's datagrams say. */
+export function decodeVlans(datagrams: readonly Uint8Array[]): Map<number, BridgeVlan[]> {
+  const found = new Map<number, BridgeVlan[]>();
+  for (const { type, body } of decodeMessages(datagrams)) {
+    if (type !== RTM_NEWLINK || body.byteLength < IFINFOMSG || body.getUint8(0) !== AF_BRIDGE) continue;
+    const vlans: BridgeVlan[] = [];
+    eachAttribute(body, IFINFOMSG, (outer, value) => {
+      if (outer !== IFLA_AF_SPEC) return;
+      eachAttribute(value, 0, (inner, info) => {
+        if (inner !== IFLA_BRIDGE_VLAN_INFO || info.byteLength < 4) return;
+        const flags = info.getUint16(0, true);
+        vlans.push({
+          vlan: info.getUint16(2, true),
+          pvid: (flags & VLAN_PVID) !== 0,
+          untagged: (flags & VLAN_UNTAGGED) !== 0,
         });
       });
-      if (vlans.length > 0) found.set(view.getInt32(at + 20, true), vlans);
-    }
-    at += (length + 3) & ~3;
+    });
+    if (vlans.length > 0) found.set(body.getInt32(4, true), vlans);
   }
-}
-
-function eachAttribute(
-  view: DataView,
-  start: number,
-  end: number,
-  run: (type: number, start: number, end: number) => void,
-): void {
-  for (let at = start; at + 4 <= end; ) {
-    const length = view.getUint16(at, true);
-    if (length < 4 || at + length > end) return;
-    run(view.getUint16(at + 2, true) & 0x3fff, at + 4, at + length);
-    at += (length + 3) & ~3;
-  }
+  return found;
 }

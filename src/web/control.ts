@@ -1,4 +1,5 @@
 /** Commands to a daemon's control socket, each over a connection of its own. */
+import fs from "node:fs";
 import type { Json, JsonObject } from "../lib/json.ts";
 import type { Platform } from "../lib/platform.ts";
 import { UnixctlClient } from "../lib/unixctl-client.ts";
@@ -16,6 +17,12 @@ export class Control {
   constructor(platform: Platform, place: ControlPlace) {
     this.#platform = platform;
     this.#place = place;
+  }
+
+  /** Whether the daemon seems to run: for one that need not. */
+  get present(): boolean {
+    const { target, folder } = this.#place;
+    return fs.existsSync(target.startsWith("/") ? target : `${folder}/${target}.pid`);
   }
 
   /** The reply's text. Throws an Error with what the daemon says. */

@@ -84,6 +84,16 @@ export const METRICS = {
   ovs_drops_total: counter("Packets dropped, by reason (the names of coverage/show).", "reason"),
   ovs_events_total: counter("Events of the switch (coverage/show).", "event"),
 
+  ovs_linux_bridge_ports: gauge("Members of a Linux bridge that ovs-brcompatd sees.", "bridge"),
+  ovs_linux_bridge_addresses: gauge("Addresses that a Linux bridge has learned.", "bridge"),
+  ovs_linux_bridge_stp_enabled: gauge("Whether the kernel's spanning tree runs on a Linux bridge.", "bridge"),
+  ovs_linux_bridge_port_state: gauge(
+    "Always 1, for the state of spanning tree that a Linux bridge's member is in.",
+    "bridge",
+    "port",
+    "state",
+  ),
+
   ovs_ipfix_sampled_packets_total: counter("Packets sampled for IPFIX.", "bridge"),
   ovs_ipfix_errors_total: counter("Sampled packets that IPFIX could not describe.", "bridge"),
   ovs_ipfix_transmit_packets_total: counter("IPFIX messages sent to collectors.", "bridge"),

@@ -97,6 +97,7 @@ export class Metrics {
     await Promise.all([
       this.#within(ovsdbServer(system, set)),
       this.#within(daemon(system, set)),
+      this.#within(linuxBridges(system, set)),
       ...system.bridges().map((bridge) => this.#within(openflow(system, bridge, set))),
     ]);
   }
@@ -214,6 +215,28 @@ async function daemon({ control }: System, set: Set): Promise<void> {
   for (const [event, total] of parseCoverage(await control.text("coverage/show"))) {
     if (/^(drop_action|datapath_drop)_/.test(event)) set("ovs_drops_total", total, { reason: event });
     else set("ovs_events_total", total, { event });
+  }
+}
+
+interface LinuxBridge {
+  readonly name: string;
+  readonly stp: boolean;
+  readonly members: readonly { readonly name: string; readonly state: string }[];
+  readonly addresses: readonly { readonly local: boolean }[];
+}
+
+/** Of a daemon that runs where Linux bridges are to be seen or taken over. */
+async function linuxBridges({ bridgesControl }: System, set: Set): Promise<void> {
+  if (!bridgesControl?.present) return;
+  for (const { name, stp, members, addresses } of (await bridgesControl.json(
+    "linux/show",
+  )) as unknown as LinuxBridge[]) {
+    const bridge = { bridge: name };
+    set("ovs_linux_bridge_ports", members.length, bridge);
+    set("ovs_linux_bridge_addresses", addresses.filter(({ local }) => !local).length, bridge);
+    set("ovs_linux_bridge_stp_enabled", stp ? 1 : 0, bridge);
+    for (const { name: port, state } of members)
+      set("ovs_linux_bridge_port_state", 1, { ...bridge, port, state });
   }
 }
 

@@ -24,6 +24,8 @@ export interface SystemPlaces {
   /** The switch's control socket. */
   readonly control?: ControlPlace;
   readonly databaseControl?: ControlPlace;
+  /** Of ovs-brcompatd. */
+  readonly bridgesControl?: ControlPlace;
   /** Folder of the bridges' management sockets. */
   readonly rundir?: string;
   /** A switch that is reached by OpenFlow alone. */
@@ -45,6 +47,7 @@ export class System {
   readonly places: SystemPlaces;
   readonly control: Control | undefined;
   readonly databaseControl: Control | undefined;
+  readonly bridgesControl: Control | undefined;
   readonly databases = new Map<string, Database>();
   readonly #platform: Platform;
   readonly #changed: () => void;
@@ -63,6 +66,8 @@ export class System {
     this.control = places.control === undefined ? undefined : new Control(platform, places.control);
     this.databaseControl =
       places.databaseControl === undefined ? undefined : new Control(platform, places.databaseControl);
+    this.bridgesControl =
+      places.bridgesControl === undefined ? undefined : new Control(platform, places.bridgesControl);
     this.#datapath = this.control === undefined ? undefined : new DatapathFeed(platform.clock, this.control);
     this.#session = places.database === undefined ? undefined : this.#connect(places.database);
     if (places.openflow !== undefined) this.#ownBridges = [places.openflow];

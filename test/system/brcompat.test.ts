@@ -522,6 +522,28 @@ t.test("observe changes nothing, attach leaves the members", { skip }, async (t)
       { port: 2, local: false },
     );
     t.match(world.try("ovs-appctl", "-t", "ovs-brcompatd", "linux/show", "none"), { status: 2 });
+    world.command(
+      "ovsdbmonitor",
+      "--detach",
+      "--no-chdir",
+      "--pidfile",
+      "-vconsole:off",
+      "--listen=127.0.0.1:0",
+    );
+    try {
+      const link = new URL(world.appctl("-t", "ovsdbmonitor", "web/link").trim());
+      const authorization = `Bearer ${link.hash.slice("#token=".length)}`;
+      const metrics = await (await fetch(`${link.origin}/metrics`, { headers: { authorization } })).text();
+      for (const line of [
+        /^ovs_linux_bridge_ports\{[^}]*bridge="lbr0"\} 2$/m,
+        /^ovs_linux_bridge_addresses\{[^}]*bridge="lbr0"\} [1-9]$/m,
+        /^ovs_linux_bridge_stp_enabled\{[^}]*bridge="lbr0"\} 0$/m,
+        /^ovs_linux_bridge_port_state\{[^}]*bridge="lbr0",port="p2",state="forwarding"\} 1$/m,
+      ])
+        t.match(metrics, line);
+    } finally {
+      process.kill(Number(readFileSync(`${world.dir}/ovsdbmonitor.pid`, "utf8")), "SIGKILL");
+    }
     t.equal(linuxState(world), before);
     t.equal(world.vsctl("list-br"), "");
     show("exit");
