@@ -10,6 +10,7 @@ import { vlog } from "../../src/lib/vlog.ts";
 import { type BridgeView, setBridgeStp, viewBridge } from "../../src/netdev/bridge-view.ts";
 import type { Link, LinkTable } from "../../src/netdev/rtnetlink.ts";
 import type { Adoption, Database } from "./database.ts";
+import { hostSettings, restoreHost, silenceHost } from "./host-stack.ts";
 import { matches, type Settings } from "./settings.ts";
 
 const log = vlog("brcompatd");
@@ -102,7 +103,8 @@ export class Adopter {
       this.#giveBack(adoption);
       return;
     }
-    for (const name of adoption.ports.keys()) adoption.ports.set(name, this.#links.get(name)?.index ?? 0);
+    for (const [name, { was }] of adoption.ports)
+      adoption.ports.set(name, { index: this.#links.get(name)?.index ?? 0, was });
     const between = adoption.moving.filter((port) => this.#links.get(port)?.master === 0);
     this.#move(adoption, between);
   }
@@ -141,7 +143,8 @@ export class Adopter {
     } catch (error) {
       if (!(error instanceof Fatal)) throw error;
       const delay = Math.min(failure === undefined ? RETRY_MS : failure.delay * 2, RETRY_MS_MAX);
-      this.#failures.set(name, { until: now + delay, delay });
+      // The attempt may have taken long.
+      this.#failures.set(name, { until: this.#clock.now() + delay, delay });
       log.warn(`${name}: ${error.message} (again in ${delay / 1000} s)`);
       this.#soon(delay);
     }
@@ -246,11 +249,20 @@ export class Adopter {
   /** From the shell to the switch; back again when the switch does not take one. */
   #move(adoption: Adoption, names: readonly string[]): void {
     if (names.length === 0) return;
-    for (const name of names) adoption.ports.set(name, this.#links.get(name)?.index ?? 0);
+    for (const name of names) {
+      const index = this.#links.get(name)?.index ?? 0;
+      // One that was moved before, or was under way when a run ended, is silent already, and what it was is known.
+      const old = adoption.ports.get(name);
+      const known = old?.index === index ? old.was : undefined;
+      adoption.ports.set(name, { index, was: known ?? hostSettings(name) });
+    }
     adoption.moving = names;
     this.#database.write(adoption);
     try {
-      for (const name of names) this.#must(name, this.#links.set(name, { master: 0 }));
+      for (const name of names) {
+        silenceHost(name);
+        this.#must(name, this.#links.set(name, { master: 0 }));
+      }
       this.#database.addMoving(adoption);
       adoption.moving = [];
     } catch (error) {
@@ -261,6 +273,7 @@ export class Adopter {
   }
 
   #return(adoption: Adoption, names: readonly string[]): void {
+    const members = names.map((name) => [name, adoption.ports.get(name)?.was ?? ""] as const);
     adoption.moving = [];
     try {
       for (const name of names) adoption.ports.delete(name);
@@ -269,18 +282,21 @@ export class Adopter {
     } catch (error) {
       log.err(`${adoption.bridge}: ${describeError(error)}`);
     }
-    this.#enslave(adoption, names);
+    this.#enslave(adoption, members);
   }
 
-  #enslave({ bridge }: Adoption, names: readonly string[]): void {
+  #enslave({ bridge }: Adoption, members: Iterable<readonly [name: string, was: string]>): void {
     const shell = this.#links.refresh(bridge);
     if (shell === undefined) return;
-    for (const name of names) {
+    for (const [name, was] of members) {
       // Gone, or a member of something else by now.
       const link = this.#links.refresh(name);
-      if (link === undefined || (link.master !== 0 && this.#isBridge(link.master))) continue;
-      const error = this.#links.set(name, { master: shell.index });
-      if (error !== undefined) log.err(`${bridge}: cannot take ${name} back: ${error}`);
+      if (link === undefined) continue;
+      if (link.master === 0 || !this.#isBridge(link.master)) {
+        const error = this.#links.set(name, { master: shell.index });
+        if (error !== undefined) log.err(`${bridge}: cannot take ${name} back: ${error}`);
+      }
+      restoreHost(name, was);
     }
   }
 
@@ -294,10 +310,13 @@ export class Adopter {
     if (adoption.mode === "attach") return;
     const came = this.#membersOf(shell, adoption.name);
     const went: string[] = [];
-    for (const [name, index] of adoption.ports) {
+    for (const [name, { index, was }] of adoption.ports) {
       if (came.includes(name)) continue;
       const link = this.#links.get(name);
-      if (link === undefined || link.index !== index || this.#isBridge(link.master)) went.push(name);
+      const same = link?.index === index;
+      if (same && !this.#isBridge(link.master)) continue;
+      if (same) restoreHost(name, was);
+      went.push(name);
     }
     if (went.length > 0) {
       this.#database.deletePorts(adoption, went);
@@ -357,7 +376,10 @@ export class Adopter {
     const names = [...adoption.ports.keys()];
     this.#database.deletePorts(adoption, names);
     if (adoption.stp && adoption.mode === "adopt") setStp(bridge, true);
-    this.#enslave(adoption, names);
+    this.#enslave(
+      adoption,
+      [...adoption.ports].map(([name, { was }]) => [name, was]),
+    );
     this.#database.delete(adoption);
     this.#adopted.delete(bridge);
     log.info(`${bridge}: given back with ${names.join(", ") || "no members"}`);
@@ -374,8 +396,10 @@ function setStp(bridge: string, on: boolean): void {
 
 /** What the switch does as the Linux bridge did. */
 function copiedSettings(view: BridgeView): string[] {
-  const settings = [`other_config:mac-aging-time=${Math.round(view.ageingSec)}`];
-  if (view.ageingSec === 0) settings.splice(0, 1, "flood_vlans=0");
+  const settings: string[] = [];
+  if (view.ageingSec === 0) settings.push("flood_vlans=0");
+  // What it is otherwise the kernel does not tell during a change of topology.
+  else if (!view.topologyChange) settings.push(`other_config:mac-aging-time=${Math.round(view.ageingSec)}`);
   if (!view.stp) return settings;
   return [
     ...settings,

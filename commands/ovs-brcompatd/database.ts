@@ -6,6 +6,13 @@ import { spawnSync } from "node:child_process";
 import { Fatal } from "../../src/lib/errors.ts";
 import { programPath } from "../programs.ts";
 
+export interface Member {
+  /** Of the device; another index is another device. */
+  readonly index: number;
+  /** The host's settings of it before (host-stack.ts). */
+  readonly was: string;
+}
+
 /** One Linux bridge and the switch that does its work. */
 export interface Adoption {
   readonly bridge: string;
@@ -13,8 +20,7 @@ export interface Adoption {
   readonly mode: "adopt" | "attach";
   /** The kernel's spanning tree ran on the bridge. */
   readonly stp: boolean;
-  /** Members by name, with the index of the device: another index is another device. */
-  readonly ports: Map<string, number>;
+  readonly ports: Map<string, Member>;
   /** Members under way from the Linux bridge to the switch. */
   moving: readonly string[];
   /** Index of the Linux bridge, 0 before it is known. */
@@ -29,6 +35,12 @@ const STP = "brcompat-stp";
 const PORTS = "brcompat-ports";
 const MOVING = "brcompat-moving";
 const RELEASING = "brcompat-releasing";
+
+/** `NAME=SETTINGS` */
+function readMember(word: string): [string, Member] {
+  const at = word.lastIndexOf("=");
+  return [word.slice(0, at), { index: 0, was: word.slice(at + 1) }];
+}
 
 export class Database {
   readonly #program: string | undefined;
@@ -68,7 +80,7 @@ export class Database {
           name,
           mode: ids.get(MODE) === "attach" ? "attach" : "adopt",
           stp: ids.get(STP) === "on",
-          ports: new Map(words(PORTS).map((port) => [port, 0])),
+          ports: new Map(words(PORTS).map(readMember)),
           moving: words(MOVING),
           shell: 0,
           releasing: ids.has(RELEASING),
@@ -94,7 +106,13 @@ export class Database {
   write({ name, ports, moving, releasing }: Adoption): void {
     const list = (names: Iterable<string>): string => JSON.stringify([...names].join(" "));
     this.#vsctl(
-      ...["--no-wait", "set", "Bridge", name, `external_ids:${PORTS}=${list(ports.keys())}`],
+      ...[
+        "--no-wait",
+        "set",
+        "Bridge",
+        name,
+        `external_ids:${PORTS}=${list([...ports].map(([port, { was }]) => `${port}=${was}`))}`,
+      ],
       `external_ids:${MOVING}=${list(moving)}`,
       ...(releasing ? [`external_ids:${RELEASING}=yes`] : []),
     );

@@ -121,6 +121,8 @@ export function ownOptions(settings: Settings): OptionGroup {
       },
       ignored("appctl", "PROGRAM", "accepted, without a meaning"),
       ignored("appctl-command", "COMMAND", "accepted, without a meaning"),
+      ignored("check-leaks", "FILE", "accepted, without a meaning"),
+      ignored("leak-limit", "SIZE", "accepted, without a meaning"),
       ignored("prune-timeout", "SECS", "accepted, without a meaning"),
       {
         long: "unixctl",

@@ -69,7 +69,9 @@ export interface BridgeView {
   readonly maxAgeSec: number;
   readonly helloSec: number;
   readonly forwardDelaySec: number;
+  /** Shorter than configured during a change of topology. */
   readonly ageingSec: number;
+  readonly topologyChange: boolean;
   readonly vlanFiltering: boolean;
   /** The bridge's own. */
   readonly vlans: readonly BridgeVlan[];
@@ -102,6 +104,7 @@ export function viewBridge(name: string, vlans: ReadonlyMap<number, BridgeVlan[]
     helloSec: of("hello_time") / TICKS,
     forwardDelaySec: of("forward_delay") / TICKS,
     ageingSec: of("ageing_time") / TICKS,
+    topologyChange: of("topology_change") !== 0,
     vlanFiltering: of("vlan_filtering") !== 0,
     vlans: vlans.get(number(`${name}/ifindex`)) ?? [],
     members: memberNames(name).map((member) => ({

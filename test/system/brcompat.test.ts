@@ -261,6 +261,8 @@ function linuxBridge(world: World): void {
   threeHosts(world);
   const ip = (line: string) => world.inside("sw", "ip", ...line.split(" "));
   ip("link add lbr0 type bridge");
+  // The lowest address, which the bridge takes for its own.
+  ip("link set p1 address 02:00:00:00:00:01");
   ip("addr add 10.7.0.9/24 dev lbr0");
   ip("link set lbr0 up");
   for (const port of ["p1", "p2"]) ip(`link set ${port} master lbr0`);
@@ -272,7 +274,7 @@ function linuxState(world: World): string {
     "sw",
     "sh",
     "-c",
-    "ls /sys/class/net; cat /sys/class/net/lbr0/address; ls /sys/class/net/lbr0/brif; ip -o addr show dev lbr0; cat /sys/class/net/lbr0/bridge/stp_state",
+    "ls /sys/class/net; cat /sys/class/net/lbr0/address; ls /sys/class/net/lbr0/brif; ip -o addr show dev lbr0; grep . /proc/sys/net/ipv4/conf/p1/arp_ignore /proc/sys/net/ipv4/conf/p1/rp_filter; cat /sys/class/net/lbr0/bridge/stp_state",
   );
   return stdout;
 }
@@ -355,6 +357,13 @@ t.test("takeover of a live bridge, and its release, under ping", { skip }, async
       "the shell's only member",
     );
     t.match(before, world.inside("sw", "cat", "/sys/class/net/lbr0/address"), "the shell keeps its MAC");
+
+    // The host hears its guests by the shell alone, not by the devices that were its members, too.
+    for (const host of ["p1", "p2"]) {
+      world.inside(host, "ip", "neigh", "flush", "all");
+      t.notMatch(world.inside(host, "ping", "-c", "3", "-i", "0.05", "10.7.0.9"), /DUP|duplicates/);
+      t.match(world.inside(host, "ip", "neigh", "show", "10.7.0.9"), /lladdr 02:00:00:00:00:01/);
+    }
 
     // One that comes, one that goes away, one that is deleted.
     world.inside("sw", "ip", "link", "set", "p3", "master", "lbr0");
