@@ -1,6 +1,6 @@
 /** sFlow, IPFIX and NetFlow of real packets, read by our own collector and by tshark. */
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import t from "tap";
@@ -185,6 +185,59 @@ async function nfdump(world: World, program: "sfcapd" | "nfcapd", port: number) 
     return { packets: sum(0), octets: sum(1), records: rows.length };
   };
 }
+
+/** One of pmacct's collectors; the function gives packets and octets of ICMP that it has printed so far. */
+async function pmacct(world: World, program: "sfacctd" | "nfacctd", port: number) {
+  const file = join(world.dir, `${program}.conf`);
+  const settings = {
+    [`${program}_ip`]: "127.0.0.1",
+    [`${program}_port`]: port,
+    ...(program === "sfacctd" ? { sfacctd_renormalize: true } : {}),
+    plugins: "print",
+    aggregate: "proto,src_host,dst_host",
+    print_refresh_time: 1,
+    print_output: "csv",
+  };
+  writeFileSync(
+    file,
+    Object.entries(settings)
+      .map((pair) => `${pair.join(": ")}\n`)
+      .join(""),
+  );
+  const started = world.background("sw", peer(program)!, "-f", file);
+  let text = "";
+  started.stdout!.on("data", (chunk) => {
+    text += chunk;
+  });
+  await world.until(
+    `${program} listens`,
+    () => world.inside("sw", "cat", "/proc/net/udp").includes(`0100007F:${port.toString(16).toUpperCase()}`),
+    20,
+  );
+  return (): number[] => {
+    const rows = [...text.matchAll(/^10\.1\.1\.\d,10\.1\.1\.\d,icmp,(\d+),(\d+)$/gm)];
+    return [1, 2].map((column) => rows.reduce((sum, row) => sum + Number(row[column]), 0));
+  };
+}
+
+t.test("counted traffic, read by pmacct", { skip: skip || withoutPeer("sfacctd", "nfacctd") }, async (t) => {
+  await withTwoHosts(async (world) => {
+    world.ping("ha", "10.1.1.2");
+    const ipfix = await pmacct(world, "nfacctd", 4739);
+    const sflow = await pmacct(world, "sfacctd", 6343);
+    world.vsctl(
+      ...["--", "set", "Bridge", "br0", "ipfix=@i", "sflow=@s", "--", "--id=@i", "create", "IPFIX"],
+      ...['targets="127.0.0.1:4739"', "sampling=1", "cache_active_timeout=1"],
+      ...["other_config:enable-output-sampling=false", "--", "--id=@s", "create", "sFlow"],
+      ...['targets="127.0.0.1:6343"', "sampling=1", "header=128", "agent=lo"],
+    );
+    world.ping("ha", "10.1.1.2", 100);
+    await world.until("all packets", () => ipfix()[0]! >= 200 && sflow()[0]! >= 200, 15);
+    t.same(ipfix(), [200, 200 * 84], "nfacctd: packets and octets of IP");
+    // Of whole frames, with the 14 bytes before and the 4 behind.
+    t.same(sflow(), [200, 200 * (84 + 18)], "sfacctd: packets, and octets of frames");
+  });
+});
 
 /** 60-byte UDP frames of 20 flows to port 9 of nobody's address; how many of them the bridge has had so far. */
 function traffic(world: World, rate: number, seconds: number): number {
