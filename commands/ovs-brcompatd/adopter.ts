@@ -8,9 +8,9 @@ import type { Clock, Timer } from "../../src/lib/clock.ts";
 import { describeError, Fatal } from "../../src/lib/errors.ts";
 import { vlog } from "../../src/lib/vlog.ts";
 import { type BridgeView, setBridgeStp, viewBridge } from "../../src/netdev/bridge-view.ts";
+import { hostSettings, restoreHost, silenceHost } from "../../src/netdev/host-stack.ts";
 import type { Link, LinkTable } from "../../src/netdev/rtnetlink.ts";
 import type { Adoption, Database } from "./database.ts";
-import { hostSettings, restoreHost, silenceHost } from "./host-stack.ts";
 import { matches, type Settings } from "./settings.ts";
 
 const log = vlog("brcompatd");

@@ -9,7 +9,7 @@ import { programPath } from "../programs.ts";
 export interface Member {
   /** Of the device; another index is another device. */
   readonly index: number;
-  /** The host's settings of it before (host-stack.ts). */
+  /** The host's settings of it before (src/netdev/host-stack.ts). */
   readonly was: string;
 }
 

@@ -26,6 +26,11 @@ export interface MovesHost {
   index(name: string): number | undefined;
   up(name: string): void;
   readonly addresses: HostAddresses;
+  /** How the host's own network is set at the device (src/netdev/host-stack.ts). */
+  settings(name: string): string;
+  /** It hears nothing there any more: the datapath does, and both would answer. */
+  silence(name: string): void;
+  restore(name: string, settings: string): void;
 }
 
 export interface MovesContext {
@@ -45,6 +50,8 @@ export interface MovesContext {
 
 interface Moved extends Carried {
   device: string;
+  /** The host's settings at the device before. */
+  host?: string;
 }
 
 export class AddressMoves {
@@ -113,7 +120,11 @@ export class AddressMoves {
       this.#say(bridge, `are none on ${from}`);
       return;
     }
-    const all = { ...merged(moved ?? NOTHING, carried), device: from };
+    const all: Moved = {
+      ...merged(moved ?? NOTHING, carried),
+      device: from,
+      host: moved?.host ?? host.settings(from),
+    };
     const text = movedText(all);
     if (text !== bridge.otherConfig.get(MOVED)) await this.#context.edit(bridge, { [MOVED]: text });
     const failure = await this.#move(bridge, all, moved === undefined);
@@ -144,7 +155,10 @@ export class AddressMoves {
       log.warn(`bridge ${bridge.name}: ${error}`);
     }
     const from = host.index(moved.device);
-    if (from !== undefined) host.addresses.remove(from, moved);
+    if (from !== undefined) {
+      host.addresses.remove(from, moved);
+      host.silence(moved.device);
+    }
     const gateway = moved.routes.find((route) => route.to === "default" && route.via !== undefined)?.via;
     if (!isNew || gateway === undefined) return undefined;
     return (await this.#answers(to, gateway)) ? undefined : `gateway ${gateway} does not answer`;
@@ -178,6 +192,7 @@ export class AddressMoves {
     }
     const neighbours = to === undefined ? [] : host.addresses.read(to).neighbours;
     host.up(moved.device);
+    if (moved.host !== undefined) host.restore(moved.device, moved.host);
     for (const error of host.addresses.add(from, { ...moved, neighbours }))
       log.warn(`bridge ${bridge.name}: ${moved.device}: ${error}`);
     if (to !== undefined) host.addresses.remove(to, moved);
@@ -199,17 +214,17 @@ function merged(a: Carried, b: Carried): Carried {
   };
 }
 
-function movedText({ device, addresses, routes }: Moved): string {
-  return JSON.stringify({ device, addresses, routes });
+function movedText({ device, addresses, routes, host }: Moved): string {
+  return JSON.stringify({ device, addresses, routes, host });
 }
 
 /** undefined where there is none, or none of ours. */
 function parseMoved(text: string | undefined): Moved | undefined {
   if (text === undefined) return undefined;
   try {
-    const { device, addresses, routes } = JSON.parse(text) as Moved;
+    const { device, addresses, routes, host } = JSON.parse(text) as Moved;
     if (typeof device !== "string" || !Array.isArray(addresses) || !Array.isArray(routes)) return undefined;
-    return { device, addresses, routes, neighbours: [] };
+    return { device, addresses, routes, neighbours: [], ...(typeof host === "string" ? { host } : {}) };
   } catch {
     return undefined;
   }

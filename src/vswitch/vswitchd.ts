@@ -22,6 +22,7 @@ import type { UnixctlCommands } from "../lib/unixctl.ts";
 import { type CaptureFiles, type DummyContext, type DummyMode, enableDummy } from "../netdev/dummy.ts";
 import { registerDummyCommands } from "../netdev/dummy-commands.ts";
 import { HostAddresses } from "../netdev/host-addresses.ts";
+import { hostSettings, restoreHost, silenceHost } from "../netdev/host-stack.ts";
 import { type Host, systemProvider, tapProvider } from "../netdev/linux.ts";
 import { nextHopMac } from "../netdev/next-hop.ts";
 import { patchProvider } from "../netdev/patch.ts";
@@ -198,6 +199,9 @@ export class Vswitchd {
           links.set(name, { up: true });
         },
         addresses: new HostAddresses(this.#options.openRouteSocket()),
+        settings: hostSettings,
+        silence: silenceHost,
+        restore: restoreHost,
       };
     }
     return this.#moves;

@@ -92,6 +92,11 @@ t.test("there and back under ping and TCP", { skip }, async (t) => {
         t.equal(world.get("Bridge", "br0", "status:addresses"), '"moved from uplink"');
       }
       await sleep(100);
+      if (round === 0) {
+        const answers = world.inside("uplink", "ping", "-c", "5", "-i", "0.05", "-q", "10.9.0.3");
+        t.match(answers, / 5 received, 0% packet loss/);
+        t.notMatch(answers, "duplicates", "the host answers at the bridge alone");
+      }
       world.vsctl("--migrate-addresses", "del-port", "br0", "uplink");
       await sleep(100);
     }
