@@ -230,6 +230,11 @@ export class JsonRpc {
     return !this.#closed && this.stream.write(text);
   }
 
+  /** Part of a message, in bytes that other connections send, too, and nobody changes. */
+  sendShared(bytes: Uint8Array): boolean {
+    return !this.#closed && (this.stream.writeShared?.(bytes) ?? this.stream.write(bytes));
+  }
+
   request(method: string, params: readonly Json[]): number {
     const id = nextId++;
     this.send({ type: "request", method, params, id });

@@ -21,6 +21,8 @@ export interface Stream {
   handler: StreamHandler | undefined;
   /** Queues `bytes` (copied or owned by the stream from now on). False: stop until `drain`. */
   write(bytes: Uint8Array | string): boolean;
+  /** The same for bytes that nobody is going to change, so that many streams can send them without a copy each. */
+  writeShared?(bytes: Uint8Array): boolean;
   /** Bytes accepted by `write` and not yet handed to the kernel. */
   readonly backlog: number;
   pause(): void;

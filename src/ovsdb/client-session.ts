@@ -292,6 +292,18 @@ export class ClientSession implements LockClient, Requester {
     this.rpc.sendText(`{"id":${idText},"result":${resultText},"error":null}`);
   }
 
+  /** A reply whose result is the three put together. */
+  #replyAround(id: Json, before: string, result: Uint8Array | string, after: string): void {
+    if (typeof result === "string") {
+      this.reply(id, before + result + after);
+      return;
+    }
+    if (this.isBehind) this.#catchUp();
+    this.rpc.sendText(`{"id":${formatJson(id)},"result":${before}`);
+    this.rpc.sendShared(result);
+    this.rpc.sendText(`${after},"error":null}`);
+  }
+
   /** The database that a request's first parameter names. */
   database(request: JsonRpcRequest): ServedDatabase {
     const { method, params } = request;
@@ -351,13 +363,14 @@ export class ClientSession implements LockClient, Requester {
     this.#monitors.set(monitor.idText, watch);
     database.subscribers.add(watch);
     if (version !== 3) {
-      this.reply(request.id, monitor.initial());
+      this.#replyAround(request.id, "", database.initial(monitor), "");
       return;
     }
     const { history } = database;
     const since = typeof params[3] === "string" ? history.since(database.database, params[3]) : undefined;
-    const updates = since === undefined ? monitor.initial() : (monitor.update(since, new Map()) ?? "{}");
-    this.reply(request.id, `[${since !== undefined},"${history.last}",${updates}]`);
+    const updates =
+      since === undefined ? database.initial(monitor) : (monitor.update(since, new Map()) ?? "{}");
+    this.#replyAround(request.id, `[${since !== undefined},"${history.last}",`, updates, "]");
   }
 
   sendUpdate({ monitor, database: { history } }: Watch, updates: string): void {

@@ -80,6 +80,11 @@ export class Monitor {
     return `${this.version === 1 ? 1 : 2} ${tables.join("\n")}`;
   }
 
+  /** Monitors of one shape are told the same. */
+  get shape(): string {
+    return this.#shape;
+  }
+
   watches(table: Table): boolean {
     return this.#tables.has(table);
   }

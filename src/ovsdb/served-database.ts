@@ -78,6 +78,10 @@ class Trigger {
   }
 }
 
+/** Characters from which on the contents are kept for the next who asks, and for how long. */
+const INITIAL_SHARED = 65_536;
+const INITIAL_KEPT_MS = 1000;
+
 export interface ServedOptions {
   readonly clock: Clock;
   readonly uuid: () => string;
@@ -97,6 +101,8 @@ export class ServedDatabase {
   readonly #triggers = new Set<Trigger>();
   readonly #listeners = new Set<(changes: Transaction["changes"]) => void>();
   #runAgain: Set<string> | undefined;
+  /** The contents as monitors of a shape are told them, for as long as they stay so. */
+  readonly #initials = new Map<string, Uint8Array>();
 
   constructor(database: Database, file: DatabaseFile | undefined, options: ServedOptions) {
     this.database = database;
@@ -107,6 +113,19 @@ export class ServedDatabase {
 
   get name(): string {
     return this.database.schema.name;
+  }
+
+  /** <table-updates> of the contents. Large ones are made once for all monitors alike that ask one soon after the other. */
+  initial(monitor: Monitor): Uint8Array | string {
+    const known = this.#initials.get(monitor.shape);
+    if (known !== undefined) return known;
+    const text = monitor.initial();
+    if (text.length < INITIAL_SHARED) return text;
+    const bytes = new TextEncoder().encode(text);
+    if (this.#initials.size === 0)
+      this.#options.clock.background(INITIAL_KEPT_MS, () => this.#initials.clear());
+    this.#initials.set(monitor.shape, bytes);
+    return bytes;
   }
 
   get triggerCount(): number {
@@ -248,6 +267,7 @@ export class ServedDatabase {
       throw error;
     }
     transaction.finish();
+    this.#initials.clear();
     committed.count++;
     this.history.add(transaction.changes, id);
     const cache: UpdateCache = new Map();
@@ -279,6 +299,7 @@ export class ServedDatabase {
   /** Another content or schema from now on: waiting requests must have been cancelled, monitors too. */
   replace(database: Database): void {
     this.database = database;
+    this.#initials.clear();
     this.history = new History(this.#options.uuid());
   }
 

@@ -214,6 +214,15 @@ class NativeStream implements Stream {
     return this.#roomLeft();
   }
 
+  writeShared(bytes: Uint8Array): boolean {
+    if (this.#over || this.#ending || this.#socket === undefined) return false;
+    const written = this.#queue.length === 0 ? Math.max(0, this.#socket.write(bytes)) : 0;
+    if (written === bytes.length) return true;
+    this.#queue.push(bytes.subarray(written));
+    this.#queued += bytes.length - written;
+    return this.#roomLeft();
+  }
+
   #roomLeft(): boolean {
     if (this.#queued < HIGH_WATER) return true;
     this.#wantDrain = true;

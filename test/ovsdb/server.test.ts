@@ -557,6 +557,39 @@ t.test("a client that comes again gets what it has missed", async (t) => {
   t.same(Object.keys((await since(last))[2].u as JsonObject).sort(), [UUID_A, UUID_B].sort());
 });
 
+t.test("large contents, told to many alike", async (t) => {
+  const { client } = serve();
+  const writer = client();
+  const text = "ä".repeat(1000);
+  const rows = Array.from({ length: 100 }, (_, i) => ({
+    op: "insert",
+    table: "a",
+    row: { i, s: `${i} ${text}` },
+  }));
+  await writer.transact(...rows);
+  const requests = { a: { columns: ["i", "s"] } };
+  type Rows = { a: Record<string, { initial: { i?: number; s: string } }> };
+  const numbers = (reply: Json): number[] =>
+    Object.values((reply as unknown as Rows).a)
+      .map(({ initial }) => (initial.s.endsWith(text) ? (initial.i ?? 0) : -1))
+      .sort((a, b) => a - b);
+  const all = rows.map((_, i) => i);
+  const ask = (method: string, ...rest: Json[]): Promise<Json> =>
+    client().call(method, "T", "m", requests, ...rest);
+  t.same(numbers(await ask("monitor_cond")), all);
+  t.same(numbers(await ask("monitor_cond")), all);
+  const [found, , since] = (await ask("monitor_cond_since", UUID_A)) as [boolean, string, Json];
+  t.same([found, numbers(since)], [false, all]);
+  const old = (await ask("monitor")) as unknown as { a: Record<string, { new: { i: number } }> };
+  t.equal(
+    Object.values(old.a).filter(({ new: row }) => row.i >= 0).length,
+    100,
+    "another form, another text",
+  );
+  await writer.transact({ op: "delete", table: "a", where: [["i", "<", 50]] });
+  t.same(numbers(await ask("monitor_cond")), all.slice(50), "what has changed is not kept");
+});
+
 t.test("a client that comes again after new conditions", async (t) => {
   const { client } = serve();
   const writer = client();
