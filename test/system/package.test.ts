@@ -12,9 +12,11 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import t, { type Test } from "tap";
 import { FULL } from "./bin.ts";
@@ -99,15 +101,15 @@ t.test("scripts/install into an empty tree, and away again", { skip: cannotRun()
   }
 });
 
-/** A fresh Debian in a folder, with its own network namespace; commands run in it by chroot. */
-class Debian {
-  readonly dir = mkdtempSync(join(tmpdir(), "ovsbox-debian-"));
-  readonly netns = `obdeb${process.pid}`;
+/** A system's root in a folder, which `fill` makes, with its own network namespace; commands run in it by chroot. */
+class Root {
+  readonly dir = mkdtempSync(join(tmpdir(), "ovsbox-root-"));
+  readonly netns = `obroot${process.pid}`;
   readonly #services: ChildProcess[] = [];
   readonly #mounts: string[] = [];
 
-  make(): void {
-    run("debootstrap", ["--variant=minbase", "bookworm", this.dir, "http://deb.debian.org/debian"]);
+  make(fill: (dir: string) => void): void {
+    fill(this.dir);
     for (const [kind, at] of [
       ["proc", "proc"],
       ["sysfs", "sys"],
@@ -151,7 +153,9 @@ class Debian {
       { stdio: "inherit", env: { ...process.env, NOTIFY_SOCKET: notify } },
     );
     this.#services.push(service);
-    await Promise.race([ready, sleep(60_000)]);
+    const patience = new AbortController();
+    await Promise.race([ready, setTimeout(60_000, undefined, { signal: patience.signal }).catch(() => {})]);
+    patience.abort();
     listener.kill();
     rmSync(join(this.dir, notify), { force: true });
     if (service.exitCode !== null) throw new Error(`${name}: ended with status ${service.exitCode}`);
@@ -174,6 +178,30 @@ class Debian {
   }
 }
 
+/** A fresh Debian. */
+function fillDebian(dir: string): void {
+  run("debootstrap", ["--variant=minbase", "bookworm", dir, "http://deb.debian.org/debian"]);
+}
+
+/** One folder of programs and one of libraries, as Arch has them, with the C library that the package depends on. */
+function fillArch(dir: string): void {
+  for (const folder of ["usr/bin", "usr/lib", "proc", "sys", "dev", "run", "tmp", "etc", "var/log"])
+    mkdirSync(join(dir, folder), { recursive: true });
+  for (const [name, target] of [
+    ["bin", "usr/bin"],
+    ["sbin", "usr/bin"],
+    ["usr/sbin", "bin"],
+    ["lib", "usr/lib"],
+    ["lib64", "usr/lib"],
+    ["usr/lib64", "lib"],
+    ["var/run", "../run"],
+  ] as const)
+    symlinkSync(target, join(dir, name));
+  const libraries = run("ldd", [join(root, "dist/ovsbox")]).matchAll(/(?:=> )?(\/\S+) \(0x/g);
+  for (const [, path] of libraries) run("cp", ["-L", path!, join(dir, "usr/lib")]);
+  run("cp", ["-L", "/bin/true", join(dir, "usr/bin")]);
+}
+
 /** What dpkg itself writes. */
 const DPKG = ["proc", "sys", "dev", "var/lib/dpkg", "var/log", "var/cache"];
 
@@ -181,10 +209,10 @@ const noDebian = cannotRun("debootstrap", "dpkg-deb", "python3");
 
 /** Slow: a whole Debian is fetched and unpacked. */
 const inDebian = async (t: Test): Promise<void> => {
-  const debian = new Debian();
+  const debian = new Root();
   try {
     const deb = run(join(root, "scripts/package"), ["deb"]).trim();
-    debian.make();
+    debian.make(fillDebian);
     const before = listing(debian.dir, DPKG);
     run("cp", [join(root, deb), join(debian.dir, "ovsbox.deb")]);
     debian.inside("dpkg", "-i", "/ovsbox.deb");
@@ -206,3 +234,36 @@ const inDebian = async (t: Test): Promise<void> => {
   }
 };
 if (FULL) t.test("the Debian package in a fresh Debian", { skip: noDebian, timeout: 900_000 }, inDebian);
+
+t.test("the Arch package in a tree like Arch's", { skip: cannotRun("python3", "bash") }, async (t) => {
+  const arch = new Root();
+  const built = mkdtempSync(join(tmpdir(), "ovsbox-arch-"));
+  try {
+    arch.make(fillArch);
+    const before = listing(arch.dir, ["proc", "sys", "dev"]);
+    // What makepkg does once build() is over, and pacman with what comes of it.
+    const script = `set -e; startdir=${built}; pkgdir=${built}/pkg; mkdir $pkgdir; . ${root}/packaging/arch/PKGBUILD; package`;
+    run("bash", ["-c", script], { OVSBOX_CHECKOUT: root });
+    const pkg = join(built, "pkg");
+    t.notOk(existsSync(join(pkg, "usr/sbin")), "Arch has no folder usr/sbin");
+    run("cp", ["-a", `${pkg}/.`, arch.dir]);
+    await arch.service("ovsdb-server");
+    await arch.service("ovs-vswitchd");
+    arch.inside("ovs-vsctl", "-t", "10", "add-br", "br0");
+    t.match(arch.inside("ovs-vsctl", "show"), /Bridge br0\n(.*\n)*\s+type: internal/);
+    t.match(arch.inside("ovs-ctl", "status"), /ovs-vswitchd is running/);
+    await arch.stopServices();
+    for (const path of listing(pkg))
+      if (!statSync(join(pkg, path), { throwIfNoEntry: false })?.isDirectory())
+        rmSync(join(arch.dir, path), { force: true });
+    const left = listing(arch.dir, ["proc", "sys", "dev"]).filter((path) => !before.includes(path));
+    const files = left.filter((path) => !statSync(join(arch.dir, path)).isDirectory());
+    t.ok(
+      files.every((path) => /^(etc|var\/log|run|var\/lib)\/openvswitch\//.test(path)),
+      `configuration, logs, and no more: ${files}`,
+    );
+  } finally {
+    await arch.close();
+    rmSync(built, { recursive: true, force: true });
+  }
+});
