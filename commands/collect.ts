@@ -5,10 +5,10 @@ import { CodecError } from "../src/export/codec/layout.ts";
 import { extractFlow, OFS_WORDS } from "../src/flow/extract.ts";
 import { FLOW_WORDS } from "../src/flow/layout.ts";
 import { formatFlow } from "../src/flow/match-text.ts";
-import { fatalErrno, runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
+import { fatalErrno, runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
 import { nodeDatagrams } from "../src/lib/datagram-node.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { splitAddress } from "../src/lib/stream-name.ts";
@@ -68,24 +68,18 @@ function options(platform: Platform, settings: Settings): OptionGroup[] {
         },
       ],
     },
-    helpOptions(
-      () => {
-        platform.stdout(
-          `${PROGRAM}: shows what a collector of sFlow, IPFIX and NetFlow gets\n` +
-            `usage: ${PROGRAM} [OPTIONS] [sflow|ipfix|netflow]\n` +
-            "Prints each datagram decoded, then running totals; ^C ends. The protocol is told by a datagram's first bytes,\n" +
-            "and others than the one that is named are reported as not understood. Templates of IPFIX and NetFlow 9 are\n" +
-            "learned from each exporter; data whose template has not come yet, and datagrams or records that are missing\n" +
-            "by their sequence numbers, are counted and said. Point a bridge at it, for example, by\n" +
-            '  ovs-vsctl -- --id=@s create sFlow targets=\\"127.0.0.1\\" sampling=64 -- set bridge br0 sflow=@s\n' +
-            formatOptions(groups),
-        );
-        throw new Exit(0);
-      },
-      () => {
-        platform.stdout(versionText(PROGRAM));
-        throw new Exit(0);
-      },
+    helpTextOptions(
+      platform,
+      PROGRAM,
+      () =>
+        `${PROGRAM}: shows what a collector of sFlow, IPFIX and NetFlow gets\n` +
+        `usage: ${PROGRAM} [OPTIONS] [sflow|ipfix|netflow]\n` +
+        "Prints each datagram decoded, then running totals; ^C ends. The protocol is told by a datagram's first bytes,\n" +
+        "and others than the one that is named are reported as not understood. Templates of IPFIX and NetFlow 9 are\n" +
+        "learned from each exporter; data whose template has not come yet, and datagrams or records that are missing\n" +
+        "by their sequence numbers, are counted and said. Point a bridge at it, for example, by\n" +
+        '  ovs-vsctl -- --id=@s create sFlow targets=\\"127.0.0.1\\" sampling=64 -- set bridge br0 sflow=@s\n' +
+        formatOptions(groups),
     ),
   ];
   return groups;

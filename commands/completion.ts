@@ -1,7 +1,7 @@
 /** `ovsbox completion SHELL`: the script that teaches a shell to complete our command lines. */
-import { runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { APPLETS } from "./applets.ts";
 import { SHELLS } from "./completion/scripts.ts";
@@ -12,15 +12,10 @@ export function main(args: string[], program: string): Promise<number> {
   return runApplet(platform, program, () => {
     const known = Object.keys(SHELLS).join(", ");
     const groups: OptionGroup[] = [
-      helpOptions(
-        () => {
-          platform.stdout(`usage: ${program} SHELL\nSHELL is one of ${known}.\n${formatOptions(groups)}`);
-          throw new Exit(0);
-        },
-        () => {
-          platform.stdout(versionText(program));
-          throw new Exit(0);
-        },
+      helpTextOptions(
+        platform,
+        program,
+        () => `usage: ${program} SHELL\nSHELL is one of ${known}.\n${formatOptions(groups)}`,
       ),
     ];
     const [shell = "", ...rest] = getopt(program, groups, args);

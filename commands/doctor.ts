@@ -1,10 +1,10 @@
 /** `ovsbox doctor`: looks at everything that has kept a switch from working, and says what it means and what to type. */
 import fs from "node:fs";
 import { join } from "node:path";
-import { runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
+import { runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
 import { type Dirs, dirs } from "../src/lib/dirs.ts";
-import { describeError, Exit, Fatal } from "../src/lib/errors.ts";
+import { describeError, Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { formatJson, type Json } from "../src/lib/json.ts";
 import { JsonRpc } from "../src/lib/jsonrpc.ts";
@@ -56,18 +56,12 @@ function options(platform: Platform, settings: Settings): OptionGroup[] {
         },
       ],
     },
-    helpOptions(
-      () => {
-        platform.stdout(
-          `${PROGRAM}: looks for what keeps the switch from working\nusage: ${PROGRAM} [OPTIONS]\n` +
-            `Ends with status 1 if something does not work, else with 0.\n${formatOptions(groups)}`,
-        );
-        throw new Exit(0);
-      },
-      () => {
-        platform.stdout(versionText(PROGRAM));
-        throw new Exit(0);
-      },
+    helpTextOptions(
+      platform,
+      PROGRAM,
+      () =>
+        `${PROGRAM}: looks for what keeps the switch from working\nusage: ${PROGRAM} [OPTIONS]\n` +
+        `Ends with status 1 if something does not work, else with 0.\n${formatOptions(groups)}`,
     ),
   ];
   return groups;

@@ -1,8 +1,8 @@
 /** `ovsbox help PAGE`: a manual page on the terminal, through a pager where there is one. */
 import { spawnSync } from "node:child_process";
-import { runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { makePage, PAGES, pageNamed } from "./man/pages.ts";
 import { plain } from "./man/plain.ts";
@@ -12,19 +12,10 @@ export function main(args: string[], program: string): Promise<number> {
   const platform = realPlatform();
   return runApplet(platform, program, async () => {
     const groups: OptionGroup[] = [
-      helpOptions(
-        () => {
-          const names = PAGES.map(({ name }) => `  ${name}\n`).join("");
-          platform.stdout(
-            `${program}: shows a manual page\nusage: ${program} PAGE\n\nPages ("ovs-" may be left out):\n${names}${formatOptions(groups)}`,
-          );
-          throw new Exit(0);
-        },
-        () => {
-          platform.stdout(versionText(program));
-          throw new Exit(0);
-        },
-      ),
+      helpTextOptions(platform, program, () => {
+        const names = PAGES.map(({ name }) => `  ${name}\n`).join("");
+        return `${program}: shows a manual page\nusage: ${program} PAGE\n\nPages ("ovs-" may be left out):\n${names}${formatOptions(groups)}`;
+      }),
     ];
     const words = getopt(program, groups, args);
     // As without a word at all.

@@ -1,8 +1,8 @@
 /** `ovsbox man PAGE`: a manual page in the language of man(7); with --output all of them, for packages. */
 import { mkdirSync, writeFileSync } from "node:fs";
-import { runApplet, VERSION, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { runApplet, VERSION } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { makePage, PAGES, type PageName, pageNamed } from "./man/pages.ts";
 import { troff } from "./man/troff.ts";
@@ -43,17 +43,11 @@ export function main(args: string[], program: string): Promise<number> {
           },
         ],
       },
-      helpOptions(
-        () => {
-          platform.stdout(
-            `${program}: prints manual pages, to be read by man\nusage: ${program} [OPTIONS] [PAGE]\n${formatOptions(groups)}`,
-          );
-          throw new Exit(0);
-        },
-        () => {
-          platform.stdout(versionText(program));
-          throw new Exit(0);
-        },
+      helpTextOptions(
+        platform,
+        program,
+        () =>
+          `${program}: prints manual pages, to be read by man\nusage: ${program} [OPTIONS] [PAGE]\n${formatOptions(groups)}`,
       ),
     ];
     const [word, ...rest] = getopt(program, groups, args);

@@ -1,7 +1,7 @@
 /** `ovs-appctl`: sends one command to a daemon's control socket and prints the reply. */
-import { runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { formatJson, type Json } from "../src/lib/json.ts";
 import type { Platform } from "../src/lib/platform.ts";
@@ -74,20 +74,17 @@ function options(platform: Platform, program: string, settings: Settings): Optio
     },
     vlogOptions(),
   ];
-  const help = (): never => {
-    platform.stdout(
-      `${program}: steers a running Open vSwitch daemon\n` +
+  groups.push(
+    helpTextOptions(
+      platform,
+      program,
+      () =>
+        `${program}: steers a running Open vSwitch daemon\n` +
         `usage: ${program} [OPTIONS] COMMAND [ARG...]\n` +
         '"list-commands" lists the commands of the daemon.\n' +
         formatOptions(groups),
-    );
-    throw new Exit(0);
-  };
-  const version = (): never => {
-    platform.stdout(versionText(program));
-    throw new Exit(0);
-  };
-  groups.push(helpOptions(help, version));
+    ),
+  );
   return groups;
 }
 

@@ -2,11 +2,11 @@
  * `ovs-brcompatd`: Linux bridges that other software makes, seen and, if asked for, made switches. The daemon of that name in
  * Open vSwitch up to 1.9 had a kernel module beside it; here rtnetlink tells all. See ovs-brcompatd/.
  */
-import { runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
+import { runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
 import { coverageStart } from "../src/lib/coverage.ts";
 import { Daemon, daemonOptions } from "../src/lib/daemon.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { UnixctlCommands, UnixctlServer } from "../src/lib/unixctl.ts";
@@ -35,17 +35,11 @@ function readOptions(platform: Platform, program: string, args: string[]) {
     ownOptions(settings),
     daemon.group,
     vlogOptions(),
-    helpOptions(
-      () => {
-        platform.stdout(
-          `${program}: sees Linux bridges, or makes switches of them\nusage: ${program} [OPTIONS]\n${formatOptions(groups)}`,
-        );
-        throw new Exit(0);
-      },
-      () => {
-        platform.stdout(versionText(program));
-        throw new Exit(0);
-      },
+    helpTextOptions(
+      platform,
+      program,
+      () =>
+        `${program}: sees Linux bridges, or makes switches of them\nusage: ${program} [OPTIONS]\n${formatOptions(groups)}`,
     ),
   ];
   const words = getopt(program, groups, args);

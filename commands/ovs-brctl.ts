@@ -2,10 +2,10 @@
  * `ovs-brctl`: the command line of bridge-utils' brctl(8) on Open vSwitch's database. A link named `brctl` works, too; none
  * is installed, since distributions have their own. The commands are in ovs-brctl/.
  */
-import { runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
+import { runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
 import { dirs } from "../src/lib/dirs.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import type { Json } from "../src/lib/json.ts";
 import type { Platform } from "../src/lib/platform.ts";
@@ -63,16 +63,7 @@ function optionGroups(platform: Platform, program: string, settings: Settings): 
         },
       ],
     },
-    helpOptions(
-      () => {
-        platform.stdout(`${usage()}${formatOptions(groups)}`);
-        throw new Exit(0);
-      },
-      () => {
-        platform.stdout(versionText(program));
-        throw new Exit(0);
-      },
-    ),
+    helpTextOptions(platform, program, () => `${usage()}${formatOptions(groups)}`),
   ];
   return groups;
 }

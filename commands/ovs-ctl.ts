@@ -1,7 +1,7 @@
 /** `ovs-ctl`: starts, stops and restarts the daemons, as the host's start-up scripts ask for it (ovs-ctl(8)). */
-import { runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { vlogStart } from "../src/lib/vlog.ts";
 import { COMMANDS, type CtlCommand } from "./ovs-ctl/commands.ts";
@@ -15,16 +15,7 @@ export function main(args: string[], program: string): Promise<number> {
     const settings = defaultSettings(platform.env);
     const groups: OptionGroup[] = [
       ...ctlOptions(settings),
-      helpOptions(
-        () => {
-          platform.stdout(usage(program, groups));
-          throw new Exit(0);
-        },
-        () => {
-          platform.stdout(versionText(program));
-          throw new Exit(0);
-        },
-      ),
+      helpTextOptions(platform, program, () => usage(program, groups)),
     ];
     const [name, ...rest] = getopt(program, groups, args);
     if (name === undefined) throw new Fatal("missing command name (use --help for help)");

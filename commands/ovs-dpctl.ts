@@ -4,9 +4,9 @@
  */
 
 import { normalizeText, parseActionsText } from "../src/datapath/odp/dpctl-text.ts";
-import { runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { armTimeout, defaultTimeout, parseTimeout } from "../src/lib/timeout.ts";
@@ -60,18 +60,12 @@ async function run(platform: Platform, program: string, args: string[]): Promise
       ],
     },
     vlogOptions(),
-    helpOptions(
-      () => {
-        platform.stdout(
-          `${program}: looks into Open vSwitch datapaths\nusage: ${program} [OPTIONS] COMMAND [ARG...]\n` +
-            `"list-commands" lists the commands of the running switch.\n${formatOptions(groups)}`,
-        );
-        throw new Exit(0);
-      },
-      () => {
-        platform.stdout(versionText(program));
-        throw new Exit(0);
-      },
+    helpTextOptions(
+      platform,
+      program,
+      () =>
+        `${program}: looks into Open vSwitch datapaths\nusage: ${program} [OPTIONS] COMMAND [ARG...]\n` +
+        `"list-commands" lists the commands of the running switch.\n${formatOptions(groups)}`,
     ),
   ];
   const [command, ...rest] = getopt(program, groups, args);

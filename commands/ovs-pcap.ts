@@ -1,8 +1,8 @@
 /** `ovs-pcap`: the packets of a capture file in hex, one a line (ovs-pcap(1)). */
 import { readFileSync } from "node:fs";
-import { runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
-import { describeError, Exit, Fatal } from "../src/lib/errors.ts";
+import { runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
+import { describeError, Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { readPcap } from "../src/netdev/pcap.ts";
 import { realPlatform } from "./platform.ts";
@@ -11,17 +11,11 @@ export function main(args: string[], program: string): Promise<number> {
   const platform = realPlatform();
   return runApplet(platform, program, () => {
     const groups: OptionGroup[] = [
-      helpOptions(
-        () => {
-          platform.stdout(
-            `${program}: prints the packets of a capture file in hex\nusage: ${program} FILE\n${formatOptions(groups)}`,
-          );
-          throw new Exit(0);
-        },
-        () => {
-          platform.stdout(versionText(program));
-          throw new Exit(0);
-        },
+      helpTextOptions(
+        platform,
+        program,
+        () =>
+          `${program}: prints the packets of a capture file in hex\nusage: ${program} FILE\n${formatOptions(groups)}`,
       ),
     ];
     const [file, ...more] = getopt(program, groups, args);

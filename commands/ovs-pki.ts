@@ -1,10 +1,10 @@
 /** `ovs-pki`: keys, requests and certificates of a small public key infrastructure, in the folders of the original. */
 import { appendFileSync, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { fatalErrno, runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
+import { fatalErrno, runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
 import { dirs } from "../src/lib/dirs.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { COMMANDS, type PkiSettings } from "./ovs-pki/commands.ts";
 import type { KeyKind } from "./ovs-pki/keys.ts";
@@ -29,16 +29,7 @@ export function main(args: string[], program: string): Promise<number> {
       ...pkiOptions(settings, (file) => {
         logFile = file;
       }),
-      helpOptions(
-        () => {
-          platform.stdout(usage(program, groups));
-          throw new Exit(0);
-        },
-        () => {
-          platform.stdout(versionText(program));
-          throw new Exit(0);
-        },
-      ),
+      helpTextOptions(platform, program, () => usage(program, groups)),
     ];
     const [name, ...words] = getopt(program, groups, args);
     if (name === undefined) throw new Fatal("missing command name; use --help for help");

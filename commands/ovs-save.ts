@@ -1,7 +1,7 @@
 /** `ovs-save`: prints a shell script that brings flows, or interfaces' addresses, back after a restart. */
-import { runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { saveFlows, saveInterfaces, shellLine } from "./ovs-ctl/save.ts";
 import { realPlatform } from "./platform.ts";
@@ -18,18 +18,7 @@ export const COMMANDS = {
 export function main(args: string[], program: string): Promise<number> {
   const platform = realPlatform();
   return runApplet(platform, program, () => {
-    const groups: OptionGroup[] = [
-      helpOptions(
-        () => {
-          platform.stdout(usage(program, groups));
-          throw new Exit(0);
-        },
-        () => {
-          platform.stdout(versionText(program));
-          throw new Exit(0);
-        },
-      ),
-    ];
+    const groups: OptionGroup[] = [helpTextOptions(platform, program, () => usage(program, groups))];
     const [name, ...words] = getopt(program, groups, args, { stopAtFirst: true });
     if (name === undefined) throw new Fatal("missing command name; use --help for help");
     if (!Object.hasOwn(COMMANDS, name)) throw new Fatal(`unknown command '${name}'; use --help for help`);

@@ -1,9 +1,9 @@
 /** `ovs-vswitchd`: the switch daemon (ovs-vswitchd(8)). */
-import { runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions, tlsOptions } from "../src/lib/common-options.ts";
+import { runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions, tlsOptions } from "../src/lib/common-options.ts";
 import { Daemon, daemonOptions } from "../src/lib/daemon.ts";
 import { dirs } from "../src/lib/dirs.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { TLS } from "../src/lib/stream-config.ts";
@@ -106,18 +106,12 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     daemonGroup.group,
     tlsOptions(TLS),
     vlogOptions(),
-    helpOptions(
-      () => {
-        platform.stdout(
-          `${program}: Open vSwitch daemon\nusage: ${program} [OPTIONS] [DATABASE]\n` +
-            `DATABASE is where ovsdb-server is reached (default: unix:${rundir}/db.sock).\n${formatOptions(groups)}`,
-        );
-        throw new Exit(0);
-      },
-      () => {
-        platform.stdout(versionText(program));
-        throw new Exit(0);
-      },
+    helpTextOptions(
+      platform,
+      program,
+      () =>
+        `${program}: Open vSwitch daemon\nusage: ${program} [OPTIONS] [DATABASE]\n` +
+        `DATABASE is where ovsdb-server is reached (default: unix:${rundir}/db.sock).\n${formatOptions(groups)}`,
     ),
   ];
   const words = getopt(program, groups, args);

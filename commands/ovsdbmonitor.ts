@@ -1,13 +1,13 @@
 /** `ovsdbmonitor`: databases, flows and traffic in the browser, and metrics for Prometheus. The work is in src/web. */
 import fs from "node:fs";
 import path from "node:path";
-import { fatalErrno, runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions, tlsOptions } from "../src/lib/common-options.ts";
+import { fatalErrno, runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions, tlsOptions } from "../src/lib/common-options.ts";
 import { coverageStart } from "../src/lib/coverage.ts";
 import { Daemon, daemonOptions } from "../src/lib/daemon.ts";
 import { nodeDatagrams } from "../src/lib/datagram-node.ts";
 import { dirs } from "../src/lib/dirs.ts";
-import { describeError, Exit, Fatal } from "../src/lib/errors.ts";
+import { describeError, Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { TLS } from "../src/lib/stream-config.ts";
@@ -157,20 +157,14 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     daemonGroup.group,
     tlsOptions(TLS),
     vlogOptions(),
-    helpOptions(
-      () => {
-        platform.stdout(
-          `${program}: databases, flows and traffic in the browser\nusage: ${program} [OPTIONS] [DATABASE...]\n` +
-            `Each DATABASE is where an ovsdb-server is reached (default: unix:${rundir}/db.sock).\n` +
-            "The page is at /, metrics for Prometheus are at /metrics. With --private-key and --certificate it is\n" +
-            `served over TLS.\n${formatOptions(groups)}`,
-        );
-        throw new Exit(0);
-      },
-      () => {
-        platform.stdout(versionText(program));
-        throw new Exit(0);
-      },
+    helpTextOptions(
+      platform,
+      program,
+      () =>
+        `${program}: databases, flows and traffic in the browser\nusage: ${program} [OPTIONS] [DATABASE...]\n` +
+        `Each DATABASE is where an ovsdb-server is reached (default: unix:${rundir}/db.sock).\n` +
+        "The page is at /, metrics for Prometheus are at /metrics. With --private-key and --certificate it is\n" +
+        `served over TLS.\n${formatOptions(groups)}`,
     ),
   ];
   const databases = getopt(program, groups, args);

@@ -1,11 +1,11 @@
 /** `ovsbox snmp`: an AgentX sub-agent that gives the switch's ports to the host's SNMP daemon (IF-MIB, BRIDGE-MIB). */
 import { Subagent } from "../src/export/snmp/subagent.ts";
-import { fatalErrno, runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions, tlsOptions } from "../src/lib/common-options.ts";
+import { fatalErrno, runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions, tlsOptions } from "../src/lib/common-options.ts";
 import { coverageStart } from "../src/lib/coverage.ts";
 import { Daemon, type DaemonOptions, daemonOptions } from "../src/lib/daemon.ts";
 import { dirs } from "../src/lib/dirs.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { TLS } from "../src/lib/stream-config.ts";
@@ -105,20 +105,14 @@ function readOptions(
     daemon.group,
     tlsOptions(TLS),
     vlogOptions(),
-    helpOptions(
-      () => {
-        platform.stdout(
-          "ovsbox snmp: gives the switch's ports to the host's SNMP daemon, as its AgentX sub-agent\n" +
-            `usage: ovsbox snmp [OPTIONS] [DATABASE]\nDATABASE is a connection method (default: ${usual}).\n` +
-            'snmpd must have "master agentx" in its configuration, and serve 1.3.6.1.2.1.2, .17 and .31.\n' +
-            formatOptions(groups),
-        );
-        throw new Exit(0);
-      },
-      () => {
-        platform.stdout(versionText("ovsbox snmp"));
-        throw new Exit(0);
-      },
+    helpTextOptions(
+      platform,
+      "ovsbox snmp",
+      () =>
+        "ovsbox snmp: gives the switch's ports to the host's SNMP daemon, as its AgentX sub-agent\n" +
+        `usage: ovsbox snmp [OPTIONS] [DATABASE]\nDATABASE is a connection method (default: ${usual}).\n` +
+        'snmpd must have "master agentx" in its configuration, and serve 1.3.6.1.2.1.2, .17 and .31.\n' +
+        formatOptions(groups),
     ),
   ];
   const words = getopt(PROGRAM, groups, args);

@@ -2,9 +2,9 @@
 import { report } from "../src/export/top/layout.ts";
 import { TopModel } from "../src/export/top/model.ts";
 import { firstView, INTERVALS_MS } from "../src/export/top/view.ts";
-import { fatalErrno, runApplet, versionText } from "../src/lib/applet.ts";
-import { helpOptions } from "../src/lib/common-options.ts";
-import { Exit, Fatal } from "../src/lib/errors.ts";
+import { fatalErrno, runApplet } from "../src/lib/applet.ts";
+import { helpTextOptions } from "../src/lib/common-options.ts";
+import { Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import type { Platform } from "../src/lib/platform.ts";
 import { realPlatform } from "./platform.ts";
@@ -85,19 +85,13 @@ function options(platform: Platform, settings: Settings): OptionGroup[] {
         },
       ],
     },
-    helpOptions(
-      () => {
-        platform.stdout(
-          `${PROGRAM}: shows what the switch does: rates of bridges and ports, busiest flows, drops\n` +
-            `usage: ${PROGRAM} [OPTIONS]\n` +
-            `On a terminal it is live, and "h" shows the keys; elsewhere it prints one report.\n${formatOptions(groups)}`,
-        );
-        throw new Exit(0);
-      },
-      () => {
-        platform.stdout(versionText(PROGRAM));
-        throw new Exit(0);
-      },
+    helpTextOptions(
+      platform,
+      PROGRAM,
+      () =>
+        `${PROGRAM}: shows what the switch does: rates of bridges and ports, busiest flows, drops\n` +
+        `usage: ${PROGRAM} [OPTIONS]\n` +
+        `On a terminal it is live, and "h" shows the keys; elsewhere it prints one report.\n${formatOptions(groups)}`,
     ),
   ];
   return groups;

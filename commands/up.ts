@@ -5,12 +5,12 @@
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { runApplet, VERSION, versionText } from "../src/lib/applet.ts";
-import { helpOptions, tlsOptions } from "../src/lib/common-options.ts";
+import { runApplet, VERSION } from "../src/lib/applet.ts";
+import { helpTextOptions, tlsOptions } from "../src/lib/common-options.ts";
 import { coverageStart } from "../src/lib/coverage.ts";
 import { Daemon, daemonOptions } from "../src/lib/daemon.ts";
 import { dirs } from "../src/lib/dirs.ts";
-import { describeError, Exit, Fatal } from "../src/lib/errors.ts";
+import { describeError, Fatal } from "../src/lib/errors.ts";
 import { formatOptions, getopt, type OptionGroup } from "../src/lib/getopt.ts";
 import { memoryCommands } from "../src/lib/memory.ts";
 import type { Platform } from "../src/lib/platform.ts";
@@ -90,18 +90,12 @@ async function run(platform: Platform, args: string[]): Promise<number> {
     daemonGroup.group,
     tlsOptions(TLS),
     vlogOptions(),
-    helpOptions(
-      () => {
-        platform.stdout(
-          `${PROGRAM}: runs database and switch in one process\nusage: ${PROGRAM} [OPTIONS] [DATABASE]\n` +
-            `DATABASE is a file, made if there is none (default: ${places.db}/conf.db).\n${formatOptions(groups)}`,
-        );
-        throw new Exit(0);
-      },
-      () => {
-        platform.stdout(versionText(PROGRAM));
-        throw new Exit(0);
-      },
+    helpTextOptions(
+      platform,
+      PROGRAM,
+      () =>
+        `${PROGRAM}: runs database and switch in one process\nusage: ${PROGRAM} [OPTIONS] [DATABASE]\n` +
+        `DATABASE is a file, made if there is none (default: ${places.db}/conf.db).\n${formatOptions(groups)}`,
     ),
   ];
   const words = getopt(PROGRAM, groups, args);

@@ -1,5 +1,8 @@
 /** Option groups that many applets share: TLS files, -h and -V. (Logging: vlog-options.ts, daemon: daemon.ts.) */
+import { versionText } from "./applet.ts";
+import { Exit } from "./errors.ts";
 import type { OptionGroup } from "./getopt.ts";
+import type { Platform } from "./platform.ts";
 import type { TlsConfig } from "./stream-config.ts";
 
 /** Fills `config` (see `TLS` of stream-config.ts for the process-wide one). */
@@ -106,4 +109,16 @@ export function helpOptions(help: () => never, version: () => never): OptionGrou
       { short: "V", long: "version", help: "show the version", set: () => version() },
     ],
   };
+}
+
+/** The same for an applet whose help is a text, made when it is asked for. */
+export function helpTextOptions(platform: Platform, program: string, text: () => string): OptionGroup {
+  const print = (shown: string): never => {
+    platform.stdout(shown);
+    throw new Exit(0);
+  };
+  return helpOptions(
+    () => print(text()),
+    () => print(versionText(program)),
+  );
 }
