@@ -17,7 +17,13 @@ export const CONFIRM = "--confirm";
 const SECONDS_MAX = 86_400;
 
 export function needAddresses(needs: Needs): void {
-  needs.columns("Bridge", "other_config", "status");
+  needs.columns("Bridge", "other_config");
+}
+
+/** With what {@link checkMoves} looks at. */
+export function needVerdict(needs: Needs): void {
+  needAddresses(needs);
+  needs.columns("Bridge", "status");
 }
 
 interface Plan {

@@ -1,23 +1,21 @@
 /** What the host's own network has on a device, in words: looked at for a warning only. */
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
+import { hasDefaultRoute } from "../../src/netdev/next-hop.ts";
 
 /** "10.0.0.2/24 and the default route"; undefined for nothing. Loopback and IPv6 link-local addresses do not count. */
 export function carriedBy(device: string): string | undefined {
   const words = (networkInterfaces()[device] ?? [])
     .filter(({ address, internal }) => !internal && !/^fe[89ab]/i.test(address))
     .map(({ address, cidr }) => cidr ?? address);
-  if (hasDefaultRoute(device)) words.push("the default route");
+  if (leadsOut(device)) words.push("the default route");
   if (words.length === 0) return undefined;
   return words.length === 1 ? words[0] : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
 }
 
-/** proc(5): interface, destination, gateway, flags, …, mask in hexadecimal. */
-function hasDefaultRoute(device: string): boolean {
+function leadsOut(device: string): boolean {
   try {
-    return readFileSync("/proc/net/route", "utf8")
-      .split("\n")
-      .some((line) => line.startsWith(`${device}\t00000000\t`));
+    return hasDefaultRoute(readFileSync("/proc/net/route", "utf8"), device);
   } catch {
     return false;
   }

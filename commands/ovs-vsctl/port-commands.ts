@@ -6,7 +6,15 @@ import { needColumns, setColumn } from "../../src/ovsdb/ctl/database-commands.ts
 import type { Needs } from "../../src/ovsdb/ctl/needs.ts";
 import { lines } from "../../src/ovsdb/ctl/text.ts";
 import { scalar } from "../../src/ovsdb/datum.ts";
-import { addedPlain, CONFIRM, MIGRATE, needAddresses, portGoes, takePlace } from "./addresses.ts";
+import {
+  addedPlain,
+  CONFIRM,
+  MIGRATE,
+  needAddresses,
+  needVerdict,
+  portGoes,
+  takePlace,
+} from "./addresses.ts";
 import { callText } from "./bridge-commands.ts";
 import { type Interface, Model, needModel, type Port, refSet } from "./model.ts";
 
@@ -111,7 +119,7 @@ const addPortCommand: CtlCommand = {
   prepare(call, needs) {
     needModel(needs);
     needColumns(needs, "Port", call.args.slice(2));
-    if (call.options.has(MIGRATE)) needAddresses(needs);
+    if (call.options.has(MIGRATE)) needVerdict(needs);
   },
   run(call, context) {
     const [bridge, name, ...settings] = call.args as [string, string, ...string[]];

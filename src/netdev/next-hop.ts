@@ -6,6 +6,7 @@ import { formatIpv4, parseIpv4 } from "../lib/ip.ts";
 
 const RTF_UP = 1;
 const ATF_COM = 2;
+const ANY = "00000000";
 
 /** "0A00000A" as the kernel prints an address: a word in the machine's order, ours being little-endian. */
 function addressOf(hex: string): number {
@@ -18,6 +19,11 @@ function rows(table: string): string[][] {
     .split("\n")
     .slice(1)
     .map((line) => line.trim().split(/\s+/));
+}
+
+/** The host's default route leads through `device`. `routeTable`: /proc/net/route. */
+export function hasDefaultRoute(routeTable: string, device: string): boolean {
+  return rows(routeTable).some(([name, destination]) => name === device && destination === ANY);
 }
 
 /**
