@@ -10,13 +10,12 @@ import { vlog } from "../../src/lib/vlog.ts";
 import { type BridgeView, setBridgeStp, viewBridge } from "../../src/netdev/bridge-view.ts";
 import { hostSettings, restoreHost, silenceHost } from "../../src/netdev/host-stack.ts";
 import type { Link, LinkTable } from "../../src/netdev/rtnetlink.ts";
+import { NAME_MAX } from "../ovs-brctl/devices.ts";
 import type { Adoption, Database } from "./database.ts";
 import { matches, type Settings } from "./settings.ts";
 
 const log = vlog("brcompatd");
 
-/** IFNAMSIZ without its end. */
-const NAME_MAX = 15;
 /** So long a burst of events may go on before it is acted on. */
 const SETTLE_MS = 20;
 /** What has failed is tried again after so long, then after twice that, and so on. */

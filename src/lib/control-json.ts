@@ -2,7 +2,7 @@
  * The JSON of commands that answer with a list, a table or an outline: `ovs-appctl --format=json` gives what a reader of
  * their text would take from it, so that both say the same. (Commands that know more than they print make their own.)
  */
-import { parseDatapaths, parseMemory } from "./control-text.ts";
+import { blocks, parseDatapaths, parseMemory } from "./control-text.ts";
 import type { Json } from "./json.ts";
 
 type Reader = (text: string) => Json;
@@ -112,7 +112,7 @@ const flows: Reader = (text) =>
 /** "name : (key value) (key value)" under each datapath. */
 const upcalls: Reader = (text) => {
   const found: { [name: string]: Json } = {};
-  for (const block of text.split(/^(?=\S)/m)) {
+  for (const block of blocks(text)) {
     const name = /^(\S+):$/m.exec(block)?.[1];
     if (name === undefined) continue;
     const numbers = (label: string): { [key: string]: Json } => {

@@ -31,7 +31,7 @@ export interface Datapath {
 }
 
 /** Indented text in blocks, each under a line that is not. */
-const blocks = (text: string): string[] => text.split(/^(?=\S)/m);
+export const blocks = (text: string): string[] => text.split(/^(?=\S)/m);
 
 /** `dpctl/show`; ports have counters if it was `dpctl/show -s`. */
 export function parseDatapaths(text: string): Datapath[] {

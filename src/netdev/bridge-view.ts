@@ -17,18 +17,14 @@ import {
   NLM_F_REQUEST,
   words,
 } from "./netlink-message.ts";
+import { IFINFOMSG, IFLA_EXT_MASK, RTM_GETLINK, RTM_NEWLINK } from "./rtnetlink.ts";
 
 const CLASS = "/sys/class/net";
 /** USER_HZ. */
 const TICKS = 100;
 const FDB_ENTRY = 16;
 
-const RTM_NEWLINK = 16;
-const RTM_GETLINK = 18;
-/** Bytes of ifinfomsg. */
-const IFINFOMSG = 16;
 const AF_BRIDGE = 7;
-const IFLA_EXT_MASK = 29;
 const RTEXT_FILTER_BRVLAN = 2;
 const IFLA_AF_SPEC = 26;
 const IFLA_BRIDGE_VLAN_INFO = 2;

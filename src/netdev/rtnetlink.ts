@@ -23,9 +23,9 @@ import {
   words,
 } from "./netlink-message.ts";
 
-const RTM_NEWLINK = 16;
+export const RTM_NEWLINK = 16;
 const RTM_DELLINK = 17;
-const RTM_GETLINK = 18;
+export const RTM_GETLINK = 18;
 const RTMGRP_LINK = 1;
 const AF_UNSPEC = 0;
 
@@ -35,7 +35,7 @@ const IFLA_MTU = 4;
 const IFLA_MASTER = 10;
 const IFLA_LINKINFO = 18;
 const IFLA_STATS64 = 23;
-const IFLA_EXT_MASK = 29;
+export const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
 /** Leaves statistics out of the answer. */
 const RTEXT_FILTER_SKIP_STATS = 8;
@@ -90,7 +90,7 @@ function decodeStats(value: DataView): NetdevStats {
 }
 
 /** Bytes of ifinfomsg. */
-const HEAD_BYTES = 16;
+export const IFINFOMSG = 16;
 
 function decodeLink(body: DataView): Link {
   const flags = body.getUint32(8, true);
@@ -105,7 +105,7 @@ function decodeLink(body: DataView): Link {
     master: 0,
     stats: undefined,
   };
-  eachAttribute(body, HEAD_BYTES, (type, value) => {
+  eachAttribute(body, IFINFOMSG, (type, value) => {
     switch (type) {
       case IFLA_ADDRESS:
         if (value.byteLength === 6) link.mac = formatMac(bytesOf(value));
@@ -136,7 +136,7 @@ function decodeLink(body: DataView): Link {
 export function decodeLinks(datagram: Uint8Array): LinkMessage[] {
   const messages: LinkMessage[] = [];
   for (const { type, body } of decodeMessages([datagram])) {
-    if ((type !== RTM_NEWLINK && type !== RTM_DELLINK) || body.byteLength < HEAD_BYTES) continue;
+    if ((type !== RTM_NEWLINK && type !== RTM_DELLINK) || body.byteLength < IFINFOMSG) continue;
     if (body.getUint8(0) !== AF_UNSPEC) continue;
     messages.push({ type: type === RTM_NEWLINK ? "new" : "del", link: decodeLink(body) });
   }

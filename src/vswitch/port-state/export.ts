@@ -3,6 +3,7 @@ import { formatMatch } from "../../flow/match-text.ts";
 import type { PortNames } from "../../flow/ports-text.ts";
 import { Fatal } from "../../lib/errors.ts";
 import type { Json } from "../../lib/json.ts";
+import { formatMac, macFromNumber } from "../../lib/mac.ts";
 import type { Ofproto } from "../../ofproto/ofproto.ts";
 import type { Rule } from "../../ofproto/rule.ts";
 import { formatActions } from "../../openflow/actions/registry.ts";
@@ -145,10 +146,7 @@ export function exportPort(idl: Rows, bridge: Bridge, port: string): PortState {
   const macs = [...ofproto.mac.entries()]
     .filter(({ port: bundle }) => bundle.ports.some(({ name }) => names.has(name)))
     .map(({ mac, vlan, seenMs }) => ({
-      mac: mac
-        .toString(16)
-        .padStart(12, "0")
-        .replace(/(..)(?!$)/g, "$1:"),
+      mac: formatMac(macFromNumber(mac)),
       vlan,
       age: seconds(seenMs),
     }));

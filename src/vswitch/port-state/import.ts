@@ -5,7 +5,7 @@
 import type { PortNames } from "../../flow/ports-text.ts";
 import { Fatal } from "../../lib/errors.ts";
 import type { Json } from "../../lib/json.ts";
-import { parseMac } from "../../lib/mac.ts";
+import { macToNumber, parseMac } from "../../lib/mac.ts";
 import { OFPRR_DELETE } from "../../ofproto/flow-mods.ts";
 import { checkReferences } from "../../ofproto/handlers/groups.ts";
 import type { Ofproto } from "../../ofproto/ofproto.ts";
@@ -179,14 +179,11 @@ export async function importPort(context: ImportContext, state: PortState): Prom
   if (device !== undefined && device.ofport !== number)
     left.push(`flows: the port came as number ${device.ofport}, not ${number}`);
   for (const { mac, vlan, age } of state.macs) {
-    const bytes = parseMac(mac)!;
     if (bundle === undefined) {
       left.push(`learned address ${mac}`);
       continue;
     }
-    let value = 0;
-    for (const byte of bytes) value = value * 256 + byte;
-    ofproto.refreshMac(value, vlan, bundle, ofproto.clock.now() - age * 1000);
+    ofproto.refreshMac(macToNumber(parseMac(mac)!), vlan, bundle, ofproto.clock.now() - age * 1000);
     macs++;
   }
   return { ofport: number, flows: flows.length, macs, left };

@@ -14,6 +14,7 @@ import {
   IfEq,
   IfGe,
   IfGt,
+  IfNe,
   type Line,
   Load,
   label,
@@ -24,11 +25,13 @@ import {
   R3,
   R4,
   R5,
+  R6,
   R7,
   type Register,
   Rsh,
   Sub,
 } from "../asm/instruction.ts";
+import { SKB_GSO_SEGS } from "../asm/skb.ts";
 
 export const BUCKET_BYTES = 24;
 const COST = 8;
@@ -74,4 +77,9 @@ export function takeTokens(
     ...keep,
     label(`${name}_free`),
   ];
+}
+
+/** R2 = packets that the frame stands for; R6 is the skb. `one` becomes a label. */
+export function packetCount(one: string): Line[] {
+  return [Load.u32(R2, R6, SKB_GSO_SEGS), IfNe.imm(R2, 0, one), Mov.imm(R2, 1), label(one)];
 }

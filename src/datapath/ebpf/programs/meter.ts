@@ -7,7 +7,6 @@ import {
   comment,
   exit,
   IfEq,
-  IfNe,
   jump,
   type Line,
   Load,
@@ -25,8 +24,8 @@ import {
   Store,
   StoreImm,
 } from "../asm/instruction.ts";
-import { SKB_GSO_SEGS, SKB_LEN, SKB_VLAN_PRESENT, TC_ACT_SHOT } from "../asm/skb.ts";
-import { takeTokens, writeBucket } from "./bucket.ts";
+import { SKB_LEN, SKB_VLAN_PRESENT, TC_ACT_SHOT } from "../asm/skb.ts";
+import { packetCount, takeTokens, writeBucket } from "./bucket.ts";
 import { MAP_METERS, METER_BITS, METER_BYTES, METER_DROPPED, METER_PACKETS, METER_PASSED } from "./layout.ts";
 
 const BAND_DROP = 1;
@@ -97,12 +96,7 @@ export function meter(id: number, name: string): Line[] {
       `${name}_packets`,
       METER_PACKETS,
       R9,
-      [
-        Load.u32(R2, R6, SKB_GSO_SEGS),
-        IfNe.imm(R2, 0, `${name}_segments`),
-        Mov.imm(R2, 1),
-        label(`${name}_segments`),
-      ],
+      packetCount(`${name}_segments`),
       [Store.u64(R7, METER_PACKETS, R3)],
       over,
     ),

@@ -10,7 +10,6 @@ import {
   comment,
   exit,
   IfEq,
-  IfNe,
   type Line,
   Load,
   label,
@@ -28,8 +27,8 @@ import {
   Store,
   StoreImm,
 } from "../asm/instruction.ts";
-import { SKB_GSO_SEGS, SKB_IFINDEX, SKB_LEN, TC_ACT_SHOT } from "../asm/skb.ts";
-import { takeTokens, writeBucket } from "./bucket.ts";
+import { SKB_IFINDEX, SKB_LEN, TC_ACT_SHOT } from "../asm/skb.ts";
+import { packetCount, takeTokens, writeBucket } from "./bucket.ts";
 import {
   CLASSIFIER_SLOT,
   COUNT_POLICED,
@@ -73,7 +72,7 @@ export function policeProgram(): Line[] {
       "packets",
       POLICING_PACKETS,
       R8,
-      [Load.u32(R2, R6, SKB_GSO_SEGS), IfNe.imm(R2, 0, "segments"), Mov.imm(R2, 1), label("segments")],
+      packetCount("segments"),
       [Store.u64(R10, NEXT_PACKETS, R3)],
       "drop",
     ),
