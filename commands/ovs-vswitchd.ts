@@ -18,6 +18,7 @@ import { processUsage, systemStatistics } from "../src/sys/system-statistics.ts"
 import { Vswitchd } from "../src/vswitch/vswitchd.ts";
 import { spawnDatapathThread } from "./datapath-thread.ts";
 import { openEbpfSystem } from "./ebpf-system.ts";
+import "./kernel-system.ts";
 import { realPlatform } from "./platform.ts";
 
 const log = vlog("vswitchd");

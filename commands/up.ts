@@ -36,6 +36,7 @@ import { openVswitchSchema } from "../src/vswitch/schema/index.ts";
 import { Vswitchd } from "../src/vswitch/vswitchd.ts";
 import { spawnDatapathThread } from "./datapath-thread.ts";
 import { openEbpfSystem } from "./ebpf-system.ts";
+import "./kernel-system.ts";
 import { realPlatform } from "./platform.ts";
 
 const PROGRAM = "ovsbox up";

@@ -9,11 +9,13 @@
 
 export const NLM_F_REQUEST = 1;
 export const NLM_F_ACK = 4;
+export const NLM_F_ECHO = 8;
 export const NLM_F_REPLACE = 0x100;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_DUMP = 0x300;
 export const NLM_F_CREATE = 0x400;
 export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
 /** Bytes of nlmsghdr. */
 export const NLMSG_HEADER = 16;
 /** The high bits of an attribute's type say how it is coded. */
