@@ -94,7 +94,7 @@ async function picture(page: Page, name: string): Promise<void> {
 }
 
 /** What the page shows comes when it has been drawn: asks until it is as wanted, or patience ends. */
-async function becomes<T>(t: Test, ask: () => Promise<T>, wanted: T, name?: string): Promise<void> {
+async function becomes<T>(t: Test, ask: () => Promise<T>, wanted: T, name = "as wanted"): Promise<void> {
   const end = Date.now() + PATIENT.timeout;
   let seen = await ask();
   while (seen !== wanted && Date.now() < end) {

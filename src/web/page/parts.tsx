@@ -1,6 +1,6 @@
 /** Small things that all pages are made of. */
 import type { ComponentChildren, JSX } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import type { State, SystemState } from "../protocol.ts";
 import type { Route } from "./address.ts";
 import { count } from "./format.ts";
@@ -39,7 +39,8 @@ export function Filter(props: {
   of?: number;
 }): JSX.Element {
   const input = useRef<HTMLInputElement>(null);
-  useEffect(() => {
+  // A key counts from the moment that what it works on is seen: an effect after the paint would miss it.
+  useLayoutEffect(() => {
     const jump = (event: KeyboardEvent): void => {
       const { target } = event;
       const typing =
@@ -140,7 +141,8 @@ export function Drawer({
   close: () => void;
   children: ComponentChildren;
 }): JSX.Element {
-  useEffect(() => {
+  // As above
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent): void => {
       if (event.key === "Escape") close();
     };
