@@ -4,9 +4,10 @@ import { LeftBehind } from "../src/datapath/ebpf/left-behind.ts";
 import type { EbpfLink, EbpfSystem } from "../src/datapath/ebpf/system.ts";
 import { LinkTable, setPromiscuous } from "../src/netdev/rtnetlink.ts";
 import { attach, type BpfLink, type BpfProgram, createMap, ifindexOf, loadProgram } from "../src/sys/bpf.ts";
-import { bpfPins } from "../src/sys/bpf-pins.ts";
+import { bpfPins, pinnedDatapaths } from "../src/sys/bpf-pins.ts";
 import { monotonicMs } from "../src/sys/monotonic.ts";
 import { openRouteSocket } from "../src/sys/netlink.ts";
+import type { EbpfHost } from "../src/vswitch/datapath-opener.ts";
 
 /** Processors that there may ever be, from a list like "0-3,8". */
 function possibleProcessors(): number {
@@ -55,16 +56,17 @@ export function openEbpfSystem(): EbpfSystem {
 }
 
 /**
- * Takes away what a datapath has left in the kernel whose switch does not run any more, with the devices that were made for it.
- * False when there is nothing.
+ * Takes away what a datapath has left in the kernel whose switch does not run any more, with the devices that were made for it
+ * but for those that `keep` names. False when there is nothing.
  */
-export function removeLeftBehind(datapath: string): boolean {
+export function removeLeftBehind(datapath: string, keep: (device: string) => boolean): boolean {
   const system = openEbpfSystem();
   const pins = system.pins(datapath);
   if (typeof pins === "string") return false;
   const left = new LeftBehind(pins, system);
   if (left.isEmpty) {
     pins.remove("");
+    pins.close();
     return false;
   }
   const links = new LinkTable(openRouteSocket());
@@ -73,10 +75,16 @@ export function removeLeftBehind(datapath: string): boolean {
     const link = byIndex.get(ifindex);
     if (link === undefined) continue;
     if (!tap) system.setPromiscuous(ifindex, false);
-    else if (link.kind === "tun") links.delete(link.name);
+    else if (link.kind === "tun" && !keep(link.name)) links.delete(link.name);
   }
   left.close();
   pins.remove("");
+  pins.close();
   links.close();
   return true;
 }
+
+export const ebpfHost: EbpfHost = {
+  open: openEbpfSystem,
+  removeLeftBehind: (keep) => pinnedDatapaths().filter((datapath) => removeLeftBehind(datapath, keep)),
+};

@@ -84,10 +84,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     client = await UnixctlClient.connect(platform, TARGET);
   } catch (error) {
     // Programs in the kernel forward without a switch, until somebody says otherwise.
-    const name = /^ebpf@(.+)$/.exec(command === "del-dp" && rest.length === 1 ? rest[0]! : "")?.[1];
-    if (name === undefined) throw error;
-    const { removeLeftBehind } = await import("./ebpf-system.ts");
-    if (!removeLeftBehind(name)) throw error;
+    if (!(await withoutSwitch(platform, command, rest))) throw error;
     return platform.exit(0);
   }
   const method = `dpctl/${command}`;
@@ -103,4 +100,17 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   const text = String(answer.result);
   platform.stdout(text === "" || text.endsWith("\n") ? text : `${text}\n`);
   return platform.exit(0);
+}
+
+/** What needs no switch to be done about programs that one has left in the kernel. False when there are none. */
+async function withoutSwitch(platform: Platform, command: string, rest: readonly string[]): Promise<boolean> {
+  if (command === "del-dp" && rest.length === 1) {
+    const { removeLeftBehind } = await import("./ebpf-system.ts");
+    return removeLeftBehind(rest[0]!.replace(/^(system|ebpf)@/, ""), () => false);
+  }
+  if (command !== "dump-dps") return false;
+  const { pinnedDatapaths } = await import("../src/sys/bpf-pins.ts");
+  const names = pinnedDatapaths();
+  for (const name of names) platform.stdout(`${name === "ovs-system" ? "system" : "ebpf"}@${name}\n`);
+  return names.length > 0;
 }

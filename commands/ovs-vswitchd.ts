@@ -17,7 +17,7 @@ import { openRouteSocket } from "../src/sys/netlink.ts";
 import { processUsage, systemStatistics } from "../src/sys/system-statistics.ts";
 import { Vswitchd } from "../src/vswitch/vswitchd.ts";
 import { spawnDatapathThread } from "./datapath-thread.ts";
-import { openEbpfSystem } from "./ebpf-system.ts";
+import { ebpfHost } from "./ebpf-system.ts";
 import "./kernel-system.ts";
 import { realPlatform } from "./platform.ts";
 
@@ -141,7 +141,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     disableSystem: settings.disableSystem,
     rundir,
     spawn: spawnDatapathThread,
-    openEbpf: openEbpfSystem,
+    ebpf: ebpfHost,
     openRouteSocket,
     openDeviceControl,
     captureFiles,

@@ -35,7 +35,7 @@ import { processUsage, systemStatistics } from "../src/sys/system-statistics.ts"
 import { openVswitchSchema } from "../src/vswitch/schema/index.ts";
 import { Vswitchd } from "../src/vswitch/vswitchd.ts";
 import { spawnDatapathThread } from "./datapath-thread.ts";
-import { openEbpfSystem } from "./ebpf-system.ts";
+import { ebpfHost } from "./ebpf-system.ts";
 import "./kernel-system.ts";
 import { realPlatform } from "./platform.ts";
 
@@ -147,7 +147,7 @@ async function run(platform: Platform, args: string[]): Promise<number> {
     disableSystem: settings.disableSystem,
     rundir: places.run,
     spawn: spawnDatapathThread,
-    openEbpf: openEbpfSystem,
+    ebpf: ebpfHost,
     openRouteSocket,
     openDeviceControl,
     captureFiles,

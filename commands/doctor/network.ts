@@ -1,5 +1,6 @@
 /** The configured switch beside the kernel's devices: what the database's rows say of themselves, and do not. */
 import type { Link } from "../../src/netdev/rtnetlink.ts";
+import { IN_USERSPACE } from "../../src/vswitch/status.ts";
 import { bad, type Finding, good, warn } from "./finding.ts";
 
 export interface InterfaceRow {
@@ -12,7 +13,6 @@ export interface InterfaceRow {
 
 export interface BridgeRow {
   readonly name: string;
-  readonly datapathType: string;
   readonly failMode: string | undefined;
   readonly status: ReadonlyMap<string, string>;
   readonly interfaces: readonly InterfaceRow[];
@@ -47,9 +47,9 @@ export function bridges(rows: readonly BridgeRow[], devices: Devices): Finding[]
 function ofBridge(bridge: BridgeRow): Finding[] {
   const found: Finding[] = [];
   const { name } = bridge;
-  const fallback = bridge.status.get("datapath");
-  if (fallback !== undefined)
-    found.push(warn(name, fallback, `datapath_type=${bridge.datapathType} is not to be had here`));
+  const forwarding = bridge.status.get("datapath");
+  if (forwarding?.startsWith(IN_USERSPACE) === true)
+    found.push(warn(name, forwarding, "packets cost more than in the kernel"));
   const moved = bridge.status.get("addresses");
   if (moved?.startsWith("put back") === true)
     found.push(warn(name, `addresses ${moved}`, "the device is as it was before"));

@@ -23,7 +23,7 @@ const first = <T extends string | number>(value: Json | undefined): T | undefine
   elements(value)[0] as T | undefined;
 
 const WANTED: Readonly<Record<string, readonly string[]>> = {
-  Bridge: ["name", "ports", "datapath_type", "fail_mode", "status", "controller", "other_config"],
+  Bridge: ["name", "ports", "fail_mode", "status", "controller", "other_config"],
   Port: ["interfaces"],
   Interface: ["name", "type", "error", "ofport", "mtu"],
   Controller: ["target", "is_connected"],
@@ -62,7 +62,6 @@ export async function readBridges(rpc: JsonRpc): Promise<BridgeRow[]> {
     });
   return [...bridgeRows.values()].map((row) => ({
     name: row.name as string,
-    datapathType: row.datapath_type as string,
     failMode: first<string>(row.fail_mode),
     status: pairs(row.status),
     interfaces: known(ports, references(row.ports))

@@ -94,15 +94,32 @@ export class BpfPins {
   }
 }
 
+/** Of datapaths of this network namespace, all in one. */
+const FOLDER = `${MOUNT}/ovsbox`;
+/** What the names of this namespace's folders end with. */
+const here = (): string => `@${statSync("/proc/self/ns/net").ino}`;
+
 /** The folder of a datapath of this network namespace; a text says why there is none. */
 export function bpfPins(datapath: string): BpfPins | string {
   if (!isMounted()) return `no bpf file system at ${MOUNT}`;
-  const { ino } = statSync("/proc/self/ns/net");
   // The file system takes no dots.
-  const path = `${MOUNT}/ovsbox/${datapath.replaceAll(".", "_")}@${ino}`;
+  const path = `${FOLDER}/${datapath.replaceAll(".", "_")}${here()}`;
   try {
     return BpfPins.open(path) ?? `another switch has ${path}`;
   } catch (error) {
     return (error as Error).message;
+  }
+}
+
+/** Names of the datapaths of this network namespace that have a folder, whether or not a switch has them. */
+export function pinnedDatapaths(): string[] {
+  if (!isMounted()) return [];
+  try {
+    const end = here();
+    return readdirSync(FOLDER)
+      .filter((name) => name.endsWith(end))
+      .map((name) => name.slice(0, -end.length));
+  } catch {
+    return [];
   }
 }

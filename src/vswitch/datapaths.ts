@@ -3,131 +3,19 @@
  * type share one, and with it the backer that translates for it.
  */
 import type { Dpif } from "../datapath/dpif.ts";
-import { EbpfDpif } from "../datapath/ebpf/dpif.ts";
-import type { EbpfSystem } from "../datapath/ebpf/system.ts";
-import { openLocalDpif } from "../datapath/userspace/dpif-local.ts";
-import { openWorkerDpif } from "../datapath/userspace/dpif-worker.ts";
-import type { SpawnDatapathThread, UpcallRing } from "../datapath/userspace/thread.ts";
 import type { Clock } from "../lib/clock.ts";
 import { coverageSource } from "../lib/coverage.ts";
 import { osError } from "../lib/errors.ts";
 import type { InFlight } from "../lib/sim-clock.ts";
-import { RateLimit, vlog } from "../lib/vlog.ts";
-import type { DummyMode } from "../netdev/dummy.ts";
+import { vlog } from "../lib/vlog.ts";
 import type { Netdev } from "../netdev/netdev.ts";
-import type { DatapathClass, NetdevRegistry } from "../netdev/registry.ts";
+import type { NetdevRegistry } from "../netdev/registry.ts";
 import { Backer } from "../ofproto/backer.ts";
 import type { Log } from "../ofproto/types.ts";
-
-export interface OpenedDpif {
-  dpif: Dpif;
-  /** How its internal ports are opened. */
-  class: DatapathClass;
-  /** Why it forwards in userspace although another kind was asked for; for Bridge.status. */
-  fallback?: string;
-}
+import type { DatapathOpener, OpenedDpif } from "./datapath-opener.ts";
 
 /** Logging as a plain function, for those that are handed one. */
 export const logTo: Log = (module, level, message) => vlog(module)[level](message);
-
-const logOfproto = vlog("ofproto");
-const logDpif = vlog("dpif");
-const limit = new RateLimit(5, 5);
-
-/** Which datapath types there are, and how one is opened. */
-export interface DatapathOpener {
-  /** For Open_vSwitch.datapath_types, sorted. */
-  readonly types: readonly string[];
-  /** `name` is "ovs-TYPE" unless given. Throws an errno error: EAFNOSUPPORT for a type that there is not. */
-  open(type: string, name?: string): OpenedDpif;
-}
-
-export interface OpenerOptions {
-  clock: Clock;
-  /** undefined: no dummies. */
-  dummy: DummyMode | undefined;
-  /** `--disable-system`: there is no "system", nor anything in its place. */
-  disableSystem: boolean;
-  spawn: SpawnDatapathThread;
-  openEbpf: () => EbpfSystem;
-  /** 32 random bits. */
-  random: () => number;
-}
-
-/**
- * netdev: the userspace datapath in a worker. system: openvswitch.ko, and where the kernel has none, as so far always, a
- * userspace datapath of its own. ebpf: programs in the kernel, and where they cannot be, a userspace datapath too. dummy: the same tables in this thread, which with --enable-dummy=override (or =system)
- * stand in for the others.
- */
-export function datapathOpener(options: OpenerOptions): DatapathOpener {
-  const { clock, dummy, disableSystem, spawn, openEbpf, random } = options;
-  const local = (type: string, name: string): OpenedDpif => ({
-    dpif: openLocalDpif({ type, name, clock, random }),
-    class: "dummy",
-  });
-  const openWorker = (type: string, name: string, upcalls?: UpcallRing): Dpif =>
-    openWorkerDpif({
-      type,
-      name,
-      clock,
-      spawn: (memory, bell, died, fault) => spawn(memory, bell, died, fault, upcalls),
-      died: (reason) => logDpif.emer(`${type}@${name}: datapath thread died (${reason})`),
-      fault: (text) => logDpif.err(`${type}@ovs-${type}: defect in the datapath thread: ${text}`),
-    });
-  const worker = (type: string, name: string): OpenedDpif => ({
-    dpif: openWorker(type, name),
-    class: type === "system" ? "system" : "netdev",
-  });
-  const ebpf = (type: string, name: string): OpenedDpif => {
-    const label = `${type}@${name}`;
-    try {
-      const dpif = new EbpfDpif({
-        name,
-        clock,
-        system: openEbpf(),
-        openInner: (upcalls) => openWorker(type, name, upcalls),
-        warn: (text) => logDpif.warnRl(limit, `${label}: ${text}`),
-      });
-      return { dpif, class: "netdev" };
-    } catch (error) {
-      const fallback = whyNoEbpf(error);
-      logDpif.warn(`${label}: forwarding in userspace: ${fallback}`);
-      return { ...worker(type, name), fallback };
-    }
-  };
-  const open = new Map<string, (type: string, name: string) => OpenedDpif>();
-  open.set("netdev", dummy === "override" ? local : worker);
-  if (dummy !== undefined) open.set("dummy", local);
-  if (dummy === "override" || dummy === "system") open.set("system", local);
-  else if (!disableSystem) {
-    open.set("ebpf", ebpf);
-    let told = false;
-    open.set("system", (type, name) => {
-      if (!told)
-        logDpif.info("the kernel has no Open vSwitch module, system@ovs-system forwards in userspace");
-      told = true;
-      return worker(type, name);
-    });
-  }
-  return {
-    types: [...open.keys()].sort(),
-    open(type, name = `ovs-${type}`) {
-      const opener = open.get(type);
-      if (opener !== undefined) return opener(type, name);
-      logOfproto.warnRl(limit, `unknown datapath type ${type}`);
-      throw osError("EAFNOSUPPORT");
-    },
-  };
-}
-
-const EPERM = 1;
-
-function whyNoEbpf(error: unknown): string {
-  const { errno, message } = error as { errno?: number; message: string };
-  return errno === EPERM
-    ? "programs cannot be loaded without the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
-    : message;
-}
 
 export interface Datapath extends OpenedDpif {
   readonly type: string;
@@ -167,6 +55,10 @@ export class Datapaths {
 
   get types(): readonly string[] {
     return this.#opener.types;
+  }
+
+  removeLeftBehind(keep: (device: string) => boolean): void {
+    this.#opener.removeLeftBehind(keep);
   }
 
   /** Each use ends with {@link release}. Rejects with what the opener throws. */

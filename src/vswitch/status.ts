@@ -3,6 +3,9 @@ import type { Netdev, NetdevStats } from "../netdev/netdev.ts";
 import type { RowWrite } from "../ovsdb/idl-types.ts";
 import type { OpenVswitchSchema } from "./schema/index.ts";
 
+/** How Bridge.status:datapath begins where nothing in the kernel could be had. */
+export const IN_USERSPACE = "forwarding in userspace";
+
 export type InterfaceWrite = RowWrite<OpenVswitchSchema, "Interface">;
 
 /** Everything that follows the device's state; see {@link interfaceStatistics} for the counters. */

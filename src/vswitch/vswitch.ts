@@ -24,7 +24,8 @@ import type { Ref } from "../ovsdb/idl-types.ts";
 import { AddressMoves, type MovesHost } from "./address-moves.ts";
 import { Bridge, type BridgeContext } from "./bridge.ts";
 import { type BridgeConfig, boolOption, intOption, readConfig, type SwitchConfig } from "./config.ts";
-import { type Datapath, type DatapathOpener, Datapaths, logTo } from "./datapaths.ts";
+import type { DatapathOpener } from "./datapath-opener.ts";
+import { type Datapath, Datapaths, logTo } from "./datapaths.ts";
 import { type OpenVswitchSchema, openVswitchSchema } from "./schema/index.ts";
 import { changedColumns, interfaceState, interfaceStatistics } from "./status.ts";
 
@@ -388,6 +389,8 @@ export class Vswitch {
     for (const bridge of this.#bridges.values()) await bridge.deletePorts(wanted.get(bridge.name)!);
 
     for (const bridge of bridges) if (!this.#bridges.has(bridge.name)) await this.#openBridge(bridge);
+    // Programs that nobody claims would take the packets of ports that come now.
+    if (!this.#startedOnce) this.datapaths.removeLeftBehind(devicesOf(bridges));
     for (const bridge of this.#bridges.values()) {
       await bridge.addPorts();
       bridge.configure();
@@ -523,8 +526,8 @@ export class Vswitch {
 
   #bridgeStatus(bridge: Bridge): Map<string, string> {
     const status = new Map<string, string>();
-    const { fallback } = bridge.datapath;
-    if (fallback !== undefined) status.set("datapath", `forwarding in userspace: ${fallback}`);
+    const { forwarding } = bridge.datapath;
+    if (forwarding !== undefined) status.set("datapath", forwarding);
     const addresses = this.#moves.status(bridge.name);
     if (addresses !== undefined) status.set("addresses", addresses);
     return status;
@@ -731,6 +734,14 @@ function limits(other: ReadonlyMap<string, string>): {
     maxIdleMs: Math.max(intOption(other, "max-idle", 10_000), 500),
     maxRevalidatorMs: Math.max(intOption(other, "max-revalidator", 500), 100),
   };
+}
+
+/** Whether a device is one of an interface of these. */
+function devicesOf(bridges: readonly BridgeConfig[]): (device: string) => boolean {
+  const names = new Set(
+    bridges.flatMap(({ ports }) => ports.flatMap(({ ifaces }) => ifaces.map(({ name }) => name))),
+  );
+  return (device) => names.has(device);
 }
 
 type Tables = "Open_vSwitch" | "Bridge" | "Port" | "Interface" | "Controller" | "Mirror";

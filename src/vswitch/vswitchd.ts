@@ -2,7 +2,6 @@
  * ovs-vswitchd without its command line: device types, datapaths, the switch, and the commands that steer them, put together
  * from what `commands/` hands in. `ovsbox up` makes one beside a database server in the same process.
  */
-import type { EbpfSystem } from "../datapath/ebpf/system.ts";
 import { parseOdpKey } from "../datapath/odp/key-text.ts";
 import type { SpawnDatapathThread } from "../datapath/userspace/thread.ts";
 import type { ProcessUsage } from "../export/bridge-exports.ts";
@@ -33,7 +32,7 @@ import { ofprotoCommands } from "../ofproto/commands.ts";
 import type { DeviceControl } from "../sys/ethtool.ts";
 import type { RouteSocket } from "../sys/netlink.ts";
 import type { MovesHost } from "./address-moves.ts";
-import { datapathOpener } from "./datapaths.ts";
+import { datapathOpener, type EbpfHost } from "./datapath-opener.ts";
 import { registerDpctlCommands } from "./dpctl.ts";
 import { registerDpifEbpfCommands } from "./dpif-ebpf-commands.ts";
 import { registerDpifNetdevCommands } from "./dpif-netdev-commands.ts";
@@ -53,8 +52,7 @@ export interface VswitchdOptions {
   disableSystem: boolean;
   rundir: string;
   spawn: SpawnDatapathThread;
-  /** Loads programs into the kernel, for datapaths of type ebpf. */
-  openEbpf: () => EbpfSystem;
+  ebpf: EbpfHost;
   /** Opened when the first device of the kernel is wanted. */
   openRouteSocket: () => RouteSocket;
   openDeviceControl: () => DeviceControl;
@@ -112,7 +110,7 @@ export class Vswitchd {
         dummy,
         disableSystem: options.disableSystem,
         spawn: options.spawn,
-        openEbpf: options.openEbpf,
+        ebpf: options.ebpf,
         random: () => platform.random.u32(),
       }),
       rundir: options.rundir,

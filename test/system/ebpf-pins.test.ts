@@ -3,7 +3,7 @@
  * lost. The bpf file system is one of a mount namespace of its own, which goes with the test.
  */
 import { type ChildProcess, spawn } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { release } from "node:os";
 import t from "tap";
 import { cannotRun, type Result, sleep, World } from "./world.ts";
@@ -11,6 +11,8 @@ import { cannotRun, type Result, sleep, World } from "./world.ts";
 const [major, minor] = release().split(".").map(Number);
 /** TCX links came with Linux 6.6. */
 const tooOld = major! > 6 || (major === 6 && minor! >= 6) ? false : "needs Linux 6.6";
+/** Then that is what datapath_type=system means. */
+const hasModule = existsSync("/sys/module/openvswitch") ? "the kernel has openvswitch.ko" : false;
 const skip = cannotRun("ping", "unshare", "nsenter") || tooOld;
 const ROUNDS = process.env.OVSBOX_FULL ? 10 : 2;
 const PINS = "/sys/fs/bpf/ovsbox";
@@ -117,13 +119,13 @@ function counted(world: World): number {
   return Number(/packets:(\d+)/.exec(line ?? "")?.[1] ?? -1);
 }
 
-async function withPins(body: (world: PinnedWorld) => Promise<void>): Promise<void> {
+async function withPins(type: "" | "ebpf", body: (world: PinnedWorld) => Promise<void>): Promise<void> {
   const world = new PinnedWorld();
   try {
     await world.ready();
     world.startDatabase();
     world.startSwitch();
-    world.twoHosts("ebpf");
+    world.twoHosts(type);
     world.inside("sw", "ip", "addr", "add", "10.1.1.100/24", "dev", "br0");
     world.inside("sw", "ip", "link", "set", "br0", "up");
     neighbours(world);
@@ -137,7 +139,7 @@ async function withPins(body: (world: PinnedWorld) => Promise<void>): Promise<vo
 }
 
 t.test("kill -9 under load", { skip }, async (t) => {
-  await withPins(async (world) => {
+  await withPins("ebpf", async (world) => {
     const other = world.mountedTry("ovs-dpctl", "del-dp", "ebpf@ovs-ebpf");
     t.equal(other.status, 1, "one that a switch has is not taken away under it");
     t.match(show(world), /^ {2}pinned: \/sys\/fs\/bpf\/ovsbox\/ovs-ebpf@\d+$/m);
@@ -170,7 +172,7 @@ t.test("kill -9 under load", { skip }, async (t) => {
 });
 
 t.test("an orderly end, rules that come again, and del-dp", { skip }, async (t) => {
-  await withPins(async (world) => {
+  await withPins("ebpf", async (world) => {
     world.vsctl("set-fail-mode", "br0", "secure");
     world.ofctl("del-flows", "br0");
     world.ofctl("add-flow", "br0", "in_port=1,actions=2");
@@ -204,3 +206,49 @@ t.test("an orderly end, rules that come again, and del-dp", { skip }, async (t) 
     t.notMatch(world.inside("sw", "ip", "link"), /br0|PROMISC/);
   });
 });
+
+t.test(
+  "the default type: an orderly end, and what nobody claims any more",
+  { skip: skip || hasModule },
+  async (t) => {
+    await withPins("", async (world) => {
+      for (const to of ["10.1.1.2", "10.1.1.100"]) world.ping("ha", to, 10);
+      await world.until("all masks are asked", () => !show(world).includes("not yet asked"));
+      const pings = ["10.1.1.2", "10.1.1.100"].map((to) => flood(world, "ha", to));
+      await sleep(300);
+      world.appctl("exit");
+      await sleep(300);
+      t.equal(world.mounted("ovs-dpctl", "dump-dps"), "system@ovs-system\n", "also when no switch runs");
+      world.startSwitch();
+      await sleep(300);
+      for (const ping of pings) {
+        const { sent, lost } = await ping.end();
+        t.ok(sent > 200, `${sent} packets`);
+        t.equal(lost, 0);
+      }
+      t.match(
+        show(world),
+        /^system@ovs-system:\n(.*\n)+ {2}pinned: \/sys\/fs\/bpf\/ovsbox\/ovs-system@\d+\n/,
+      );
+
+      // Another kind of datapath next time.
+      world.appctl("exit");
+      world.vsctl("--no-wait", "set", "bridge", "br0", "datapath_type=netdev");
+      world.startSwitch();
+      t.strictSame(world.pins(), []);
+      t.match(world.log(), /INFO\|ovs-system: removed what an earlier run has left in the kernel/);
+      for (const to of ["10.1.1.2", "10.1.1.100"]) world.ping("ha", to, 10);
+
+      world.vsctl("set", "bridge", "br0", "datapath_type=system");
+      world.ping("ha", "10.1.1.2", 10);
+      t.not(world.pins().length, 0);
+      // No bridge at all next time.
+      world.appctl("exit");
+      world.vsctl("--no-wait", "del-br", "br0");
+      world.startSwitch();
+      t.strictSame(world.pins(), []);
+      t.ok(world.unreachable("ha", "10.1.1.2"));
+      t.notMatch(world.inside("sw", "ip", "link"), /br0|PROMISC/);
+    });
+  },
+);

@@ -1,4 +1,5 @@
 /** datapath_type=ebpf with real packets: programs in the kernel forward, and everything is counted as it should be. */
+import { existsSync } from "node:fs";
 import { release } from "node:os";
 import t from "tap";
 import { cannotRun, World, withTwoHosts, withWorld } from "./world.ts";
@@ -7,6 +8,8 @@ const [major, minor] = release().split(".").map(Number);
 /** TCX links came with Linux 6.6. */
 const tooOld = major! > 6 || (major === 6 && minor! >= 6) ? false : "needs Linux 6.6";
 const skip = cannotRun("ping") || tooOld;
+/** Then that is what datapath_type=system means. */
+const hasModule = existsSync("/sys/module/openvswitch") ? "the kernel has openvswitch.ko" : false;
 const noIperf = skip || cannotRun("iperf3", "ethtool");
 
 /** Packets that programs have forwarded. */
@@ -76,6 +79,31 @@ t.test("ping, statistics, what is left to user space", { skip }, async (t) => {
       /left to userspace: [1-9]\d*\n(?: {4}.*\n)* {4}truncation to so few bytes: 1\n/,
     );
   }, "ebpf");
+});
+
+t.test("the default type, where the kernel has no module", { skip: skip || hasModule }, async (t) => {
+  await withTwoHosts(async (world) => {
+    world.vsctl("add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=system");
+    world.ping("ha", "10.1.1.2");
+    await programsKnowAll(world);
+    const before = byPrograms(world);
+    world.ping("ha", "10.1.1.2", 20);
+    t.ok(byPrograms(world) - before >= 40);
+    const status = '{datapath="forwarding by eBPF programs: no openvswitch module in this kernel"}';
+    for (const bridge of ["br0", "br1"]) t.equal(world.get("Bridge", bridge, "status"), status);
+    const told = world.log().match(/system@ovs-system: forwarding/g);
+    t.equal(told?.length, 1, "said once");
+    t.match(
+      world.appctl("dpif/show"),
+      /^system@ovs-system: hit:\d+ missed:\d+\n {2}br0:\n {4}br0 65534\/1: \(internal\)\n/,
+    );
+    t.equal(world.command("ovs-dpctl", "dump-dps"), "system@ovs-system\n");
+    t.match(world.command("ovs-dpctl", "show"), / port 1: br0 \(internal\)\n/);
+    t.match(world.appctl("dpif-ebpf/show"), /^system@ovs-system:\n/);
+    t.notMatch(world.try("ovsbox", "doctor").stdout, /userspace:/);
+    world.vsctl("set", "bridge", "br1", "datapath_type=netdev");
+    t.equal(world.get("Bridge", "br1", "status"), "{}");
+  }, "");
 });
 
 t.test("fields are set, checksums mended, with offloads on", { skip: noIperf }, async (t) => {
@@ -281,8 +309,11 @@ t.test("without the right to load programs", { skip: skip || cannotRun("setpriv"
       "-vconsole:off",
     );
     world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=ebpf");
+    world.vsctl("add-br", "br1");
     t.match(world.get("Bridge", "br0", "status"), /datapath="forwarding in userspace: .*CAP_BPF/);
     t.match(world.log(), /WARN\|ebpf@ovs-ebpf: forwarding in userspace: .*CAP_BPF/);
+    t.match(world.get("Bridge", "br1", "status"), /datapath="forwarding in userspace: .*CAP_BPF/);
+    t.match(world.log(), /INFO\|system@ovs-system: forwarding in userspace: .*, and .*CAP_BPF/);
     world.host("ha", "10.1.1.1/24");
     world.host("hb", "10.1.1.2/24");
     world.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");

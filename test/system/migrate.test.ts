@@ -26,7 +26,7 @@ async function behindUplink(body: (world: World) => Promise<void>): Promise<void
     ip("-6", "route", "add", "default", "via", "fd09::1", "dev", "uplink");
     ip("route", "add", "10.8.0.0/16", "via", "10.9.0.9", "dev", "uplink", "mtu", "1300");
     world.startUp();
-    world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev");
+    world.vsctl("add-br", "br0");
     await body(world);
   });
 }

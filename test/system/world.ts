@@ -191,9 +191,13 @@ export class World {
     this.command("ip", "-n", netns, "link", "set", "eth0", "up");
   }
 
-  /** Two hosts, "ha" and "hb", with a bridge of the datapath `type` between them. */
-  twoHosts(type: "netdev" | "ebpf" = "netdev"): void {
-    this.vsctl("add-br", "br0", "--", "set", "bridge", "br0", `datapath_type=${type}`);
+  /** Two hosts, "ha" and "hb", with a bridge of the datapath `type` between them, "" for what there is by default. */
+  twoHosts(type: "" | "netdev" | "ebpf" = "netdev"): void {
+    this.vsctl(
+      "add-br",
+      "br0",
+      ...(type === "" ? [] : ["--", "set", "bridge", "br0", `datapath_type=${type}`]),
+    );
     this.host("ha", "10.1.1.1/24");
     this.host("hb", "10.1.1.2/24");
     this.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");
@@ -256,7 +260,7 @@ export async function withWorld(body: (world: World) => Promise<void> | void): P
 /** The same, with the daemons started and two hosts joined by a bridge. */
 export function withTwoHosts(
   body: (world: World) => Promise<void> | void,
-  type?: "netdev" | "ebpf",
+  type?: "" | "netdev" | "ebpf",
 ): Promise<void> {
   return withWorld(async (world) => {
     world.startUp();

@@ -21,7 +21,7 @@ import { schemaFromJson } from "../../src/ovsdb/schema.ts";
 import { ServedDatabase } from "../../src/ovsdb/served-database.ts";
 import { OvsdbServer } from "../../src/ovsdb/server.ts";
 import { Database } from "../../src/ovsdb/table.ts";
-import { datapathOpener } from "../../src/vswitch/datapaths.ts";
+import { datapathOpener } from "../../src/vswitch/datapath-opener.ts";
 import { registerDpctlCommands } from "../../src/vswitch/dpctl.ts";
 import { type OpenVswitchSchema, openVswitchSchema } from "../../src/vswitch/schema/index.ts";
 import { Vswitch } from "../../src/vswitch/vswitch.ts";
@@ -109,8 +109,11 @@ class Bench {
         spawn: () => {
           throw new Error("no threads here");
         },
-        openEbpf: () => {
-          throw new Error("no programs here");
+        ebpf: {
+          open: () => {
+            throw new Error("no programs here");
+          },
+          removeLeftBehind: () => [],
         },
         random: () => 4,
       }),

@@ -9,8 +9,10 @@ export const bridgeDoc: DocOf<typeof bridge> = {
     datapath_type: {
       text: "What forwards the packets. Bridges of one type share one datapath. Empty means system.",
       values: {
-        system: "The operating system's kernel.",
+        system:
+          "The operating system's kernel: its openvswitch module, where there is none eBPF programs, and where these cannot be loaded this daemon, in userspace. status says which.",
         netdev: "This daemon, in userspace.",
+        ebpf: "eBPF programs in the kernel, where they cannot be loaded this daemon.",
       },
     },
     datapath_version: { text: "As Datapath.datapath_version, which is to be preferred.", by: "switch" },
