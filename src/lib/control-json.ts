@@ -2,7 +2,7 @@
  * The JSON of commands that answer with a list, a table or an outline: `ovs-appctl --format=json` gives what a reader of
  * their text would take from it, so that both say the same. (Commands that know more than they print make their own.)
  */
-import { blocks, parseDatapaths, parseMemory } from "./control-text.ts";
+import { blocks, parseCoverage, parseDatapaths, parseMegaflow, parseMemory } from "./control-text.ts";
 import type { Json } from "./json.ts";
 
 type Reader = (text: string) => Json;
@@ -56,33 +56,19 @@ function columns(names: readonly string[]): Reader {
 
 const coverage: Reader = (text) =>
   Object.fromEntries(
-    [...text.matchAll(/^(\w+)\s+([\d.]+)\/sec\s+([\d.]+)\/sec\s+([\d.]+)\/sec\s+total: (\d+)$/gm)].map(
-      ([, name, five, minute, hour, total]) => [
-        name!,
-        { "5s": Number(five), "1m": Number(minute), "1h": Number(hour), total: Number(total) },
-      ],
-    ),
+    [...parseCoverage(text)].map(([name, { fiveSeconds, minute, hour, total }]) => [
+      name,
+      { "5s": fiveSeconds, "1m": minute, "1h": hour, total },
+    ]),
   );
-
-const MEGAFLOW =
-  /^(?:ufid:(\S+?),? )?(\S.*?), packets:(\d+), bytes:(\d+), used:(never|[\d.]+)s?,(?: flags:(\S+?),)?(?: dp:(\S+?),)?.*? actions:(.*)$/;
 
 const megaflows: Reader = (text) =>
   lines(text).flatMap((line) => {
-    const match = MEGAFLOW.exec(line);
-    if (match === null) return [];
-    const [, ufid, flow, packets, bytes, used, flags, dp, actions] = match;
+    const found = parseMegaflow(line);
+    if (found === undefined) return [];
+    const { ufid, key: flow, packets, bytes, usedSec, flags, dp, actions } = found;
     return [
-      plain({
-        ufid,
-        flow,
-        packets: Number(packets),
-        bytes: Number(bytes),
-        ...(used === "never" ? {} : { used: Number(used) }),
-        flags,
-        dp,
-        actions,
-      }),
+      plain({ ufid, flow, packets, bytes, used: usedSec < 0 ? undefined : usedSec, flags, dp, actions }),
     ];
   });
 

@@ -125,26 +125,36 @@ export function parseBridges(text: string): Bridge[] {
 }
 
 export interface Megaflow {
+  readonly ufid: string | undefined;
   readonly key: string;
   readonly actions: string;
   readonly packets: number;
   readonly bytes: number;
   /** -1: never. */
   readonly usedSec: number;
+  /** Of TCP, as letters. */
+  readonly flags: string | undefined;
+  /** "ovs", "tc"...: where it is. */
+  readonly dp: string | undefined;
 }
 
-const MEGAFLOW = /^(\S.*?), packets:(\d+), bytes:(\d+), used:(never|[\d.]+s?),.*?\bactions:(.*)$/;
+const MEGAFLOW =
+  /^(?:ufid:(\S+?),? )?(\S.*?), packets:(\d+), bytes:(\d+), used:(never|[\d.]+)s?,(?: flags:(\S+?),)?(?: dp:(\S+?),)?.*?\bactions:(.*)$/;
 
 /** A line of `dpctl/dump-flows`; undefined: it is no flow. */
 export function parseMegaflow(line: string): Megaflow | undefined {
   const match = MEGAFLOW.exec(line);
   if (match === null) return undefined;
+  const [, ufid, key, packets, bytes, used, flags, dp, actions] = match;
   return {
-    key: match[1]!,
-    packets: Number(match[2]),
-    bytes: Number(match[3]),
-    usedSec: match[4] === "never" ? -1 : Number.parseFloat(match[4]!),
-    actions: match[5]!,
+    ufid,
+    key: key!,
+    packets: Number(packets),
+    bytes: Number(bytes),
+    usedSec: used === "never" ? -1 : Number(used),
+    flags,
+    dp,
+    actions: actions!,
   };
 }
 
@@ -169,10 +179,22 @@ export function parseMacs(text: string): MacEntry[] {
   return found;
 }
 
-/** `coverage/show`: totals by counter. */
-export function parseCoverage(text: string): Map<string, number> {
-  const found = new Map<string, number>();
-  for (const match of text.matchAll(/^(\w+)\s.*\btotal: (\d+)$/gm)) found.set(match[1]!, Number(match[2]));
+export interface Coverage {
+  /** Events a second, over the last of each. */
+  readonly fiveSeconds: number;
+  readonly minute: number;
+  readonly hour: number;
+  readonly total: number;
+}
+
+/** `coverage/show`, by counter. */
+export function parseCoverage(text: string): Map<string, Coverage> {
+  const found = new Map<string, Coverage>();
+  const line = /^(\w+)\s+([\d.]+)\/sec\s+([\d.]+)\/sec\s+([\d.]+)\/sec\s+total: (\d+)$/gm;
+  for (const [, name, ...numbers] of text.matchAll(line)) {
+    const [fiveSeconds, minute, hour, total] = numbers.map(Number) as [number, number, number, number];
+    found.set(name!, { fiveSeconds, minute, hour, total });
+  }
   return found;
 }
 

@@ -186,7 +186,7 @@ async function ovsdbServer({ databaseControl }: System, set: Set): Promise<void>
   }
   // The original does not count them.
   const commits = parseCoverage(await databaseControl.text("coverage/show")).get("ovsdb_commit");
-  if (commits !== undefined) set("ovsdb_server_transactions_total", commits);
+  if (commits !== undefined) set("ovsdb_server_transactions_total", commits.total);
 }
 
 async function daemon({ control }: System, set: Set): Promise<void> {
@@ -212,7 +212,7 @@ async function daemon({ control }: System, set: Set): Promise<void> {
     set("ovs_upcall_flow_limit", limit, { datapath: name });
     set("ovs_upcall_dump_duration_seconds", dumpSeconds, { datapath: name });
   }
-  for (const [event, total] of parseCoverage(await control.text("coverage/show"))) {
+  for (const [event, { total }] of parseCoverage(await control.text("coverage/show"))) {
     if (/^(drop_action|datapath_drop)_/.test(event)) set("ovs_drops_total", total, { reason: event });
     else set("ovs_events_total", total, { event });
   }

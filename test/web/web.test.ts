@@ -412,15 +412,21 @@ t.test("what daemons print", (t) => {
       "recirc_id(0),in_port(1),eth_type(0x0800),ipv4(frag=no), packets:3, bytes:294, used:0.5s, flags:S, actions:2,3",
     ),
     {
+      ufid: undefined,
       key: "recirc_id(0),in_port(1),eth_type(0x0800),ipv4(frag=no)",
       packets: 3,
       bytes: 294,
       usedSec: 0.5,
+      flags: "S",
+      dp: undefined,
       actions: "2,3",
     },
   );
   t.match(parseMegaflow("ufid:1-2, in_port(p), packets:0, bytes:0, used:never, dp:ovs, actions:drop"), {
+    ufid: "1-2",
+    key: "in_port(p)",
     usedSec: -1,
+    dp: "ovs",
     actions: "drop",
   });
   t.equal(parseMegaflow("flow-dump from the main thread:"), undefined);
@@ -439,7 +445,7 @@ t.test("what daemons print", (t) => {
         "Event coverage, avg rate ...:\nfoo_bar   0.0/sec  0.00/sec  0.0/sec   total: 12\n3 events never hit\n",
       ),
     ],
-    [["foo_bar", 12]],
+    [["foo_bar", { fiveSeconds: 0, minute: 0, hour: 0, total: 12 }]],
   );
   t.strictSame([...parseMemory("atoms:382 cells:453 n-weak-refs:0 udpif keys:9\n")].slice(0, 2), [
     ["atoms", 382],

@@ -29,7 +29,7 @@ export interface Sample {
   readonly datapaths: readonly Datapath[];
   readonly bridges: readonly Bridge[];
   readonly upcalls: readonly UpcallCounts[];
-  readonly coverage: ReadonlyMap<string, number>;
+  readonly coverage: ReadonlyMap<string, { readonly total: number }>;
 }
 
 /** What is not: it may come less often. */
@@ -252,10 +252,11 @@ export class TopModel {
   #dropRows(now: Sample, seconds: number): Pick<TopRows, "drops" | "dropPps"> {
     const counters = (reasons: typeof DATAPATH_DROPS, where: string): DropRow[] =>
       reasons.flatMap(({ counter, text }) => {
-        const packets = now.coverage.get(counter);
+        const packets = now.coverage.get(counter)?.total;
         if (packets === undefined) return [];
         // coverage/show leaves out what never happened.
-        const before = this.#before === undefined ? undefined : (this.#before.coverage.get(counter) ?? 0);
+        const before =
+          this.#before === undefined ? undefined : (this.#before.coverage.get(counter)?.total ?? 0);
         return [{ reason: text, where, packets, pps: rate(packets, before, seconds) }];
       });
     const own = counters(DATAPATH_DROPS, "datapath");
