@@ -1,5 +1,4 @@
 /** Commands that change flows: add-flow(s), mod-flows, del-flows, replace-flows, diff-flows, packet-out. */
-import { type Match, makeMatch } from "../../src/flow/match.ts";
 import { Fatal } from "../../src/lib/errors.ts";
 import { withProgress } from "../../src/lib/progress.ts";
 import { parsePlainActions } from "../../src/openflow/actions/registry.ts";
@@ -16,21 +15,15 @@ import {
 } from "../../src/openflow/messages.ts";
 import { matchInPort } from "../../src/openflow/msg/packet.ts";
 import { parsePort } from "../../src/openflow/ports.ts";
-import { P_ANY, protocolVersion, versionProtocols } from "../../src/openflow/protocols.ts";
+import { protocolVersion, versionProtocols } from "../../src/openflow/protocols.ts";
 import { actionsText, hexDump, matchText, type PrintOptions } from "../../src/openflow/text/common.ts";
-import {
-  emptyFlowMod,
-  type FlowParseOptions,
-  leadingCommand,
-  type ParsedFlow,
-  parseFlow,
-} from "../../src/openflow/text/flow-parse.ts";
+import { emptyFlowMod, type FlowParseOptions } from "../../src/openflow/text/flow-parse.ts";
 import { flowsJson, jsonText } from "../../src/openflow/text/json.ts";
 import { Writer } from "../../src/openflow/wire.ts";
 import { bundleMessages, openForBundle, sendBundle } from "./bundle.ts";
 import { parserLog } from "./dumps.ts";
+import { encodeFlows, type FlowSource, oneFlow, openFlowFile, parseAll } from "./flow-file.ts";
 import { type FlowPair, pairFlows, type SourceFlow } from "./flow-pairs.ts";
-import { atLine, readLines } from "./lines.ts";
 import { parsePacketOut } from "./packet-out.ts";
 import { packetFromHex } from "./packets.ts";
 import {
@@ -48,73 +41,8 @@ async function parseOptions(o: Ofctl, name: string): Promise<FlowParseOptions> {
   return { ports: names?.ports, tables: names?.tables, log: parserLog };
 }
 
-/** A parser for each flow of a file; errors name file and line. Command -2: each line may say what it is for. */
-async function flowParsers(
-  o: Ofctl,
-  file: string,
-  command: number,
-  options: FlowParseOptions,
-): Promise<FlowParser[]> {
-  const plain = { ...options };
-  const reusing = { ...options };
-  return (await readLines(o, file)).map(({ text, line }) => (scratch) => {
-    reusing.scratch = scratch;
-    const leading = command === -2 ? leadingCommand(text) : undefined;
-    const of = leading?.command ?? (command === -2 ? OFPFC_ADD : command);
-    return atLine(file, line, () =>
-      parseFlow(leading?.rest ?? text, of, scratch === undefined ? plain : reusing),
-    );
-  });
-}
-
-/** Parses a whole file of flows; errors name file and line. */
-export async function readFlowFile(
-  o: Ofctl,
-  file: string,
-  command: number,
-  options: FlowParseOptions,
-): Promise<{ flows: FlowMod[]; usable: number }> {
-  const parsed = (await flowParsers(o, file, command, options)).map((parse) => parse(undefined));
-  return {
-    flows: parsed.map(({ fm }) => fm),
-    usable: parsed.reduce((all, one) => all & one.usable, P_ANY),
-  };
-}
-
 /** So many -m show what is sent. */
 const DUMP_VERBOSITY = 5;
-
-/** Parses one flow, with the match given if any. */
-type FlowParser = (scratch: Match | undefined) => ParsedFlow;
-
-/** Flow_mods one after the other, in `protocol` (one bit; 0: no allowed one can say them). */
-interface EncodedFlows {
-  bytes: Uint8Array;
-  protocol: number;
-  usable: number;
-}
-
-/**
- * Parses flows and encodes each at once, so that a match serves them all and 100 000 flows take their bytes: in the best
- * of `allowed` that can say all so far. One that it cannot say starts it over with the next best.
- */
-function encodeFlows(flows: readonly FlowParser[], allowed: number): EncodedFlows {
-  const scratch = makeMatch();
-  const w = new Writer(flows.length === 1 ? 256 : 65536);
-  let usable = P_ANY;
-  let protocol = bestProtocol(allowed);
-  for (let i = 0; i < flows.length; i++) {
-    const { fm, usable: can } = flows[i]!(scratch);
-    usable &= can;
-    if ((usable & protocol) !== 0) encodeInProtocol(w, fm, protocol);
-    else if (protocol !== 0) {
-      protocol = bestProtocol(usable & allowed);
-      w.pos = 0;
-      i = -1;
-    }
-  }
-  return { bytes: w.done(), protocol, usable };
-}
 
 /** What a switch that speaks all versions is asked for: the newest version, in its plainest protocol. */
 function bestProtocol(protocols: number): number {
@@ -123,25 +51,20 @@ function bestProtocol(protocols: number): number {
   return of & -of;
 }
 
-async function sendFlows(o: Ofctl, name: string, flows: readonly FlowParser[]): Promise<void> {
+async function sendFlows(o: Ofctl, name: string, source: FlowSource): Promise<void> {
   if (o.settings.bundle) {
-    const parsed = flows.map((parse) => parse(undefined));
-    const usable = parsed.reduce((all, one) => all & one.usable, P_ANY);
-    await bundleMessages(
-      o,
-      name,
-      parsed.map(({ fm }) => fm),
-      usable,
-    );
+    const { flows, usable } = parseAll(source);
+    await bundleMessages(o, name, flows, usable);
     return;
   }
-  const encoded = encodeFlows(flows, o.settings.protocols);
+  const encoded = encodeFlows(source, o.settings.protocols, bestProtocol);
   const session = await openForFlowMods(o, name, encoded.usable);
-  const { bytes } = session.protocol === encoded.protocol ? encoded : encodeFlows(flows, session.protocol);
+  const { bytes } =
+    session.protocol === encoded.protocol ? encoded : encodeFlows(source, session.protocol, bestProtocol);
   const work = session.flowMods(bytes, (message) => {
     if (o.settings.verbosity >= DUMP_VERBOSITY) o.platform.stdout(rawText(o, message));
   });
-  await withProgress(o.platform, `${name}: ${flows.length} flows`, work);
+  await withProgress(o.platform, `${name}: ${source.count} flows`, work);
   session.close();
 }
 
@@ -158,12 +81,12 @@ async function flowCommand(o: Ofctl, args: string[], command: number): Promise<v
     return;
   }
   const options = await parseOptions(o, name);
-  await sendFlows(o, name, [(scratch) => parseFlow(args[1] ?? "", command, { ...options, scratch })]);
+  await sendFlows(o, name, oneFlow(args[1] ?? "", command, options));
 }
 
 async function flowFile(o: Ofctl, args: string[], command: number): Promise<void> {
   const options = await parseOptions(o, args[0]!);
-  await sendFlows(o, args[0]!, await flowParsers(o, args[1]!, command, options));
+  await sendFlows(o, args[0]!, await openFlowFile(o, args[1]!, command, options));
 }
 
 export const addFlow = (o: Ofctl, args: string[]): Promise<void> => flowCommand(o, args, OFPFC_ADD);
@@ -178,7 +101,7 @@ async function flowsOfFile(
   file: string,
   options: FlowParseOptions,
 ): Promise<{ flows: FlowMod[]; usable: number }> {
-  const { flows, usable } = await readFlowFile(o, file, OFPFC_ADD, options);
+  const { flows, usable } = parseAll(await openFlowFile(o, file, OFPFC_ADD, options));
   for (const fm of flows) if (fm.table === 0xff) fm.table = 0;
   return { flows, usable };
 }

@@ -4,8 +4,13 @@ import { describeError, Fatal } from "../../src/lib/errors.ts";
 import { TextError } from "../../src/openflow/actions/registry.ts";
 import type { Ofctl } from "./settings.ts";
 
+export interface Line {
+  readonly text: string;
+  readonly line: number;
+}
+
 /** The lines of a file ("-": standard input) with their numbers; comments and empty lines left out. */
-export async function readLines(o: Ofctl, file: string): Promise<{ text: string; line: number }[]> {
+export async function readLines(o: Ofctl, file: string): Promise<Line[]> {
   let bytes: Uint8Array;
   if (file === "-") bytes = await o.platform.stdin();
   else {
@@ -15,7 +20,7 @@ export async function readLines(o: Ofctl, file: string): Promise<{ text: string;
       throw new Fatal(`${file}: open failed (${describeError(error)})`);
     }
   }
-  const out: { text: string; line: number }[] = [];
+  const out: Line[] = [];
   const text = new TextDecoder().decode(bytes);
   let line = 0;
   for (let at = 0; at < text.length; ) {

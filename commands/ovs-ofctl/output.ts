@@ -1,4 +1,5 @@
 /** What commands print of the messages they get: text, or with --format=json one line of JSON. */
+import { makeMatch } from "../../src/flow/match.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
 import type { Decoded } from "../../src/openflow/messages.ts";
 import type { PrintOptions } from "../../src/openflow/text/common.ts";
@@ -20,6 +21,34 @@ export function messageOutput(o: Ofctl, bytes: Uint8Array, options: PrintOptions
 /** The same as text whatever --format says. */
 export function messageText(o: Ofctl, bytes: Uint8Array, options: PrintOptions): string {
   return printMessage(bytes, { ...options, paint: o.settings.paint });
+}
+
+/** A write for each message would cost more than the message. */
+const OUTPUT_CHUNK = 65_536;
+
+/** Many messages of a file, each as by {@link messageOutput}, written by the chunk; `end` writes the rest. */
+export class MessagesOutput {
+  readonly #ofctl: Ofctl;
+  readonly #options: PrintOptions;
+  #text = "";
+
+  constructor(ofctl: Ofctl, options: PrintOptions) {
+    this.#ofctl = ofctl;
+    this.#options = { ...options, paint: ofctl.settings.paint, scratch: makeMatch() };
+  }
+
+  add(bytes: Uint8Array): void {
+    const { json } = this.#ofctl.settings;
+    this.#text += json
+      ? `${jsonText(messageJson(bytes, this.#options))}\n`
+      : printMessage(bytes, this.#options);
+    if (this.#text.length >= OUTPUT_CHUNK) this.end();
+  }
+
+  end(): void {
+    if (this.#text !== "") this.#ofctl.platform.stdout(this.#text);
+    this.#text = "";
+  }
 }
 
 /** The replies of one command: text goes out at once; JSON is merged into one object, printed by `end`. */

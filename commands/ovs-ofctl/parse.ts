@@ -13,75 +13,51 @@ import {
   formatActions,
 } from "../../src/openflow/actions/registry.ts";
 import { keyValues } from "../../src/openflow/actions/row.ts";
-import { encode, readHeaderAt } from "../../src/openflow/codec.ts";
+import { encode, readHeaderAt, setXid } from "../../src/openflow/codec.ts";
 import { errorNames, errorNumbers, OfpError } from "../../src/openflow/errors.ts";
 import { readMatch10, readOfp11Match, writeMatch10, writeMatch11 } from "../../src/openflow/fixed-match.ts";
 import { logDecodeError, logNormalization } from "../../src/openflow/log.ts";
-import { type FlowMod, OFPFC_ADD, type Version } from "../../src/openflow/messages.ts";
+import { OFPFC_ADD, type Version } from "../../src/openflow/messages.ts";
 import { makeError } from "../../src/openflow/msg/core.ts";
 import { readMatch, writeMatch, writeOxmMatch } from "../../src/openflow/oxm.ts";
-import {
-  P_OF10_NXM,
-  P_OF10_NXM_TID,
-  P_OF10_STD_TID,
-  protocolName,
-  protocolsText,
-  protocolVersion,
-  versionByName,
-} from "../../src/openflow/protocols.ts";
+import { protocolName, protocolsText, versionByName } from "../../src/openflow/protocols.ts";
 import { hexDump } from "../../src/openflow/text/common.ts";
-import { leadingCommand, parseFlow } from "../../src/openflow/text/flow-parse.ts";
 import { parseTlvs, tlvText } from "../../src/openflow/text/raw-match.ts";
 import { Reader, Writer } from "../../src/openflow/wire.ts";
 import { parserLog } from "./dumps.ts";
-import { atLine, readLines } from "./lines.ts";
-import { messageOutput, messageText } from "./output.ts";
+import { encodeFlows, type FlowSource, oneFlow, openFlowFile } from "./flow-file.ts";
+import { MessagesOutput, messageOutput, messageText } from "./output.ts";
 import { nextXid } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 
-function flowModBytes(fm: FlowMod, protocol: number): Uint8Array {
-  const nxm = (protocol & (P_OF10_NXM | P_OF10_NXM_TID)) !== 0;
-  const tableIds = (protocol & (P_OF10_STD_TID | P_OF10_NXM_TID)) !== 0;
-  return encode(fm, protocolVersion(protocol), { nxm, tableIds, xid: nextXid() });
+/** The first that is allowed. */
+function firstProtocol(protocols: number): number {
+  return protocols & -protocols;
 }
 
-const OUTPUT_CHUNK = 65_536;
-
 /** Prints the flow_mods as they would be sent in the first allowed protocol that can carry them all. */
-function printFlowMods(o: Ofctl, flows: readonly FlowMod[], usable: number): void {
+function printFlowMods(o: Ofctl, source: FlowSource): void {
+  const { bytes, protocol, usable } = encodeFlows(source, o.settings.protocols, firstProtocol);
   if (!o.settings.json) o.platform.stdout(`usable protocols: ${protocolsText(usable)}\n`);
-  const wanted = usable & o.settings.protocols;
-  if (wanted === 0) throw new Fatal("no usable protocol");
-  const protocol = wanted & -wanted;
+  if (protocol === 0) throw new Fatal("no usable protocol");
   if (!o.settings.json) o.platform.stdout(`chosen protocol: ${protocolName(protocol)}\n`);
-  // A write for each line would cost more than the line.
-  let text = "";
-  for (const fm of flows) {
-    text += messageOutput(o, flowModBytes(fm, protocol), { verbosity: o.settings.verbosity });
-    if (text.length < OUTPUT_CHUNK) continue;
-    o.platform.stdout(text);
-    text = "";
+  const out = new MessagesOutput(o, { verbosity: o.settings.verbosity });
+  for (let at = 0; at < bytes.length; ) {
+    const { length } = readHeaderAt(bytes, at);
+    const message = bytes.subarray(at, at + length);
+    setXid(message, nextXid());
+    out.add(message);
+    at += length;
   }
-  if (text !== "") o.platform.stdout(text);
+  out.end();
 }
 
 export async function parseFlowCommand(o: Ofctl, [text]: string[]): Promise<void> {
-  const { fm, usable } = parseFlow(text!, OFPFC_ADD, { log: parserLog });
-  printFlowMods(o, [fm], usable);
+  printFlowMods(o, oneFlow(text!, OFPFC_ADD, { log: parserLog }));
 }
 
 export async function parseFlows(o: Ofctl, [file]: string[]): Promise<void> {
-  let usable = 511;
-  const flows: FlowMod[] = [];
-  for (const { text, line } of await readLines(o, file!)) {
-    const leading = leadingCommand(text);
-    const parsed = atLine(file!, line, () =>
-      parseFlow(leading?.rest ?? text, leading?.command ?? OFPFC_ADD, { log: parserLog }),
-    );
-    usable &= parsed.usable;
-    flows.push(parsed.fm);
-  }
-  printFlowMods(o, flows, usable);
+  printFlowMods(o, await openFlowFile(o, file!, -2, { log: parserLog }));
 }
 
 /** Hex digits with white space between; "//" and "#" begin comments. */
@@ -114,16 +90,17 @@ export async function ofpParse(o: Ofctl, [file]: string[]): Promise<void> {
     throw new Fatal(`${file}: open failed (${describeError(error)})`);
   }
   let at = 0;
-  while (at + 8 <= bytes.length) {
-    const { length } = readHeaderAt(bytes, at);
-    if (length < 8) throw new Fatal(`${file}: bad length ${length} in header`);
-    if (at + length > bytes.length) {
-      throw new Fatal(`${file}: unexpected end of file mid-message`);
+  const out = new MessagesOutput(o, { verbosity: o.settings.verbosity + 2 });
+  try {
+    while (at + 8 <= bytes.length) {
+      const { length } = readHeaderAt(bytes, at);
+      if (length < 8) throw new Fatal(`${file}: bad length ${length} in header`);
+      if (at + length > bytes.length) throw new Fatal(`${file}: unexpected end of file mid-message`);
+      out.add(bytes.subarray(at, at + length));
+      at += length;
     }
-    o.platform.stdout(
-      messageOutput(o, bytes.slice(at, at + length), { verbosity: o.settings.verbosity + 2 }),
-    );
-    at += length;
+  } finally {
+    out.end();
   }
   if (at < bytes.length) throw new Fatal(`${file}: unexpected end of file mid-header`);
 }

@@ -69,7 +69,14 @@ export function readHeaderAt(bytes: Uint8Array, at = 0): Header {
   };
 }
 
-interface Found {
+export function setXid(bytes: Uint8Array, xid: number): void {
+  bytes[4] = xid >>> 24;
+  bytes[5] = xid >>> 16;
+  bytes[6] = xid >>> 8;
+  bytes[7] = xid;
+}
+
+export interface Found {
   row: MessageRow;
   /** Offset of the body. */
   body: number;
@@ -205,9 +212,20 @@ function checkLength(row: MessageRow, length: number, body: number): void {
  * Decodes one message; `bytes` is as long as its header says. On an error the name is known when `identify` succeeds.
  */
 export function decode(bytes: Uint8Array, options: DecodeOptions = {}): Decoded | OfpError {
+  if (bytes.length >= 8) return decodeFound(bytes, undefined, options);
+  const error = bad("OFPBRC_BAD_LEN", "message is shorter than a header");
+  logDecodeError(error);
+  return error;
+}
+
+/** The same of a message that {@link identify} may have found already. */
+export function decodeFound(
+  bytes: Uint8Array,
+  identified: Found | undefined,
+  options: DecodeOptions,
+): Decoded | OfpError {
   try {
-    if (bytes.length < 8) throw bad("OFPBRC_BAD_LEN", "message is shorter than a header");
-    const found = find(bytes);
+    const found = identified ?? find(bytes);
     const version = bytes[0] as Version;
     const message = found.row.decode(new Reader(bytes, found.body), version, options);
     const xid = readHeaderAt(bytes).xid;

@@ -75,7 +75,7 @@ function decodeFlowMod10(r: Reader, options: DecodeOptions, nx: boolean): FlowMo
   if (nx) {
     const length = r.u16();
     r.skip(6);
-    match = readNxMatch(r, length, cookieMatch);
+    match = readNxMatch(r, length, cookieMatch, options.scratch);
   }
   let table = 0xff;
   if (options.tableIds !== false) {
@@ -111,10 +111,15 @@ function decodeFlowMod10(r: Reader, options: DecodeOptions, nx: boolean): FlowMo
 }
 
 /** A Nicira match: `length` bytes of NXM padded to 8. */
-function readNxMatch(r: Reader, length: number, cookie?: { value: bigint; mask: bigint }): Match {
+function readNxMatch(
+  r: Reader,
+  length: number,
+  cookie?: { value: bigint; mask: bigint },
+  scratch?: Match,
+): Match {
   const padded = (length + 7) & ~7;
   r.need(padded, "OFPBMC_BAD_LEN");
-  const match = readMatch(r, length, cookie === undefined ? {} : { cookie });
+  const match = readMatch(r, length, cookie === undefined ? { scratch } : { cookie, scratch });
   r.skip(padded - length);
   return match;
 }

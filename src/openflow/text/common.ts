@@ -13,6 +13,8 @@ export interface PrintOptions {
   verbosity?: number;
   /** Undefined: no colors. */
   paint?: Paint | undefined;
+  /** A match to use up for what is decoded to be printed. */
+  scratch?: Match | undefined;
 }
 
 /** `match` as text; `priority` undefined leaves it out. */

@@ -39,6 +39,8 @@ export interface FlowParseOptions {
   tables?: TableNames | undefined;
   /** A match to use up for the flow, of one that nobody keeps. */
   scratch?: Match | undefined;
+  /** Logs nothing: this was parsed before. */
+  quiet?: boolean | undefined;
   /** Log lines: module ofp_match, ofp_actions. */
   log?: ((module: string, level: "info" | "warn", line: string) => void) | undefined;
 }
@@ -153,13 +155,13 @@ export function parseFlow(text: string, command: number, options: FlowParseOptio
   }
   setDefaultPacketType(fm.match);
   const changed = normalizeMatch(fm.match);
-  if (changed !== undefined) logNormalization(changed);
+  if (changed !== undefined && !options.quiet) logNormalization(changed);
   usable &= matchProtocols(fm.match);
   if (parts.actions !== undefined) {
     const parsed = parseActions(parts.actions, { ports: options.ports, tables: options.tables });
     checkOrder(parsed.actions);
     const checked = checkActions(parsed.actions, fm.match, usable & parsed.usable, fm.table);
-    if (checked.log !== undefined) options.log?.(checked.module, "warn", checked.log);
+    if (checked.log !== undefined && !options.quiet) options.log?.(checked.module, "warn", checked.log);
     if (checked.error !== undefined) {
       throw new TextError(`actions are invalid with specified match (${checked.error})`);
     }

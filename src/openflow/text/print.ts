@@ -5,7 +5,7 @@ import type { Match } from "../../flow/match.ts";
 import { formatIpv4, formatIpv6 } from "../../lib/ip.ts";
 import { REASONS } from "../actions/output.ts";
 import { dottedHex } from "../actions/row.ts";
-import { decode, identify, messageName, readHeaderAt } from "../codec.ts";
+import { decodeFound, identify, messageName, readHeaderAt } from "../codec.ts";
 import { OfpError } from "../errors.ts";
 import { logDecodeError } from "../log.ts";
 import {
@@ -90,7 +90,8 @@ export function printMessage(bytes: Uint8Array, options: PrintOptions = {}): str
     logDecodeError(found);
     return `***decode error: ${found.ofp}***\n${hexDump(bytes, true)}`;
   }
-  const decoded = decode(bytes, { tableIds: true });
+  const scratch = found.row.type === "flow-mod" ? options.scratch : undefined;
+  const decoded = decodeFound(bytes, found, { tableIds: true, scratch });
   const head = headText(found.row.name, bytes);
   if (decoded instanceof OfpError) {
     return `${head}: ***decode error: ${decoded.ofp}***\n${hexDump(bytes, true)}`;
