@@ -1,5 +1,6 @@
 /** What commands print of the messages they get: text, or with --format=json one line of JSON. */
 import { makeMatch } from "../../src/flow/match.ts";
+import { TextWriter } from "../../src/lib/text-writer.ts";
 import { OfpError } from "../../src/openflow/errors.ts";
 import type { Decoded } from "../../src/openflow/messages.ts";
 import type { PrintOptions } from "../../src/openflow/text/common.ts";
@@ -10,7 +11,7 @@ import {
   mergeJson,
   messageJson,
 } from "../../src/openflow/text/json.ts";
-import { printMessage } from "../../src/openflow/text/print.ts";
+import { printMessage, writeMessage } from "../../src/openflow/text/print.ts";
 import type { Ofctl } from "./settings.ts";
 
 /** One message by itself, with its newline. */
@@ -30,7 +31,7 @@ const OUTPUT_CHUNK = 65_536;
 export class MessagesOutput {
   readonly #ofctl: Ofctl;
   readonly #options: PrintOptions;
-  #text = "";
+  readonly #out = new TextWriter(OUTPUT_CHUNK * 2);
 
   constructor(ofctl: Ofctl, options: PrintOptions) {
     this.#ofctl = ofctl;
@@ -38,16 +39,15 @@ export class MessagesOutput {
   }
 
   add(bytes: Uint8Array): void {
-    const { json } = this.#ofctl.settings;
-    this.#text += json
-      ? `${jsonText(messageJson(bytes, this.#options))}\n`
-      : printMessage(bytes, this.#options);
-    if (this.#text.length >= OUTPUT_CHUNK) this.end();
+    if (this.#ofctl.settings.json) this.#out.text(`${jsonText(messageJson(bytes, this.#options))}\n`);
+    else writeMessage(this.#out, bytes, this.#options);
+    if (this.#out.pos >= OUTPUT_CHUNK) this.end();
   }
 
   end(): void {
-    if (this.#text !== "") this.#ofctl.platform.stdout(this.#text);
-    this.#text = "";
+    const { bytes, pos } = this.#out;
+    if (pos > 0) this.#ofctl.platform.stdout(bytes.subarray(0, pos));
+    this.#out.pos = 0;
   }
 }
 

@@ -2,6 +2,7 @@
  * A match as text, to the letter of 3.7: metadata first, then the protocol's short name, registers, tunnel, and headers
  * from the outside in.
  */
+import { TextWriter } from "../lib/text-writer.ts";
 import { type Field, getField, getFieldBig, isFieldZero, mustField } from "./fields/index.ts";
 import { CT_STATE, formatFlagsMasked, formatFragment, TCP_FLAGS, TUN_FLAGS } from "./flags.ts";
 import * as L from "./layout.ts";
@@ -30,9 +31,24 @@ export interface MatchFormatOptions {
 
 export const DEFAULT_PRIORITY = 32768;
 
+/** What formatMatch writes into; empty between calls. */
+const TEXT = new TextWriter();
+
 /** The match, no spaces; "" for a catch-all. */
 export function formatMatch(match: Match, options: MatchFormatOptions = {}): string {
-  return new Formatter(match, options).run();
+  const start = TEXT.pos;
+  writeMatchText(TEXT, match, options.priority, options.ports);
+  return TEXT.take(start);
+}
+
+/** The same, written. */
+export function writeMatchText(
+  out: TextWriter,
+  match: Match,
+  priority: number | undefined,
+  ports: PortNames | undefined,
+): void {
+  new Formatter(out, match, ports).run(priority);
 }
 
 /** A flow (all bits that are set, exactly) as text, as ofproto/trace prints one. */
@@ -49,6 +65,7 @@ const NSH = named("nsh_ttl nsh_mdtype nsh_np");
 
 /** Looked up once: most matches have few of them, and all are asked for in each. */
 const F = {
+  recirc_id: mustField("recirc_id"),
   metadata: mustField("metadata"),
   eth_src: mustField("eth_src"),
   eth_dst: mustField("eth_dst"),
@@ -78,61 +95,108 @@ const F = {
   tun_ttl: mustField("tun_ttl"),
 };
 
+const COMMA = 44;
+const EQUALS = 61;
+
+/** C's %#x. */
+function writeHex(out: TextWriter, value: number): void {
+  if (value !== 0) out.text("0x");
+  out.hex(value);
+}
+
 class Formatter {
   readonly #flow: L.Flow;
   readonly #mask: L.Flow;
   readonly #match: Match;
-  readonly #options: MatchFormatOptions;
-  readonly #out: string[] = [];
+  readonly #ports: PortNames | undefined;
+  readonly #out: TextWriter;
+  readonly #start: number;
 
-  constructor(match: Match, options: MatchFormatOptions) {
+  constructor(out: TextWriter, match: Match, ports: PortNames | undefined) {
+    this.#out = out;
+    this.#start = out.pos;
     this.#match = match;
     this.#flow = match.flow;
     this.#mask = match.mask;
-    this.#options = options;
+    this.#ports = ports;
   }
 
-  run(): string {
-    const { priority } = this.#options;
-    if (priority !== undefined && priority !== DEFAULT_PRIORITY) this.#out.push(`priority=${priority}`);
-    for (const field of MAYBE) {
-      if (field.name === "recirc_id") this.#hexWord(field.name, L.W_RECIRC_ID);
+  run(priority: number | undefined): void {
+    if (priority !== undefined && priority !== DEFAULT_PRIORITY) {
+      this.#label("priority");
+      this.#out.decimal(priority);
+    }
+    for (let i = 0; i < MAYBE.length; i++) {
+      const field = MAYBE[i]!;
+      if (field === F.recirc_id) this.#hexWord(field.name, L.W_RECIRC_ID);
       else this.#field(field.name, field);
     }
     this.#connection();
     const type = this.#types();
-    for (let n = 0; n < 32; n++) this.#hexWord(`reg${n}`, L.W_REG0 + n);
+    for (let n = 0; n < 32; n++) {
+      if (this.#mask[L.W_REG0 + n] !== 0) this.#hexWord(`reg${n}`, L.W_REG0 + n);
+    }
     this.#tunnel();
     this.#field("metadata", F.metadata);
     if (this.#mask[L.W_IN_PORT] !== 0) {
-      this.#out.push(`in_port=${formatPort(this.#flow[L.W_IN_PORT]!, this.#options.ports)}`);
+      this.#item(`in_port=${formatPort(this.#flow[L.W_IN_PORT]!, this.#ports)}`);
     }
     this.#vlan("", L.W_VLAN0);
     this.#vlan("1", L.W_VLAN1);
     this.#field("dl_src", F.eth_src);
     this.#field("dl_dst", F.eth_dst);
     if (type.named === undefined && this.#exactType()) {
-      this.#out.push(`dl_type=0x${type.type.toString(16).padStart(4, "0")}`);
+      this.#item(`dl_type=0x${type.type.toString(16).padStart(4, "0")}`);
     }
     this.#network(type.type, type.protocolNamed);
     this.#transport(type.type);
-    return this.#out.join(",");
+  }
+
+  #item(text: string): void {
+    if (this.#out.pos > this.#start) this.#out.char(COMMA);
+    this.#out.text(text);
+  }
+
+  #label(label: string): void {
+    this.#item(label);
+    this.#out.char(EQUALS);
+  }
+
+  #fields(list: readonly Field[]): void {
+    for (let i = 0; i < list.length; i++) this.#field(list[i]!.name, list[i]!);
   }
 
   /** Prints a field in its own format when any of its bits is matched. */
   #field(label: string, field: Field): void {
     if (isFieldZero(field, this.#mask)) return;
+    this.#label(label);
+    const out = this.#out;
+    const { format } = field;
+    if (
+      field.bytes <= 4 &&
+      !field.onesOnly &&
+      (format === "decimal" || format === "hex" || format === "ipv4")
+    ) {
+      const value = getField(field, this.#flow);
+      const mask = getField(field, this.#mask);
+      if (~mask << (32 - field.bits) === 0) {
+        if (format === "ipv4") out.ipv4(value);
+        else if (format === "decimal") out.decimal(value);
+        else writeHex(out, value);
+        return;
+      }
+      out.text(formatFieldValue(field, BigInt(value), BigInt(mask), this.#ports));
+      return;
+    }
     const shown = field.onesOnly ? fieldOnes(field) : getFieldBig(field, this.#mask);
-    this.#out.push(
-      `${label}=${formatFieldValue(field, getFieldBig(field, this.#flow), shown, this.#options.ports)}`,
-    );
+    out.text(formatFieldValue(field, getFieldBig(field, this.#flow), shown, this.#ports));
   }
 
   #hexWord(label: string, word: number): void {
     const mask = this.#mask[word]! >>> 0;
     if (mask === 0) return;
     const value = hex(this.#flow[word]! >>> 0);
-    this.#out.push(mask === 0xffffffff ? `${label}=${value}` : `${label}=${value}/${hex(mask)}`);
+    this.#item(mask === 0xffffffff ? `${label}=${value}` : `${label}=${value}/${hex(mask)}`);
   }
 
   #connection(): void {
@@ -140,14 +204,14 @@ class Formatter {
     const state = this.#flow[L.W_CT_STATE_ZONE]! & 0xffff;
     if ((word & 0xffff) !== 0) {
       const mask = word & 0xffff;
-      this.#out.push(`ct_state=${formatFlagsMasked(CT_STATE, state, mask)}`);
+      this.#item(`ct_state=${formatFlagsMasked(CT_STATE, state, mask)}`);
     }
     const zone = word >>> 16;
     if (zone !== 0) {
       const value = this.#flow[L.W_CT_STATE_ZONE]! >>> 16;
-      this.#out.push(zone === 0xffff ? `ct_zone=${value}` : `ct_zone=${hex(value)}/${hex(zone)}`);
+      this.#item(zone === 0xffff ? `ct_zone=${value}` : `ct_zone=${hex(value)}/${hex(zone)}`);
     }
-    for (const field of CONNECTION) this.#field(field.name, field);
+    this.#fields(CONNECTION);
     if ((this.#mask[L.W_CT_NW_PROTO]! & 0xff) !== 0) {
       this.#field("ct_nw_proto", F.ct_nw_proto);
       this.#field("ct_tp_src", F.ct_tp_src);
@@ -167,12 +231,12 @@ class Formatter {
     const packetType = this.#flow[L.W_PACKET_TYPE]!;
     if (this.#mask[L.W_PACKET_TYPE] !== 0) {
       if (packetType !== 0) {
-        this.#out.push(`packet_type=${formatPacketType(packetType >>> 0)}`);
+        this.#item(`packet_type=${formatPacketType(packetType >>> 0)}`);
         if (packetType >>> 16 === 1) {
           return { type: packetType & 0xffff, named: undefined, protocolNamed: false };
         }
       } else if (this.#mask[L.W_RECIRC_ID] !== 0) {
-        this.#out.push("eth");
+        this.#item("eth");
       }
     }
     if (!this.#exactType()) return { type: 0, named: undefined, protocolNamed: false };
@@ -184,20 +248,19 @@ class Formatter {
       const protocol = this.#flow[L.W_NW]! & 0xff;
       const full = protocol === 0 ? undefined : protocolName(type, protocol);
       if (full !== undefined) {
-        this.#out.push(full);
+        this.#item(full);
         return { type, named: full, protocolNamed: true };
       }
     }
-    this.#out.push(named);
+    this.#item(named);
     return { type, named, protocolNamed: false };
   }
 
   #tunnel(): void {
-    for (const field of TUNNEL) this.#field(field.name, field);
+    this.#fields(TUNNEL);
     // tos is printed in hexadecimal, ttl in decimal.
-    if (!isFieldZero(F.tun_tos, this.#mask))
-      this.#out.push(`tun_tos=${hex(getField(F.tun_tos, this.#flow))}`);
-    if (!isFieldZero(F.tun_ttl, this.#mask)) this.#out.push(`tun_ttl=${getField(F.tun_ttl, this.#flow)}`);
+    if (!isFieldZero(F.tun_tos, this.#mask)) this.#item(`tun_tos=${hex(getField(F.tun_tos, this.#flow))}`);
+    if (!isFieldZero(F.tun_ttl, this.#mask)) this.#item(`tun_ttl=${getField(F.tun_ttl, this.#flow)}`);
     const version = this.#flow[L.W_TUN_ERSPAN]! & 0xff;
     this.#field("tun_erspan_ver", F.tun_erspan_ver);
     if (version === 1) this.#field("tun_erspan_idx", F.tun_erspan_idx);
@@ -211,14 +274,14 @@ class Formatter {
     if (flags !== 0) {
       const value = this.#flow[L.W_TUN_FLAGS_TOS_TTL]! & 0xffff;
       // Always with signs.
-      this.#out.push(`tun_flags=${formatFlagsMasked(TUN_FLAGS, value, flags & TUN_FLAGS.all, 0x10000)}`);
+      this.#item(`tun_flags=${formatFlagsMasked(TUN_FLAGS, value, flags & TUN_FLAGS.all, 0x10000)}`);
     }
     for (const { field, offset, bytes } of this.#match.tunMetadata ?? []) {
       const mask = readTunBytes(this.#mask, offset, bytes);
       const value = readTunBytes(this.#flow, offset, bytes);
       const ones = (1n << BigInt(bytes * 8)) - 1n;
       const text = mask === 0n ? "" : mask === ones ? `=${hex(value)}` : `=${hex(value)}/${hex(mask)}`;
-      this.#out.push(field.name + text);
+      this.#item(field.name + text);
     }
   }
 
@@ -230,11 +293,11 @@ class Formatter {
     const vid = mask & 0xfff;
     const pcp = mask & 0xe000;
     if (tagged && (vid === 0xfff || vid === 0) && (pcp === 0xe000 || pcp === 0) && (vid | pcp) !== 0) {
-      if (vid !== 0) this.#out.push(`dl_vlan${suffix}=${tci & 0xfff}`);
-      if (pcp !== 0) this.#out.push(`dl_vlan_pcp${suffix}=${tci >>> 13}`);
+      if (vid !== 0) this.#item(`dl_vlan${suffix}=${tci & 0xfff}`);
+      if (pcp !== 0) this.#item(`dl_vlan_pcp${suffix}=${tci >>> 13}`);
     } else {
       const value = `vlan_tci${suffix}=0x${tci.toString(16).padStart(4, "0")}`;
-      this.#out.push(mask === 0xffff ? value : `${value}/0x${mask.toString(16).padStart(4, "0")}`);
+      this.#item(mask === 0xffff ? value : `${value}/0x${mask.toString(16).padStart(4, "0")}`);
     }
   }
 
@@ -259,12 +322,12 @@ class Formatter {
     }
     const nw = this.#mask[L.W_NW]!;
     const value = this.#flow[L.W_NW]!;
-    if ((nw & 0xfc00) !== 0) this.#out.push(`nw_tos=${(value >>> 8) & 0xfc}`);
-    if ((nw & 0x0300) !== 0) this.#out.push(`nw_ecn=${(value >>> 8) & 3}`);
-    if ((nw & 0xff0000) !== 0) this.#out.push(`nw_ttl=${(value >>> 16) & 0xff}`);
+    if ((nw & 0xfc00) !== 0) this.#item(`nw_tos=${(value >>> 8) & 0xfc}`);
+    if ((nw & 0x0300) !== 0) this.#item(`nw_ecn=${(value >>> 8) & 3}`);
+    if ((nw & 0xff0000) !== 0) this.#item(`nw_ttl=${(value >>> 16) & 0xff}`);
     this.#mpls();
     const frag = (nw >>> 24) & 3;
-    if (frag !== 0) this.#out.push(`nw_frag=${formatFragment((value >>> 24) & 3, frag)}`);
+    if (frag !== 0) this.#item(`nw_frag=${formatFragment((value >>> 24) & 3, frag)}`);
   }
 
   /** A rule's exact match has the whole word; a datapath's mask has the 20 bits, and is printed with them. */
@@ -273,22 +336,22 @@ class Formatter {
     if (mask === 0) return;
     const text = (label: number) => `0x${(label >>> 0).toString(16).padStart(5, "0")}`;
     const value = text(this.#flow[L.W_IPV6_LABEL]!);
-    this.#out.push(mask === -1 ? `ipv6_label=${value}` : `ipv6_label=${value}/${text(mask)}`);
+    this.#item(mask === -1 ? `ipv6_label=${value}` : `ipv6_label=${value}/${text(mask)}`);
   }
 
   #mpls(): void {
     const mask = this.#mask[L.W_MPLS]!;
     const value = this.#flow[L.W_MPLS]!;
-    if (mask >>> 12 !== 0) this.#out.push(`mpls_label=${value >>> 12}`);
-    if ((mask & 0xe00) !== 0) this.#out.push(`mpls_tc=${(value >>> 9) & 7}`);
-    if ((mask & 0xff) !== 0) this.#out.push(`mpls_ttl=${value & 0xff}`);
-    if ((mask & 0x100) !== 0) this.#out.push(`mpls_bos=${(value >>> 8) & 1}`);
+    if (mask >>> 12 !== 0) this.#item(`mpls_label=${value >>> 12}`);
+    if ((mask & 0xe00) !== 0) this.#item(`mpls_tc=${(value >>> 9) & 7}`);
+    if ((mask & 0xff) !== 0) this.#item(`mpls_ttl=${value & 0xff}`);
+    if ((mask & 0x100) !== 0) this.#item(`mpls_bos=${(value >>> 8) & 1}`);
     for (let label = 1; label < 3; label++) {
       const bits = this.#mask[L.W_MPLS + label]! >>> 0;
       if (bits === 0) continue;
       const lse = this.#flow[L.W_MPLS + label]! >>> 0;
       const text = bits === 0xffffffff ? String(lse) : `0x${lse.toString(16)}/0x${bits.toString(16)}`;
-      this.#out.push(`mpls_lse${label}=${text}`);
+      this.#item(`mpls_lse${label}=${text}`);
     }
   }
 
@@ -297,18 +360,18 @@ class Formatter {
     if (flags !== 0) {
       const value = this.#flow[L.W_NSH_BASE]! >>> 24;
       const two = (n: number) => `0x${n.toString(16).padStart(2, "0")}`;
-      this.#out.push(flags === 0xff ? `nsh_flags=${value}` : `nsh_flags=${two(value)}/${two(flags)}`);
+      this.#item(flags === 0xff ? `nsh_flags=${value}` : `nsh_flags=${two(value)}/${two(flags)}`);
     }
-    for (const field of NSH) this.#field(field.name, field);
+    this.#fields(NSH);
     if (this.#mask[L.W_NSH_PATH]! >>> 8 !== 0) {
-      this.#out.push(`nsh_spi=0x${(this.#flow[L.W_NSH_PATH]! >>> 8).toString(16)}`);
+      this.#item(`nsh_spi=0x${(this.#flow[L.W_NSH_PATH]! >>> 8).toString(16)}`);
     }
     this.#field("nsh_si", F.nsh_si);
     for (let i = 0; i < 4; i++) {
       const mask = this.#mask[L.W_NSH_CONTEXT + i]! >>> 0;
       if (mask === 0) continue;
       const value = `0x${(this.#flow[L.W_NSH_CONTEXT + i]! >>> 0).toString(16)}`;
-      this.#out.push(`nsh_c${i + 1}=${value}${mask === 0xffffffff ? "" : `/${hex(mask)}`}`);
+      this.#item(`nsh_c${i + 1}=${value}${mask === 0xffffffff ? "" : `/${hex(mask)}`}`);
     }
   }
 
@@ -330,7 +393,7 @@ class Formatter {
     }
     const flags = this.#mask[L.W_TCP_FLAGS]! & 0xfff;
     if (protocol === IPPROTO_TCP && flags !== 0) {
-      this.#out.push(`tcp_flags=${formatFlagsMasked(TCP_FLAGS, this.#flow[L.W_TCP_FLAGS]! & 0xfff, flags)}`);
+      this.#item(`tcp_flags=${formatFlagsMasked(TCP_FLAGS, this.#flow[L.W_TCP_FLAGS]! & 0xfff, flags)}`);
     }
   }
 
@@ -339,7 +402,7 @@ class Formatter {
     const value = this.#flow[L.W_TP]!;
     const print = (label: string, bits: number, of: number) => {
       if (bits === 0) return;
-      this.#out.push(bits === 0xffff ? `${label}=${of}` : `${label}=0x${of.toString(16)}/${hex(bits)}`);
+      this.#item(bits === 0xffff ? `${label}=${of}` : `${label}=0x${of.toString(16)}/${hex(bits)}`);
     };
     print("icmp_type", mask >>> 16, value >>> 16);
     print("icmp_code", mask & 0xffff, value & 0xffff);

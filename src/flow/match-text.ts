@@ -5,6 +5,7 @@ export {
   formatFlow,
   formatMatch,
   type MatchFormatOptions,
+  writeMatchText,
 } from "./match-format.ts";
 export {
   parseExactFlow,

@@ -12,14 +12,12 @@ function ones(width: number): number {
 
 /** The field's value as an unsigned number; only for fields whose places total 32 bits or fewer. */
 export function getField(field: Field, flow: Flow): number {
-  const [word, shift, width] = field.places[0]!;
-  return ((flow[word]! >>> shift) & ones(width)) >>> 0;
+  return (flow[field.word]! & field.wordBits) >>> field.shift;
 }
 
 export function setField(field: Field, flow: Flow, value: number): void {
-  const [word, shift, width] = field.places[0]!;
-  const bits = ones(width);
-  flow[word] = (flow[word]! & ~(bits << shift)) | ((value & bits) << shift);
+  const { word, wordBits } = field;
+  flow[word] = (flow[word]! & ~wordBits) | ((value << field.shift) & wordBits);
 }
 
 /** Any field's value. */
@@ -67,7 +65,10 @@ export function isFieldExact(field: Field, mask: Flow): boolean {
 
 /** No bit of the field is set in the mask (or the value is zero). */
 export function isFieldZero(field: Field, mask: Flow): boolean {
-  for (const [word, shift, width] of field.places) {
+  if ((mask[field.word]! & field.wordBits) !== 0) return false;
+  const { places } = field;
+  for (let i = 1; i < places.length; i++) {
+    const [word, shift, width] = places[i]!;
     if ((mask[word]! & (ones(width) << shift)) !== 0) return false;
   }
   return true;
@@ -75,7 +76,12 @@ export function isFieldZero(field: Field, mask: Flow): boolean {
 
 /** Sets (or clears) every bit of the field in a mask, as un-wildcarding does. */
 export function fillField(field: Field, mask: Flow): void {
-  for (const [word, shift, width] of field.places) mask[word] = mask[word]! | (ones(width) << shift);
+  mask[field.word] = mask[field.word]! | field.wordBits;
+  const { places } = field;
+  for (let i = 1; i < places.length; i++) {
+    const [word, shift, width] = places[i]!;
+    mask[word] = mask[word]! | (ones(width) << shift);
+  }
 }
 
 export function clearField(field: Field, mask: Flow): void {

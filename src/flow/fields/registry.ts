@@ -37,6 +37,7 @@ function header(text: string): FieldHeader {
 }
 
 function field(row: FieldRow, id: number): Field {
+  const [word, shift, width] = row.at[0] ?? [0, 0, 0];
   const indexed = /^(?:x{0,2}reg|tun_metadata)(\d+)$/.exec(row.name);
   return {
     id,
@@ -53,6 +54,9 @@ function field(row: FieldRow, id: number): Field {
     of11: row.of11 ?? "no",
     headers: (row.headers ?? []).map(header),
     places: row.at,
+    word,
+    shift,
+    wordBits: width === 32 ? -1 : ((1 << width) - 1) << shift,
     index: indexed ? Number(indexed[1]) : -1,
     isRegister: indexed !== null && !row.name.startsWith("tun"),
     isTunMetadata: indexed !== null && row.name.startsWith("tun"),

@@ -99,6 +99,10 @@ export interface Field {
   /** In order of preference: Nicira's first, then OpenFlow's by version. */
   readonly headers: readonly FieldHeader[];
   readonly places: readonly Place[];
+  /** The first place: its word, shift, and bits in that word; 0 where there is none. */
+  readonly word: number;
+  readonly shift: number;
+  readonly wordBits: number;
   /** For regN, xregN, xxregN and tun_metadataN: N; else -1. */
   readonly index: number;
   readonly isRegister: boolean;

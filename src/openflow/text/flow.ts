@@ -1,4 +1,6 @@
 /** Flows in print: lines of dump-flows, flow_mod, flow_removed, statistics requests (upstream: ofp-flow). */
+import { writeMatchText } from "../../flow/match-text.ts";
+import type { TextWriter } from "../../lib/text-writer.ts";
 import { OFPG_ANY, OFPP_ANY } from "../actions.ts";
 import {
   type FlowMod,
@@ -76,24 +78,35 @@ export function formatFlowStats(s: FlowStats, o: PrintOptions = {}, stats = true
 
 export const FLOW_COMMANDS = ["ADD", "MOD", "MOD_STRICT", "DEL", "DEL_STRICT"];
 
-/** `raw`: the match as text of the message itself. */
-export function formatFlowMod(m: FlowMod, o: PrintOptions, raw?: string): string {
-  let out = ` ${FLOW_COMMANDS[m.command] ?? `cmd:${m.command}`}`;
-  if (m.table !== 0) out += ` table:${tableName(m.table, o)}`;
-  const match = raw ?? matchText(m.match, o, m.priority);
-  out += ` ${match}`;
-  if (match !== "") out += " ";
-  if (m.newCookie !== 0n && m.newCookie !== UNKNOWN64) out += `cookie:0x${m.newCookie.toString(16)} `;
-  if (m.cookieMask !== 0n) out += `cookie:0x${m.cookie.toString(16)}/0x${m.cookieMask.toString(16)} `;
-  if (m.idleSec !== 0) out += `idle:${m.idleSec} `;
-  if (m.hardSec !== 0) out += `hard:${m.hardSec} `;
-  if (m.importance !== 0) out += `importance:${m.importance} `;
-  if (m.priority !== OFP_DEFAULT_PRIORITY && raw !== undefined) out += `pri:${m.priority} `;
-  if (m.bufferId !== OFP_NO_BUFFER) out += `buf:0x${m.bufferId.toString(16)} `;
-  if (m.outPort !== OFPP_ANY) out += `out_port:${formatPort(m.outPort, o.ports)} `;
-  if (m.outGroup !== OFPG_ANY) out += `out_group:${m.outGroup} `;
-  out += flagsText(m.flags & ~4);
-  return `${out}actions=${actionsText(m.actions, o)}`;
+/** `flags`: those to show of its own. `raw`: the match as text of the message itself. */
+export function writeFlowMod(
+  out: TextWriter,
+  m: FlowMod,
+  flags: number,
+  o: PrintOptions,
+  raw?: string,
+): void {
+  out.text(" ");
+  out.text(FLOW_COMMANDS[m.command] ?? `cmd:${m.command}`);
+  if (m.table !== 0) out.text(` table:${tableName(m.table, o)}`);
+  out.text(" ");
+  const start = out.pos;
+  if (raw !== undefined) out.text(raw);
+  else if (o.paint === undefined) writeMatchText(out, m.match, m.priority, o.ports);
+  else out.text(matchText(m.match, o, m.priority));
+  if (out.pos > start) out.text(" ");
+  if (m.newCookie !== 0n && m.newCookie !== UNKNOWN64) out.text(`cookie:0x${m.newCookie.toString(16)} `);
+  if (m.cookieMask !== 0n) out.text(`cookie:0x${m.cookie.toString(16)}/0x${m.cookieMask.toString(16)} `);
+  if (m.idleSec !== 0) out.text(`idle:${m.idleSec} `);
+  if (m.hardSec !== 0) out.text(`hard:${m.hardSec} `);
+  if (m.importance !== 0) out.text(`importance:${m.importance} `);
+  if (m.priority !== OFP_DEFAULT_PRIORITY && raw !== undefined) out.text(`pri:${m.priority} `);
+  if (m.bufferId !== OFP_NO_BUFFER) out.text(`buf:0x${m.bufferId.toString(16)} `);
+  if (m.outPort !== OFPP_ANY) out.text(`out_port:${formatPort(m.outPort, o.ports)} `);
+  if (m.outGroup !== OFPG_ANY) out.text(`out_group:${m.outGroup} `);
+  if (flags !== 0) out.text(flagsText(flags & ~4));
+  out.text("actions=");
+  out.text(actionsText(m.actions, o));
 }
 
 export const REMOVED = ["idle", "hard", "delete", "group_delete", "meter_delete", "eviction"];

@@ -3,6 +3,7 @@
 import { W_PACKET_TYPE } from "../../flow/layout.ts";
 import type { Match } from "../../flow/match.ts";
 import { formatIpv4, formatIpv6 } from "../../lib/ip.ts";
+import { TextWriter } from "../../lib/text-writer.ts";
 import { REASONS } from "../actions/output.ts";
 import { dottedHex } from "../actions/row.ts";
 import { decodeFound, identify, messageName, readHeaderAt } from "../codec.ts";
@@ -32,13 +33,13 @@ import { actionsFrom10 } from "../msg/table.ts";
 import { formatPort } from "../ports.ts";
 import { actionsText, bitNames, hexDump, hexNumber, matchText, type PrintOptions } from "./common.ts";
 import {
-  formatFlowMod,
   formatFlowRemoved,
   formatFlowStats,
   formatMonitorRequest,
   formatStatsRequest,
   formatUpdate,
   removedReason,
+  writeFlowMod,
 } from "./flow.ts";
 import {
   formatGroupDesc,
@@ -70,37 +71,65 @@ function versionText(version: number): string {
   return ` (OF 0x${version.toString(16).padStart(2, "0")})`;
 }
 
+/** What printMessage writes into; empty between calls. */
+const TEXT = new TextWriter();
+
 /** The whole text of one message, with its newline. `bytes` may hold less or more than its header says. */
 export function printMessage(bytes: Uint8Array, options: PrintOptions = {}): string {
-  if (bytes.length === 0) return "OpenFlow message is empty\n";
-  if (bytes.length < 8) {
-    return `OpenFlow packet too short (only ${bytes.length} bytes):\n${hexDump(bytes, true)}`;
-  }
-  const { length } = readHeaderAt(bytes);
-  if (length > bytes.length) {
-    const name = messageName(bytes);
-    const head = name === undefined ? "" : `${headText(name, bytes)}:\n`;
-    return `${head}(***truncated to ${bytes.length} bytes from ${length}***)\n${hexDump(bytes, true)}`;
-  }
-  if (length < bytes.length) {
-    return `(***only uses ${length} bytes out of ${bytes.length}***)\n${hexDump(bytes, true)}`;
+  const start = TEXT.pos;
+  writeMessage(TEXT, bytes, options);
+  return TEXT.take(start);
+}
+
+/** The same, written. */
+export function writeMessage(out: TextWriter, bytes: Uint8Array, options: PrintOptions): void {
+  const problem = cutText(bytes);
+  if (problem !== undefined) {
+    out.text(problem);
+    return;
   }
   const found = identify(bytes);
   if (found instanceof OfpError) {
     logDecodeError(found);
-    return `***decode error: ${found.ofp}***\n${hexDump(bytes, true)}`;
+    out.text(`***decode error: ${found.ofp}***\n${hexDump(bytes, true)}`);
+    return;
   }
   const scratch = found.row.type === "flow-mod" ? options.scratch : undefined;
   const decoded = decodeFound(bytes, found, { tableIds: true, scratch });
-  const head = headText(found.row.name, bytes);
+  writeHead(out, found.row.name, bytes);
   if (decoded instanceof OfpError) {
-    return `${head}: ***decode error: ${decoded.ofp}***\n${hexDump(bytes, true)}`;
+    out.text(`: ***decode error: ${decoded.ofp}***\n${hexDump(bytes, true)}`);
+    return;
   }
-  const body = printBody(decoded, bytes, options);
-  let text = `${head}:${decoded.more ? moreFlags(found.flags) : ""}${body}`;
-  if (!text.endsWith("\n")) text += "\n";
-  return (options.verbosity ?? 0) >= DUMP_VERBOSITY ? text + hexDump(bytes, true) : text;
+  out.text(":");
+  if (decoded.more) out.text(moreFlags(found.flags));
+  const { message } = decoded;
+  if (message.type === "flow-mod") {
+    // Before 1.2 the flag is implied.
+    const hidden = decoded.version < 3 ? OFPUTIL_FF_RESET_COUNTS : 0;
+    writeFlowMod(out, message, message.flags & ~hidden, options, rawMatch(decoded, bytes, options));
+  } else out.text(printBody(decoded, bytes, options));
+  if (out.bytes[out.pos - 1] !== NEWLINE) out.char(NEWLINE);
+  if ((options.verbosity ?? 0) >= DUMP_VERBOSITY) out.text(hexDump(bytes, true));
 }
+
+/** Of what is not one whole message. */
+function cutText(bytes: Uint8Array): string | undefined {
+  if (bytes.length === 0) return "OpenFlow message is empty\n";
+  if (bytes.length < 8) {
+    return `OpenFlow packet too short (only ${bytes.length} bytes):\n${hexDump(bytes, true)}`;
+  }
+  const length = (bytes[2]! << 8) | bytes[3]!;
+  if (length === bytes.length) return undefined;
+  if (length < bytes.length) {
+    return `(***only uses ${length} bytes out of ${bytes.length}***)\n${hexDump(bytes, true)}`;
+  }
+  const name = messageName(bytes);
+  const head = name === undefined ? "" : `${headText(name, bytes)}:\n`;
+  return `${head}(***truncated to ${bytes.length} bytes from ${length}***)\n${hexDump(bytes, true)}`;
+}
+
+const NEWLINE = 10;
 
 /** From here on a message's bytes follow its text. */
 const DUMP_VERBOSITY = 5;
@@ -110,9 +139,19 @@ function moreFlags(flags: number): string {
   return ` flags=[more]${rest === 0 ? "" : `[***unknown flags 0x${rest.toString(16)}***]`}`;
 }
 
-function headText(name: string, bytes: Uint8Array): string {
+function writeHead(out: TextWriter, name: string, bytes: Uint8Array): void {
   const { version, xid } = readHeaderAt(bytes);
-  return `${name}${versionText(version)} (xid=0x${xid.toString(16)})`;
+  out.text(name);
+  out.text(versionText(version));
+  out.text(" (xid=0x");
+  out.hex(xid);
+  out.text(")");
+}
+
+function headText(name: string, bytes: Uint8Array): string {
+  const start = TEXT.pos;
+  writeHead(TEXT, name, bytes);
+  return TEXT.take(start);
 }
 
 function printBody(d: Decoded, bytes: Uint8Array, o: PrintOptions): string {
@@ -138,12 +177,6 @@ function printBody(d: Decoded, bytes: Uint8Array, o: PrintOptions): string {
       return packetOut(m, o);
     case "nxt-resume":
       return packetIn(m.packetIn, o);
-    case "flow-mod":
-      return formatFlowMod(
-        d.version < 3 ? { ...m, flags: m.flags & ~OFPUTIL_FF_RESET_COUNTS } : m,
-        o,
-        rawMatch(d, bytes, o),
-      );
     case "flow-removed":
       return formatFlowRemoved(m, o);
     case "port-status":
