@@ -303,7 +303,7 @@ export async function checkVlan(o: Ofctl, [tciText, maskText]: string[]): Promis
   const of10 = bytes10(match);
   const r10 = new Reader(of10);
   const wild10 = r10.u32();
-  out += `OF1.0: ${hex(r10.view.getUint16(18), 4)}/${(wild10 >>> 1) & 1},${hex(of10[20]!, 2)}/${(wild10 >>> 20) & 1} -> ${tci(readMatch10(new Reader(of10)))}\n`;
+  out += `OF1.0: ${hex(r10.u16At(18), 4)}/${(wild10 >>> 1) & 1},${hex(of10[20]!, 2)}/${(wild10 >>> 20) & 1} -> ${tci(readMatch10(new Reader(of10)))}\n`;
   const w11 = new Writer(88);
   writeMatch11(w11, match);
   const of11 = w11.done();

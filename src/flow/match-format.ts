@@ -95,6 +95,11 @@ const F = {
   tun_ttl: mustField("tun_ttl"),
 };
 
+function someBits(mask: L.Flow, from: number, end: number): boolean {
+  for (let word = from; word < end; word++) if (mask[word] !== 0) return true;
+  return false;
+}
+
 const COMMA = 44;
 const EQUALS = 61;
 
@@ -105,304 +110,321 @@ function writeHex(out: TextWriter, value: number): void {
 }
 
 class Formatter {
-  readonly #flow: L.Flow;
-  readonly #mask: L.Flow;
-  readonly #match: Match;
-  readonly #ports: PortNames | undefined;
-  readonly #out: TextWriter;
-  readonly #start: number;
+  private readonly flow: L.Flow;
+  private readonly mask: L.Flow;
+  private readonly match: Match;
+  private readonly ports: PortNames | undefined;
+  private readonly out: TextWriter;
+  private readonly start: number;
+  /** The ethertype that the upper layers follow, 0 when unknown; whether a word stands for it, and for the IP protocol. */
+  private type = 0;
+  private typeNamed = false;
+  private protocolNamed = false;
 
   constructor(out: TextWriter, match: Match, ports: PortNames | undefined) {
-    this.#out = out;
-    this.#start = out.pos;
-    this.#match = match;
-    this.#flow = match.flow;
-    this.#mask = match.mask;
-    this.#ports = ports;
+    this.out = out;
+    this.start = out.pos;
+    this.match = match;
+    this.flow = match.flow;
+    this.mask = match.mask;
+    this.ports = ports;
   }
 
   run(priority: number | undefined): void {
     if (priority !== undefined && priority !== DEFAULT_PRIORITY) {
-      this.#label("priority");
-      this.#out.decimal(priority);
+      this.label("priority");
+      this.out.decimal(priority);
     }
-    for (let i = 0; i < MAYBE.length; i++) {
-      const field = MAYBE[i]!;
-      if (field === F.recirc_id) this.#hexWord(field.name, L.W_RECIRC_ID);
-      else this.#field(field.name, field);
+    const { mask, flow } = this;
+    const further = someBits(mask, L.FLOW_PACKET_WORDS, L.FLOW_WORDS);
+    if (further || someBits(mask, L.W_IN_PORT + 1, L.W_PACKET_TYPE)) this.metadata();
+    this.types();
+    if (further || this.match.tunMetadata !== undefined) {
+      this.registers();
+      this.tunnel();
+      this.field("metadata", F.metadata);
     }
-    this.#connection();
-    const type = this.#types();
+    if (mask[L.W_IN_PORT] !== 0) {
+      this.label("in_port");
+      this.out.text(formatPort(flow[L.W_IN_PORT]!, this.ports));
+    }
+    if ((mask[L.W_VLAN0]! | mask[L.W_VLAN1]!) !== 0) {
+      this.vlan("", L.W_VLAN0);
+      this.vlan("1", L.W_VLAN1);
+    }
+    if ((mask[L.W_ETH_DST_HI]! | mask[L.W_ETH_DST_SRC]! | mask[L.W_ETH_SRC_LO]!) !== 0) {
+      this.field("dl_src", F.eth_src);
+      this.field("dl_dst", F.eth_dst);
+    }
+    if (!this.typeNamed && this.exactType()) {
+      this.item(`dl_type=0x${this.type.toString(16).padStart(4, "0")}`);
+    }
+    this.network(this.type);
+    this.transport(this.type);
+  }
+
+  private registers(): void {
     for (let n = 0; n < 32; n++) {
-      if (this.#mask[L.W_REG0 + n] !== 0) this.#hexWord(`reg${n}`, L.W_REG0 + n);
+      if (this.mask[L.W_REG0 + n] !== 0) this.hexWord(`reg${n}`, L.W_REG0 + n);
     }
-    this.#tunnel();
-    this.#field("metadata", F.metadata);
-    if (this.#mask[L.W_IN_PORT] !== 0) {
-      this.#item(`in_port=${formatPort(this.#flow[L.W_IN_PORT]!, this.#ports)}`);
-    }
-    this.#vlan("", L.W_VLAN0);
-    this.#vlan("1", L.W_VLAN1);
-    this.#field("dl_src", F.eth_src);
-    this.#field("dl_dst", F.eth_dst);
-    if (type.named === undefined && this.#exactType()) {
-      this.#item(`dl_type=0x${type.type.toString(16).padStart(4, "0")}`);
-    }
-    this.#network(type.type, type.protocolNamed);
-    this.#transport(type.type);
   }
 
-  #item(text: string): void {
-    if (this.#out.pos > this.#start) this.#out.char(COMMA);
-    this.#out.text(text);
+  private metadata(): void {
+    for (const field of MAYBE) {
+      if (field === F.recirc_id) this.hexWord(field.name, L.W_RECIRC_ID);
+      else this.field(field.name, field);
+    }
+    this.connection();
   }
 
-  #label(label: string): void {
-    this.#item(label);
-    this.#out.char(EQUALS);
+  private item(text: string): void {
+    if (this.out.pos > this.start) this.out.char(COMMA);
+    this.out.text(text);
   }
 
-  #fields(list: readonly Field[]): void {
-    for (let i = 0; i < list.length; i++) this.#field(list[i]!.name, list[i]!);
+  private label(label: string): void {
+    this.item(label);
+    this.out.char(EQUALS);
+  }
+
+  private fields(list: readonly Field[]): void {
+    for (let i = 0; i < list.length; i++) this.field(list[i]!.name, list[i]!);
   }
 
   /** Prints a field in its own format when any of its bits is matched. */
-  #field(label: string, field: Field): void {
-    if (isFieldZero(field, this.#mask)) return;
-    this.#label(label);
-    const out = this.#out;
+  private field(label: string, field: Field): void {
+    if (isFieldZero(field, this.mask)) return;
+    this.label(label);
+    const out = this.out;
     const { format } = field;
     if (
       field.bytes <= 4 &&
       !field.onesOnly &&
       (format === "decimal" || format === "hex" || format === "ipv4")
     ) {
-      const value = getField(field, this.#flow);
-      const mask = getField(field, this.#mask);
+      const value = getField(field, this.flow);
+      const mask = getField(field, this.mask);
       if (~mask << (32 - field.bits) === 0) {
         if (format === "ipv4") out.ipv4(value);
         else if (format === "decimal") out.decimal(value);
         else writeHex(out, value);
         return;
       }
-      out.text(formatFieldValue(field, BigInt(value), BigInt(mask), this.#ports));
+      out.text(formatFieldValue(field, BigInt(value), BigInt(mask), this.ports));
       return;
     }
-    const shown = field.onesOnly ? fieldOnes(field) : getFieldBig(field, this.#mask);
-    out.text(formatFieldValue(field, getFieldBig(field, this.#flow), shown, this.#ports));
+    const shown = field.onesOnly ? fieldOnes(field) : getFieldBig(field, this.mask);
+    out.text(formatFieldValue(field, getFieldBig(field, this.flow), shown, this.ports));
   }
 
-  #hexWord(label: string, word: number): void {
-    const mask = this.#mask[word]! >>> 0;
+  private hexWord(label: string, word: number): void {
+    const mask = this.mask[word]! >>> 0;
     if (mask === 0) return;
-    const value = hex(this.#flow[word]! >>> 0);
-    this.#item(mask === 0xffffffff ? `${label}=${value}` : `${label}=${value}/${hex(mask)}`);
+    const value = hex(this.flow[word]! >>> 0);
+    this.item(mask === 0xffffffff ? `${label}=${value}` : `${label}=${value}/${hex(mask)}`);
   }
 
-  #connection(): void {
-    const word = this.#mask[L.W_CT_STATE_ZONE]!;
-    const state = this.#flow[L.W_CT_STATE_ZONE]! & 0xffff;
+  private connection(): void {
+    const word = this.mask[L.W_CT_STATE_ZONE]!;
+    const state = this.flow[L.W_CT_STATE_ZONE]! & 0xffff;
     if ((word & 0xffff) !== 0) {
       const mask = word & 0xffff;
-      this.#item(`ct_state=${formatFlagsMasked(CT_STATE, state, mask)}`);
+      this.item(`ct_state=${formatFlagsMasked(CT_STATE, state, mask)}`);
     }
     const zone = word >>> 16;
     if (zone !== 0) {
-      const value = this.#flow[L.W_CT_STATE_ZONE]! >>> 16;
-      this.#item(zone === 0xffff ? `ct_zone=${value}` : `ct_zone=${hex(value)}/${hex(zone)}`);
+      const value = this.flow[L.W_CT_STATE_ZONE]! >>> 16;
+      this.item(zone === 0xffff ? `ct_zone=${value}` : `ct_zone=${hex(value)}/${hex(zone)}`);
     }
-    this.#fields(CONNECTION);
-    if ((this.#mask[L.W_CT_NW_PROTO]! & 0xff) !== 0) {
-      this.#field("ct_nw_proto", F.ct_nw_proto);
-      this.#field("ct_tp_src", F.ct_tp_src);
-      this.#field("ct_tp_dst", F.ct_tp_dst);
+    this.fields(CONNECTION);
+    if ((this.mask[L.W_CT_NW_PROTO]! & 0xff) !== 0) {
+      this.field("ct_nw_proto", F.ct_nw_proto);
+      this.field("ct_tp_src", F.ct_tp_src);
+      this.field("ct_tp_dst", F.ct_tp_dst);
     }
   }
 
-  #exactType(): boolean {
-    return (this.#mask[L.W_ETH_TYPE]! & 0xffff) === 0xffff;
+  private exactType(): boolean {
+    return (this.mask[L.W_ETH_TYPE]! & 0xffff) === 0xffff;
   }
 
-  /**
-   * packet_type, or "eth" in a megaflow, then the protocol's word. Returns the ethertype that the upper layers follow
-   * (0 when unknown), the word, and whether it told the IP protocol.
-   */
-  #types(): { type: number; named: string | undefined; protocolNamed: boolean } {
-    const packetType = this.#flow[L.W_PACKET_TYPE]!;
-    if (this.#mask[L.W_PACKET_TYPE] !== 0) {
+  /** packet_type, or "eth" in a megaflow, then the protocol's word. */
+  private types(): void {
+    const { flow, mask } = this;
+    const packetType = flow[L.W_PACKET_TYPE]!;
+    if (mask[L.W_PACKET_TYPE] !== 0) {
       if (packetType !== 0) {
-        this.#item(`packet_type=${formatPacketType(packetType >>> 0)}`);
+        this.item(`packet_type=${formatPacketType(packetType >>> 0)}`);
         if (packetType >>> 16 === 1) {
-          return { type: packetType & 0xffff, named: undefined, protocolNamed: false };
+          this.type = packetType & 0xffff;
+          return;
         }
-      } else if (this.#mask[L.W_RECIRC_ID] !== 0) {
-        this.#item("eth");
+      } else if (mask[L.W_RECIRC_ID] !== 0) {
+        this.item("eth");
       }
     }
-    if (!this.#exactType()) return { type: 0, named: undefined, protocolNamed: false };
-    const type = this.#flow[L.W_ETH_TYPE]! & 0xffff;
-    const named = protocolName(type, 0);
-    if (named === undefined) return { type, named, protocolNamed: false };
-    const isIp = type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6;
-    if (isIp && (this.#mask[L.W_NW]! & 0xff) === 0xff) {
-      const protocol = this.#flow[L.W_NW]! & 0xff;
-      const full = protocol === 0 ? undefined : protocolName(type, protocol);
-      if (full !== undefined) {
-        this.#item(full);
-        return { type, named: full, protocolNamed: true };
-      }
+    if (!this.exactType()) return;
+    this.type = flow[L.W_ETH_TYPE]! & 0xffff;
+    let name = protocolName(this.type, 0);
+    if (name === undefined) return;
+    this.typeNamed = true;
+    const protocol = flow[L.W_NW]! & mask[L.W_NW]! & 0xff;
+    const isIp = this.type === ETH_TYPE_IPV4 || this.type === ETH_TYPE_IPV6;
+    if (isIp && protocol !== 0 && (mask[L.W_NW]! & 0xff) === 0xff) {
+      const full = protocolName(this.type, protocol);
+      this.protocolNamed = full !== undefined;
+      name = full ?? name;
     }
-    this.#item(named);
-    return { type, named, protocolNamed: false };
+    this.item(name);
   }
 
-  #tunnel(): void {
-    this.#fields(TUNNEL);
+  private tunnel(): void {
+    this.fields(TUNNEL);
     // tos is printed in hexadecimal, ttl in decimal.
-    if (!isFieldZero(F.tun_tos, this.#mask)) this.#item(`tun_tos=${hex(getField(F.tun_tos, this.#flow))}`);
-    if (!isFieldZero(F.tun_ttl, this.#mask)) this.#item(`tun_ttl=${getField(F.tun_ttl, this.#flow)}`);
-    const version = this.#flow[L.W_TUN_ERSPAN]! & 0xff;
-    this.#field("tun_erspan_ver", F.tun_erspan_ver);
-    if (version === 1) this.#field("tun_erspan_idx", F.tun_erspan_idx);
+    if (!isFieldZero(F.tun_tos, this.mask)) this.item(`tun_tos=${hex(getField(F.tun_tos, this.flow))}`);
+    if (!isFieldZero(F.tun_ttl, this.mask)) this.item(`tun_ttl=${getField(F.tun_ttl, this.flow)}`);
+    const version = this.flow[L.W_TUN_ERSPAN]! & 0xff;
+    this.field("tun_erspan_ver", F.tun_erspan_ver);
+    if (version === 1) this.field("tun_erspan_idx", F.tun_erspan_idx);
     if (version === 2) {
-      this.#field("tun_erspan_dir", F.tun_erspan_dir);
-      this.#field("tun_erspan_hwid", F.tun_erspan_hwid);
+      this.field("tun_erspan_dir", F.tun_erspan_dir);
+      this.field("tun_erspan_hwid", F.tun_erspan_hwid);
     }
-    this.#field("gtpu_flags", F.tun_gtpu_flags);
-    this.#field("gtpu_msgtype", F.tun_gtpu_msgtype);
-    const flags = this.#mask[L.W_TUN_FLAGS_TOS_TTL]! & 0xffff;
+    this.field("gtpu_flags", F.tun_gtpu_flags);
+    this.field("gtpu_msgtype", F.tun_gtpu_msgtype);
+    const flags = this.mask[L.W_TUN_FLAGS_TOS_TTL]! & 0xffff;
     if (flags !== 0) {
-      const value = this.#flow[L.W_TUN_FLAGS_TOS_TTL]! & 0xffff;
+      const value = this.flow[L.W_TUN_FLAGS_TOS_TTL]! & 0xffff;
       // Always with signs.
-      this.#item(`tun_flags=${formatFlagsMasked(TUN_FLAGS, value, flags & TUN_FLAGS.all, 0x10000)}`);
+      this.item(`tun_flags=${formatFlagsMasked(TUN_FLAGS, value, flags & TUN_FLAGS.all, 0x10000)}`);
     }
-    for (const { field, offset, bytes } of this.#match.tunMetadata ?? []) {
-      const mask = readTunBytes(this.#mask, offset, bytes);
-      const value = readTunBytes(this.#flow, offset, bytes);
+    for (const { field, offset, bytes } of this.match.tunMetadata ?? []) {
+      const mask = readTunBytes(this.mask, offset, bytes);
+      const value = readTunBytes(this.flow, offset, bytes);
       const ones = (1n << BigInt(bytes * 8)) - 1n;
       const text = mask === 0n ? "" : mask === ones ? `=${hex(value)}` : `=${hex(value)}/${hex(mask)}`;
-      this.#item(field.name + text);
+      this.item(field.name + text);
     }
   }
 
-  #vlan(suffix: string, word: number): void {
-    const mask = this.#mask[word]! & 0xffff;
+  private vlan(suffix: string, word: number): void {
+    const mask = this.mask[word]! & 0xffff;
     if (mask === 0) return;
-    const tci = this.#flow[word]! & 0xffff;
+    const tci = this.flow[word]! & 0xffff;
     const tagged = (tci & L.VLAN_CFI) !== 0 && (mask & L.VLAN_CFI) !== 0;
     const vid = mask & 0xfff;
     const pcp = mask & 0xe000;
     if (tagged && (vid === 0xfff || vid === 0) && (pcp === 0xe000 || pcp === 0) && (vid | pcp) !== 0) {
-      if (vid !== 0) this.#item(`dl_vlan${suffix}=${tci & 0xfff}`);
-      if (pcp !== 0) this.#item(`dl_vlan_pcp${suffix}=${tci >>> 13}`);
+      if (vid !== 0) this.item(`dl_vlan${suffix}=${tci & 0xfff}`);
+      if (pcp !== 0) this.item(`dl_vlan_pcp${suffix}=${tci >>> 13}`);
     } else {
       const value = `vlan_tci${suffix}=0x${tci.toString(16).padStart(4, "0")}`;
-      this.#item(mask === 0xffff ? value : `${value}/0x${mask.toString(16).padStart(4, "0")}`);
+      this.item(mask === 0xffff ? value : `${value}/0x${mask.toString(16).padStart(4, "0")}`);
     }
   }
 
-  #network(type: number, protocolNamed: boolean): void {
+  private network(type: number): void {
     const arp = type === ETH_TYPE_ARP || type === ETH_TYPE_RARP;
     if (type === ETH_TYPE_IPV6) {
-      this.#field("ipv6_src", F.ipv6_src);
-      this.#field("ipv6_dst", F.ipv6_dst);
-      this.#flowLabel();
+      this.field("ipv6_src", F.ipv6_src);
+      this.field("ipv6_dst", F.ipv6_dst);
+      this.flowLabel();
     } else {
-      this.#field(arp ? "arp_spa" : "nw_src", F.ip_src);
-      this.#field(arp ? "arp_tpa" : "nw_dst", F.ip_dst);
+      this.field(arp ? "arp_spa" : "nw_src", F.ip_src);
+      this.field(arp ? "arp_tpa" : "nw_dst", F.ip_dst);
     }
-    if (type === ETH_TYPE_NSH) this.#nsh();
-    if (!protocolNamed) {
-      if (arp) this.#field("arp_op", F.nw_proto);
-      else this.#field("nw_proto", F.nw_proto);
+    if (type === ETH_TYPE_NSH) this.nsh();
+    if (!this.protocolNamed) {
+      if (arp) this.field("arp_op", F.nw_proto);
+      else this.field("nw_proto", F.nw_proto);
     }
     if (arp) {
-      this.#field("arp_sha", F.arp_sha);
-      this.#field("arp_tha", F.arp_tha);
+      this.field("arp_sha", F.arp_sha);
+      this.field("arp_tha", F.arp_tha);
     }
-    const nw = this.#mask[L.W_NW]!;
-    const value = this.#flow[L.W_NW]!;
-    if ((nw & 0xfc00) !== 0) this.#item(`nw_tos=${(value >>> 8) & 0xfc}`);
-    if ((nw & 0x0300) !== 0) this.#item(`nw_ecn=${(value >>> 8) & 3}`);
-    if ((nw & 0xff0000) !== 0) this.#item(`nw_ttl=${(value >>> 16) & 0xff}`);
-    this.#mpls();
+    const nw = this.mask[L.W_NW]!;
+    const value = this.flow[L.W_NW]!;
+    if ((nw & 0xfc00) !== 0) this.item(`nw_tos=${(value >>> 8) & 0xfc}`);
+    if ((nw & 0x0300) !== 0) this.item(`nw_ecn=${(value >>> 8) & 3}`);
+    if ((nw & 0xff0000) !== 0) this.item(`nw_ttl=${(value >>> 16) & 0xff}`);
+    if (someBits(this.mask, L.W_MPLS, L.W_MPLS + 3)) this.mpls();
     const frag = (nw >>> 24) & 3;
-    if (frag !== 0) this.#item(`nw_frag=${formatFragment((value >>> 24) & 3, frag)}`);
+    if (frag !== 0) this.item(`nw_frag=${formatFragment((value >>> 24) & 3, frag)}`);
   }
 
   /** A rule's exact match has the whole word; a datapath's mask has the 20 bits, and is printed with them. */
-  #flowLabel(): void {
-    const mask = this.#mask[L.W_IPV6_LABEL]!;
+  private flowLabel(): void {
+    const mask = this.mask[L.W_IPV6_LABEL]!;
     if (mask === 0) return;
     const text = (label: number) => `0x${(label >>> 0).toString(16).padStart(5, "0")}`;
-    const value = text(this.#flow[L.W_IPV6_LABEL]!);
-    this.#item(mask === -1 ? `ipv6_label=${value}` : `ipv6_label=${value}/${text(mask)}`);
+    const value = text(this.flow[L.W_IPV6_LABEL]!);
+    this.item(mask === -1 ? `ipv6_label=${value}` : `ipv6_label=${value}/${text(mask)}`);
   }
 
-  #mpls(): void {
-    const mask = this.#mask[L.W_MPLS]!;
-    const value = this.#flow[L.W_MPLS]!;
-    if (mask >>> 12 !== 0) this.#item(`mpls_label=${value >>> 12}`);
-    if ((mask & 0xe00) !== 0) this.#item(`mpls_tc=${(value >>> 9) & 7}`);
-    if ((mask & 0xff) !== 0) this.#item(`mpls_ttl=${value & 0xff}`);
-    if ((mask & 0x100) !== 0) this.#item(`mpls_bos=${(value >>> 8) & 1}`);
+  private mpls(): void {
+    const mask = this.mask[L.W_MPLS]!;
+    const value = this.flow[L.W_MPLS]!;
+    if (mask >>> 12 !== 0) this.item(`mpls_label=${value >>> 12}`);
+    if ((mask & 0xe00) !== 0) this.item(`mpls_tc=${(value >>> 9) & 7}`);
+    if ((mask & 0xff) !== 0) this.item(`mpls_ttl=${value & 0xff}`);
+    if ((mask & 0x100) !== 0) this.item(`mpls_bos=${(value >>> 8) & 1}`);
     for (let label = 1; label < 3; label++) {
-      const bits = this.#mask[L.W_MPLS + label]! >>> 0;
+      const bits = this.mask[L.W_MPLS + label]! >>> 0;
       if (bits === 0) continue;
-      const lse = this.#flow[L.W_MPLS + label]! >>> 0;
+      const lse = this.flow[L.W_MPLS + label]! >>> 0;
       const text = bits === 0xffffffff ? String(lse) : `0x${lse.toString(16)}/0x${bits.toString(16)}`;
-      this.#item(`mpls_lse${label}=${text}`);
+      this.item(`mpls_lse${label}=${text}`);
     }
   }
 
-  #nsh(): void {
-    const flags = this.#mask[L.W_NSH_BASE]! >>> 24;
+  private nsh(): void {
+    const flags = this.mask[L.W_NSH_BASE]! >>> 24;
     if (flags !== 0) {
-      const value = this.#flow[L.W_NSH_BASE]! >>> 24;
+      const value = this.flow[L.W_NSH_BASE]! >>> 24;
       const two = (n: number) => `0x${n.toString(16).padStart(2, "0")}`;
-      this.#item(flags === 0xff ? `nsh_flags=${value}` : `nsh_flags=${two(value)}/${two(flags)}`);
+      this.item(flags === 0xff ? `nsh_flags=${value}` : `nsh_flags=${two(value)}/${two(flags)}`);
     }
-    this.#fields(NSH);
-    if (this.#mask[L.W_NSH_PATH]! >>> 8 !== 0) {
-      this.#item(`nsh_spi=0x${(this.#flow[L.W_NSH_PATH]! >>> 8).toString(16)}`);
+    this.fields(NSH);
+    if (this.mask[L.W_NSH_PATH]! >>> 8 !== 0) {
+      this.item(`nsh_spi=0x${(this.flow[L.W_NSH_PATH]! >>> 8).toString(16)}`);
     }
-    this.#field("nsh_si", F.nsh_si);
+    this.field("nsh_si", F.nsh_si);
     for (let i = 0; i < 4; i++) {
-      const mask = this.#mask[L.W_NSH_CONTEXT + i]! >>> 0;
+      const mask = this.mask[L.W_NSH_CONTEXT + i]! >>> 0;
       if (mask === 0) continue;
-      const value = `0x${(this.#flow[L.W_NSH_CONTEXT + i]! >>> 0).toString(16)}`;
-      this.#item(`nsh_c${i + 1}=${value}${mask === 0xffffffff ? "" : `/${hex(mask)}`}`);
+      const value = `0x${(this.flow[L.W_NSH_CONTEXT + i]! >>> 0).toString(16)}`;
+      this.item(`nsh_c${i + 1}=${value}${mask === 0xffffffff ? "" : `/${hex(mask)}`}`);
     }
   }
 
-  #transport(type: number): void {
-    const exactProtocol = (this.#mask[L.W_NW]! & 0xff) === 0xff;
-    const protocol = exactProtocol ? this.#flow[L.W_NW]! & 0xff : 0;
+  private transport(type: number): void {
+    const exactProtocol = (this.mask[L.W_NW]! & 0xff) === 0xff;
+    const protocol = exactProtocol ? this.flow[L.W_NW]! & 0xff : 0;
     if (type === ETH_TYPE_IPV4 && protocol === IPPROTO_ICMP) {
-      this.#icmp();
+      this.icmp();
     } else if (type === ETH_TYPE_IPV6 && protocol === IPPROTO_ICMPV6) {
-      this.#icmp();
-      this.#field("nd_target", F.nd_target);
-      this.#field("nd_sll", F.arp_sha);
-      this.#field("nd_tll", F.arp_tha);
-      if (this.#mask[L.W_IGMP_ND_RESERVED] !== 0) this.#field("nd_reserved", F.nd_reserved);
-      this.#field("nd_options_type", F.nd_options_type);
+      this.icmp();
+      this.field("nd_target", F.nd_target);
+      this.field("nd_sll", F.arp_sha);
+      this.field("nd_tll", F.arp_tha);
+      if (this.mask[L.W_IGMP_ND_RESERVED] !== 0) this.field("nd_reserved", F.nd_reserved);
+      this.field("nd_options_type", F.nd_options_type);
     } else {
-      this.#field("tp_src", F.tcp_src);
-      this.#field("tp_dst", F.tcp_dst);
+      this.field("tp_src", F.tcp_src);
+      this.field("tp_dst", F.tcp_dst);
     }
-    const flags = this.#mask[L.W_TCP_FLAGS]! & 0xfff;
+    const flags = this.mask[L.W_TCP_FLAGS]! & 0xfff;
     if (protocol === IPPROTO_TCP && flags !== 0) {
-      this.#item(`tcp_flags=${formatFlagsMasked(TCP_FLAGS, this.#flow[L.W_TCP_FLAGS]! & 0xfff, flags)}`);
+      this.item(`tcp_flags=${formatFlagsMasked(TCP_FLAGS, this.flow[L.W_TCP_FLAGS]! & 0xfff, flags)}`);
     }
   }
 
-  #icmp(): void {
-    const mask = this.#mask[L.W_TP]!;
-    const value = this.#flow[L.W_TP]!;
+  private icmp(): void {
+    const mask = this.mask[L.W_TP]!;
+    const value = this.flow[L.W_TP]!;
     const print = (label: string, bits: number, of: number) => {
       if (bits === 0) return;
-      this.#item(bits === 0xffff ? `${label}=${of}` : `${label}=0x${of.toString(16)}/${hex(bits)}`);
+      this.item(bits === 0xffff ? `${label}=${of}` : `${label}=0x${of.toString(16)}/${hex(bits)}`);
     };
     print("icmp_type", mask >>> 16, value >>> 16);
     print("icmp_code", mask & 0xffff, value & 0xffff);

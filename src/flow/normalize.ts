@@ -1,5 +1,5 @@
 /** Prerequisites, and matches made canonical: bits whose prerequisite is missing are dropped, loudly. */
-import type { Field } from "./fields/index.ts";
+import type { Field, Prerequisite } from "./fields/index.ts";
 import * as L from "./layout.ts";
 import type { Match } from "./match.ts";
 import { formatMatch } from "./match-format.ts";
@@ -34,22 +34,11 @@ function protocolOf(flow: L.Flow, mask: L.Flow | undefined): number {
  * Whether a flow has what the field needs. With `mask`, it must be matched; without, a packet's flow is looked at.
  */
 export function prerequisitesMet(field: Field, flow: L.Flow, mask?: L.Flow): boolean {
+  const { prereq } = field;
+  if (prereq === "none") return true;
+  if (prereq === "ethernet") return flow[L.W_PACKET_TYPE] === 0;
   const type = typeOf(flow, mask);
-  const protocol = protocolOf(flow, mask);
-  const ip = type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6;
-  const notLater = ((flow[L.W_NW]! >>> 24) & L.FLOW_NW_FRAG_LATER) === 0;
-  const over = (wanted: number) => ip && protocol === wanted && notLater;
-  const nd = (icmpType: number) => {
-    if (type !== ETH_TYPE_IPV6 || protocol !== IPPROTO_ICMPV6) return false;
-    const exact = mask === undefined || mask[L.W_TP]! >>> 16 === 0xffff || mask[L.W_TP]! >>> 16 === 0xff;
-    const code = mask === undefined ? flow[L.W_TP]! & 0xffff : flow[L.W_TP]! & mask[L.W_TP]! & 0xffff;
-    return exact && code === 0 && flow[L.W_TP]! >>> 16 === icmpType;
-  };
-  switch (field.prereq) {
-    case "none":
-      return true;
-    case "ethernet":
-      return flow[L.W_PACKET_TYPE] === 0;
+  switch (prereq) {
     case "vlan":
       return (flow[L.W_VLAN0]! & (mask?.[L.W_VLAN0] ?? -1) & L.VLAN_CFI) !== 0;
     case "mpls":
@@ -59,7 +48,7 @@ export function prerequisitesMet(field: Field, flow: L.Flow, mask?: L.Flow): boo
     case "ipv6":
       return type === ETH_TYPE_IPV6;
     case "ip":
-      return ip;
+      return type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6;
     case "arp":
       return type === ETH_TYPE_ARP || type === ETH_TYPE_RARP;
     case "nsh":
@@ -67,23 +56,33 @@ export function prerequisitesMet(field: Field, flow: L.Flow, mask?: L.Flow): boo
     case "ct":
       // Of a valid connection: some state beside "tracked" and "invalid".
       return (flow[L.W_CT_STATE_ZONE]! & (mask?.[L.W_CT_STATE_ZONE] ?? -1) & 0xcf) !== 0;
-    case "tcp":
-      return over(IPPROTO_TCP);
-    case "udp":
-      return over(IPPROTO_UDP);
-    case "sctp":
-      return over(IPPROTO_SCTP);
-    case "icmpv4":
-      return type === ETH_TYPE_IPV4 && over(IPPROTO_ICMP);
-    case "icmpv6":
-      return type === ETH_TYPE_IPV6 && over(IPPROTO_ICMPV6);
-    case "nd":
-      return nd(135) || nd(136);
-    case "nd_solicit":
-      return nd(135);
-    case "nd_advert":
-      return nd(136);
+    default:
+      return transportMet(prereq, type, flow, mask);
   }
+}
+
+/** Of what follows an IP header: `type` is the ethertype. */
+function transportMet(prereq: Prerequisite, type: number, flow: L.Flow, mask: L.Flow | undefined): boolean {
+  if (type !== ETH_TYPE_IPV4 && type !== ETH_TYPE_IPV6) return false;
+  const protocol = protocolOf(flow, mask);
+  const notLater = ((flow[L.W_NW]! >>> 24) & L.FLOW_NW_FRAG_LATER) === 0;
+  switch (prereq) {
+    case "tcp":
+      return protocol === IPPROTO_TCP && notLater;
+    case "udp":
+      return protocol === IPPROTO_UDP && notLater;
+    case "sctp":
+      return protocol === IPPROTO_SCTP && notLater;
+    case "icmpv4":
+      return type === ETH_TYPE_IPV4 && protocol === IPPROTO_ICMP && notLater;
+  }
+  if (type !== ETH_TYPE_IPV6 || protocol !== IPPROTO_ICMPV6) return false;
+  if (prereq === "icmpv6") return notLater;
+  const bits = mask === undefined ? -1 : mask[L.W_TP]!;
+  const exact = bits >>> 16 === 0xffff || bits >>> 16 === 0xff;
+  if (!exact || (flow[L.W_TP]! & bits & 0xffff) !== 0) return false;
+  const kind = flow[L.W_TP]! >>> 16;
+  return (kind === 135 && prereq !== "nd_advert") || (kind === 136 && prereq !== "nd_solicit");
 }
 
 /** Bits to keep, by word; written anew for each match. */

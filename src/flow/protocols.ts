@@ -34,7 +34,12 @@ export function protocolByName(name: string): ProtocolWord | undefined {
   return BY_NAME.get(name);
 }
 
+/** By ethertype << 8 | protocol; of several words the first. */
+const NAMES = new Map(
+  PROTOCOL_WORDS.toReversed().map((word) => [(word.type << 8) | word.protocol, word.name]),
+);
+
 /** The word for an ethertype and IP protocol; protocol 0 (or not matched) gives the ethertype's alone. */
 export function protocolName(type: number, protocol: number): string | undefined {
-  return PROTOCOL_WORDS.find((word) => word.type === type && word.protocol === protocol)?.name;
+  return NAMES.get((type << 8) | protocol);
 }

@@ -79,13 +79,10 @@ export class TextWriter {
 
   /** a.b.c.d of a word. */
   ipv4(word: number): void {
-    this.decimal(word >>> 24);
-    this.char(46);
-    this.decimal((word >>> 16) & 0xff);
-    this.char(46);
-    this.decimal((word >>> 8) & 0xff);
-    this.char(46);
-    this.decimal(word & 0xff);
+    for (let shift = 24; shift >= 0; shift -= 8) {
+      this.decimal((word >>> shift) & 0xff);
+      if (shift > 0) this.char(46);
+    }
   }
 
   /** What was written since `start`, which is where the next begins. */

@@ -328,7 +328,7 @@ export function readOfp11Match(r: Reader, options: MatchOptions = {}): Match {
 
 /** The same of OXM alone, as packet_in and packet_out have it. */
 export function readOxmMatch(r: Reader, options: MatchOptions = {}): Match {
-  if (r.left >= 2 && r.view.getUint16(r.pos) !== 1) throw new OfpError("OFPBMC_BAD_TYPE");
+  if (r.left >= 2 && r.u16At(r.pos) !== 1) throw new OfpError("OFPBMC_BAD_TYPE");
   return readOfp11Match(r, options);
 }
 

@@ -404,6 +404,7 @@ export function readMatch(r: Reader, length: number, options: MatchOptions = {})
   const match = options.scratch === undefined ? makeMatch() : clearMatch(options.scratch);
   const body = r.sub(length);
   while (body.left > 0) {
+    if (takePlain(body, match, options)) continue;
     if (body.left < 4)
       throw new OfpError("OFPBMC_BAD_LEN", "encountered partial (%d-byte) OXM entry", "nx_match");
     const header = readHeader(body, "OFPBMC_BAD_LEN");
@@ -463,15 +464,25 @@ const SPECIAL = new Set(
   ),
 );
 
-/** An unmasked value of up to 32 bits in one place, the common case, without bigint. False: take it the general way. */
-function takeSmall(
-  body: Reader,
-  match: Match,
-  field: Field,
-  bytes: number,
-  options: { loose?: boolean; prerequisites?: boolean },
-): boolean {
-  if (SPECIAL.has(field)) return false;
+/** The other fields by the first 32 bits of an entry without a mask. */
+const PLAIN = new Map<number, Field>();
+for (const field of FIELDS) {
+  if (SPECIAL.has(field)) continue;
+  for (const { oxmClass, number } of field.headers) {
+    if (oxmClass !== EXPERIMENTER_CLASS) PLAIN.set((oxmClass << 16) | (number << 9) | field.bytes, field);
+  }
+}
+
+/**
+ * The next entry when it is a plain one: an unmasked value of up to 32 bits in one place, without bigint. False: it is to
+ * be taken the general way.
+ */
+function takePlain(body: Reader, match: Match, options: MatchOptions): boolean {
+  if (body.left < 5 || options.pipeline) return false;
+  const field = PLAIN.get(body.u32At(body.pos) | 0);
+  if (field === undefined || body.left < 4 + field.bytes) return false;
+  body.pos += 4;
+  const { bytes } = field;
   const value = bytes === 1 ? body.u8() : bytes === 2 ? body.u16() : body.u32();
   const bits = field === ARP_OP ? 8 : field === NSH_TTL ? 6 : field.bits;
   if (bits < 32 && value >>> bits !== 0) throw new OfpError("OFPBMC_BAD_VALUE");
@@ -482,7 +493,7 @@ function takeSmall(
   if (!isFieldZero(field, match.mask)) throw new OfpError("OFPBMC_DUP_FIELD");
   implyEthernet(match, field);
   fillField(field, match.mask);
-  setField(field, match.flow, value | 0);
+  setField(field, match.flow, value);
   return true;
 }
 
@@ -510,7 +521,6 @@ function takeField(
   masked: boolean,
   options: { loose?: boolean; prerequisites?: boolean },
 ): void {
-  if (!masked && takeSmall(body, match, field, bytes, options)) return;
   let value = body.big(bytes);
   const valid = field.isTunMetadata ? ones(bytes * 8) : validBits(field);
   let mask = valid;

@@ -6,14 +6,12 @@ import { OfpError } from "./errors.ts";
 
 export class Reader {
   readonly bytes: Uint8Array;
-  readonly view: DataView;
   /** Absolute offsets into `bytes`. */
   pos: number;
   readonly end: number;
 
-  constructor(bytes: Uint8Array, pos = 0, end = bytes.length, view?: DataView) {
+  constructor(bytes: Uint8Array, pos = 0, end = bytes.length) {
     this.bytes = bytes;
-    this.view = view ?? new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.pos = pos;
     this.end = end;
   }
@@ -31,19 +29,31 @@ export class Reader {
     return this.bytes[this.pos++]!;
   }
   u16(): number {
-    const value = this.view.getUint16(this.pos);
+    const value = this.u16At(this.pos);
     this.pos += 2;
     return value;
   }
   u32(): number {
-    const value = this.view.getUint32(this.pos);
+    const value = this.u32At(this.pos);
     this.pos += 4;
     return value;
   }
+  /** Numbers at an absolute offset, which move nothing. */
+  u16At(at: number): number {
+    const { bytes } = this;
+    if (at + 2 > bytes.length) throw new RangeError("beyond the message");
+    return (bytes[at]! << 8) | bytes[at + 1]!;
+  }
+  u32At(at: number): number {
+    const { bytes } = this;
+    if (at + 4 > bytes.length) throw new RangeError("beyond the message");
+    return ((bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!) >>> 0;
+  }
   u64(): bigint {
-    const value = this.view.getBigUint64(this.pos);
-    this.pos += 8;
-    return value;
+    const high = this.u32();
+    const low = this.u32();
+    if (high === 0) return low === 0 ? 0n : BigInt(low);
+    return (BigInt(high) << 32n) | BigInt(low);
   }
   /** `count` bytes as one big-endian number. */
   big(count: number): bigint {
@@ -78,7 +88,7 @@ export class Reader {
   }
   /** A reader of the next `count` bytes, which this one passes over. */
   sub(count: number): Reader {
-    const out = new Reader(this.bytes, this.pos, this.pos + count, this.view);
+    const out = new Reader(this.bytes, this.pos, this.pos + count);
     this.pos += count;
     return out;
   }

@@ -330,7 +330,7 @@ function readSample(r: Reader, form: number): Sample {
 }
 
 function readObservation(r: Reader): number | Subfield {
-  if (r.left >= 8 && r.view.getUint32(r.pos) === 0) {
+  if (r.left >= 8 && r.u32At(r.pos) === 0) {
     r.skip(4);
     return r.u32();
   }

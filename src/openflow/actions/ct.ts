@@ -41,7 +41,7 @@ const ct: ActionRow<Ct> = {
         const flags = r.u16();
         if (flags & NX_CT_F_FORCE && !(flags & NX_CT_F_COMMIT)) throw new OfpError("OFPBAC_BAD_ARGUMENT");
         let zone: Ct["zone"];
-        if (r.view.getUint32(r.pos) === 0) {
+        if (r.u32At(r.pos) === 0) {
           r.skip(4);
           zone = r.u16();
         } else {

@@ -116,7 +116,7 @@ function decodeAction(r: Reader, version: number, context: DecodeContext): Ofpac
   const length = r.u16();
   let vendor = 0;
   if (number === 0xffff) {
-    vendor = r.view.getUint32(begin + 4);
+    vendor = r.u32At(begin + 4);
     if (vendor !== NX_VENDOR && vendor !== ONF_VENDOR) throw new OfpError("OFPBAC_BAD_VENDOR");
     if (length < 16 || begin + 10 > r.end) throw new OfpError("OFPBAC_BAD_LEN");
     r.skip(4);

@@ -42,17 +42,17 @@ function add(name: string, kind: Kind, number: number, first: number, last: numb
     min: 16,
     unit: 1,
     decode(r, version) {
-      const outerXid = r.view.getUint32(4);
+      const outerXid = r.u32At(4);
       const bundleId = r.u32();
       r.skip(2);
       const flags = r.u16();
       const at = r.pos;
-      const length = r.view.getUint16(at + 2);
+      const length = r.u16At(at + 2);
       if (length < 8 || length > r.left) throw new OfpError("OFPBFC_MSG_BAD_LEN");
       if (r.bytes[at] !== version)
         throw new OfpError("OFPBFC_MSG_BAD_VERSION".replace("BAD_VERSION", "UNSUP"));
       const type = r.bytes[at + 1]!;
-      if (r.view.getUint32(at + 4) !== outerXid) throw new OfpError("OFPBFC_MSG_BAD_XID");
+      if (r.u32At(at + 4) !== outerXid) throw new OfpError("OFPBFC_MSG_BAD_XID");
       if (!BUNDLEABLE.has(type)) {
         throw new OfpError(
           "OFPBFC_MSG_UNSUP",
@@ -94,9 +94,9 @@ function forward(name: string, kind: Kind, number: number, first: number, last: 
     min: 8,
     unit: 1,
     decode(r) {
-      const length = r.view.getUint16(r.pos + 2);
+      const length = r.u16At(r.pos + 2);
       if (length < 8 || length > r.left) throw new OfpError("OFPBFC_MSG_BAD_LEN");
-      const requestXid = r.view.getUint32(r.pos + 4);
+      const requestXid = r.u32At(r.pos + 4);
       const request = inner!.decode(r.take(length));
       if (request instanceof OfpError) throw request;
       if (request.type !== "group-mod" && request.type !== "meter-mod")

@@ -55,7 +55,7 @@ function flagsToWire(flags: number, version: number): number {
 
 /** A flow without wildcards has the highest priority, whatever it says (OpenFlow 1.0 section 3.4). */
 function isExact10(r: Reader): boolean {
-  return (r.view.getUint32(r.pos) & 0x3fffff) === 0;
+  return (r.u32At(r.pos) & 0x3fffff) === 0;
 }
 
 function decodeFlowMod10(r: Reader, options: DecodeOptions, nx: boolean): FlowMod {

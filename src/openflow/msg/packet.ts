@@ -182,7 +182,7 @@ function readPacketIn2(r: Reader, loose: boolean): PacketIn {
       data.need(1, "OFPBPC_BAD_LEN");
       m.reason = data.u8();
     } else if (type === PIN_METADATA) {
-      if (data.left >= 4 && data.view.getUint32(data.pos) === 0 && data.left % 8 === 4) data.skip(0);
+      if (data.left >= 4 && data.u32At(data.pos) === 0 && data.left % 8 === 4) data.skip(0);
       m.match = readMatch(data, data.left, { loose });
     } else if (type === PIN_USERDATA) m.userdata = data.take(data.left);
     else if (type === PIN_CONTINUATION) m.continuation = data.take(data.left);
