@@ -484,9 +484,8 @@ function takePlain(body: Reader, match: Match, options: MatchOptions): boolean {
   body.pos += 4;
   const { bytes } = field;
   const value = bytes === 1 ? body.u8() : bytes === 2 ? body.u16() : body.u32();
-  const bits = field === ARP_OP ? 8 : field === NSH_TTL ? 6 : field.bits;
+  const bits = field === ARP_OP ? 8 : field.bits;
   if (bits < 32 && value >>> bits !== 0) throw new OfpError("OFPBMC_BAD_VALUE");
-  if (field === NSH_MDTYPE && value !== 1 && value !== 2) throw new OfpError("OFPBMC_BAD_VALUE");
   if (!options.loose && options.prerequisites !== false && !prerequisitesMet(field, match.flow, match.mask)) {
     throw new OfpError("OFPBMC_BAD_PREREQ");
   }
@@ -510,6 +509,7 @@ function validBits(field: Field): bigint {
   if (field === NW_TOS) return 0xfcn;
   if (field === CT_STATE) return 0xffn;
   if (field === ARP_OP) return 0xffn;
+  if (field === NSH_TTL) return 0x3fn;
   return field.name.startsWith("tun_erspan") ? ones(field.bytes * 8) : ones(field.bits);
 }
 
@@ -535,6 +535,7 @@ function takeField(
     value = BigInt(portFromWire(Number(value), "OFPBMC_BAD_VALUE"));
   }
   if ((value & ~valid) !== 0n) throw new OfpError("OFPBMC_BAD_VALUE");
+  if (field === NSH_MDTYPE && value !== 1n && value !== 2n) throw new OfpError("OFPBMC_BAD_VALUE");
   if ((value & ~mask) !== 0n) {
     throw new OfpError(
       "OFPBMC_BAD_WILDCARDS",
