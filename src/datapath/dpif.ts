@@ -49,9 +49,15 @@ export interface Upcall {
   key: Flow;
   /** Valid during the call only; what must live on, or goes to a controller, is taken by {@link wireBytes}. */
   packet: Packet;
-  /** Operand of ODP_USERSPACE. */
+  /** Operand of ODP_USERSPACE. Negative: a sample, which is not answered; see {@link SAMPLE_BYTES}. */
   userdata: number;
 }
+
+/**
+ * Of a sampled packet at least so many bytes are there, though its length is the frame's; of its key the packet's words are,
+ * and where it came by a tunnel all.
+ */
+export const SAMPLE_BYTES = 1024;
 
 /** The handler's answer to a miss. */
 export interface UpcallReply {

@@ -365,12 +365,12 @@ export class BridgeExports implements BridgeSampling {
   #sampledSflow(action: SflowAction, packet: Packet, key: Flow, input: OfportState | undefined): void {
     const tci = key[W_VLAN0]! & 0xffff;
     const ifIndex = input?.netdev.ifindex() ?? 0;
-    const frame = packet.data.subarray(packet.offset, packet.offset + packet.length);
+    const { data, offset, length } = packet;
     const tunnel = input && tunnelInfo(key, input.netdev.type);
     if (tunnel !== undefined) {
       const way = sampledWay(action, tci, ifIndex);
       way.records = [...way.records, ...tunnelRecords(tunnel, "ingress")];
-      this.#sflow?.sample(way, frame, packet.length);
+      this.#sflow?.sample(way, data, offset, length);
       return;
     }
     let known = this.#ways.get(action);
@@ -378,7 +378,7 @@ export class BridgeExports implements BridgeSampling {
       known = { tci, way: sampledWay(action, tci, ifIndex) };
       this.#ways.set(action, known);
     }
-    this.#sflow?.sample(known.way, frame, packet.length);
+    this.#sflow?.sample(known.way, data, offset, length);
   }
 
   #sampledIpfix(

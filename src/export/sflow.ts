@@ -177,11 +177,11 @@ export class SflowAgent {
   }
 
   /**
-   * A packet that the datapath sampled: its frame from the first byte, of which `headerBytes` are read, and the bytes that it
-   * had on the wire, without its checksum.
+   * A packet that the datapath sampled: where in `data` its frame begins, of which `headerBytes` are read, and the bytes that
+   * it had on the wire, without its checksum.
    */
-  sample(way: SampledWay, frame: Uint8Array, length: number): void {
-    const header = frame.subarray(0, Math.min(this.#options.headerBytes, length, frame.length));
+  sample(way: SampledWay, data: Uint8Array, offset: number, length: number): void {
+    const count = Math.min(this.#options.headerBytes, length);
     this.#pool = (this.#pool + this.#options.sampling) >>> 0;
     let beginning = this.#beginnings.get(way);
     if (beginning === undefined) {
@@ -192,8 +192,8 @@ export class SflowAgent {
     const at = out.length;
     out.put(beginning);
     const end = out.length;
-    out.put(header);
-    out.zeros(-header.length & 3);
+    out.copy(data, offset, count);
+    out.zeros(-count & 3);
     const { view } = out;
     view.setUint32(at + SAMPLE_LENGTH, out.length - at - SAMPLE_LENGTH - 4);
     view.setUint32(at + SAMPLE_SEQUENCE, ++this.#flowSequence);
@@ -201,7 +201,7 @@ export class SflowAgent {
     view.setUint32(at + SAMPLE_DROPS, this.#drops);
     view.setUint32(end + RECORD_LENGTH, out.length - end - RECORD_LENGTH - 4);
     view.setUint32(end + FRAME_LENGTH, length + FCS_BYTES);
-    view.setUint32(end + HEADER_LENGTH, header.length);
+    view.setUint32(end + HEADER_LENGTH, count);
     this.#added(at);
   }
 

@@ -1,7 +1,8 @@
 /**
  * What monitoring costs: 64-byte UDP packets through one switch with an exporter and without, in pairs whose order
  * alternates; medians of the pairs' ratios and their spread. sFlow samples one packet in 64; IPFIX takes every packet of 10 000
- * flows, and says how many of them it told of. `exports.ts [PAIRS]`: 9 by default, for ours and then for the peer.
+ * flows, and says how many of them it told of. `exports.ts [PAIRS [EXPORTER]]`: 9 of both by default, for ours and then for
+ * the peer; EXPORTER is a column of the Bridge table.
  */
 import { createSocket } from "node:dgram";
 import { Collector } from "../../src/export/codec/collector.ts";
@@ -10,6 +11,7 @@ import { havePeer, type Maker, median } from "./side.ts";
 
 const SECONDS = 2;
 const PAIRS = Number(process.argv[2] ?? 9);
+const ONLY = process.argv[3];
 /** Datagrams are kept while packets flow, and decoded afterwards. */
 const datagrams: Uint8Array[] = [];
 
@@ -71,6 +73,7 @@ async function measure(maker: Maker): Promise<void> {
   try {
     await reach(hosts);
     for (const exporter of EXPORTERS) {
+      if (exporter.column !== (ONLY ?? exporter.column)) continue;
       const pairs: { on: Throughput; off: Throughput }[] = [];
       let told = 0;
       for (let pair = 0; pair <= PAIRS; pair++) {

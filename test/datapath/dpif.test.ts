@@ -3,8 +3,14 @@
  * of programs in the kernel (which an interpreter runs here).
  */
 import t, { type Test } from "tap";
-import { type DpFlowStats, type Dpif, METER_KBPS, type UpcallReply } from "../../src/datapath/dpif.ts";
-import { POLICING_DROPS } from "../../src/datapath/drop-reasons.ts";
+import {
+  type DpFlowStats,
+  type Dpif,
+  METER_KBPS,
+  SAMPLE_BYTES,
+  type UpcallReply,
+} from "../../src/datapath/dpif.ts";
+import { POLICING_DROPS, USERSPACE_ACTION_DROPS } from "../../src/datapath/drop-reasons.ts";
 import {
   ODP_CLONE,
   ODP_METER,
@@ -28,6 +34,7 @@ import {
   W_RECIRC_ID,
   W_SKB_PRIORITY,
   W_TP,
+  W_TUN_DST,
 } from "../../src/flow/layout.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { LocalPort, Netdev } from "../../src/netdev/netdev.ts";
@@ -485,7 +492,7 @@ t.test(
   },
 );
 
-t.test("worker: samples wait for company or for 20 ms, or come along with what cannot wait", async (t) => {
+t.test("worker: samples wait for company or for 50 ms, or come along with what cannot wait", async (t) => {
   const machine = new FakeMachine();
   const { dpif, device, arrive, sent } = workerBench(machine);
   await dpif.portAdd(device("p1"), 1);
@@ -506,12 +513,12 @@ t.test("worker: samples wait for company or for 20 ms, or come along with what c
   const samples = (count: number) => () => {
     for (let i = 0; i < count; i++) arrive("p1", frame(udp));
   };
-  t.equal(rung(samples(63)), 0);
+  t.equal(rung(samples(511)), 0);
   t.equal(rung(samples(1)), 1);
   await sent("p1");
-  t.equal(operands.length, 64);
+  t.equal(operands.length, 512);
   t.equal(rung(samples(1)), 0);
-  machine.nowMs += 21;
+  machine.nowMs += 51;
   t.equal(
     rung(() => {}),
     1,
@@ -525,7 +532,94 @@ t.test("worker: samples wait for company or for 20 ms, or come along with what c
     "a miss",
   );
   await sent("p1");
-  t.strictSame(operands.slice(64), [-5, -5, 0]);
+  t.strictSame(operands.slice(512), [-5, 0, -5], "a miss is first");
+});
+
+/** A worker with a flow from p1 whose packets are sampled. */
+async function sampledBench(...actions: number[]) {
+  const machine = new FakeMachine();
+  const bench = workerBench(machine);
+  for (const name of ["p1", "p2"]) await bench.dpif.portAdd(bench.device(name), undefined);
+  bench.dpif.flowPut(...fromPort(1), program(...actions));
+  await bench.dpif.settled();
+  return { machine, ...bench };
+}
+
+t.test("worker: one packet in so many is sampled and sent", async (t) => {
+  for (const [what, nested] of [
+    ["then sent", []],
+    ["and counted by a meter that is not there", [ODP_METER, 3, 9]],
+  ] as const) {
+    const sample = [ODP_SAMPLE, 6 + nested.length, 0x8000_0001 | 0, ...nested, ODP_USERSPACE, 3, -7];
+    const { machine, dpif, arrive, sent } = await sampledBench(...sample, ...output(2));
+    const seen: unknown[] = [];
+    dpif.setUpcallHandler(({ userdata, key, packet }) => {
+      seen.push([userdata, key[W_IN_PORT], key[W_TP]! >>> 16, packet.length]);
+      return undefined;
+    });
+    const bytes = frame(udp);
+    const draws = [0x8000_0001, 0x8000_0002, 0, 0xffff_ffff, 0x7fff_ffff];
+    // Twice: the second packets of a flow are known to the cache.
+    for (const draw of [...draws, ...draws]) {
+      machine.random = () => draw | 0;
+      arrive("p1", bytes);
+    }
+    machine.nowMs += 51;
+    t.strictSame(await sent("p2"), Array(10).fill(bytes), what);
+    t.strictSame(seen, Array(6).fill([-7, 1, 1000, bytes.length]), what);
+  }
+});
+
+t.test("worker: a sample is the beginning of a frame, with the tunnel that it came by", async (t) => {
+  const sample = [ODP_USERSPACE, 3, -7];
+  const set = (word: number, value: number) => [ODP_SET, 5, word, value, -1];
+  const { machine, dpif, arrive, sent } = await sampledBench(
+    ...sample,
+    ...set(W_TUN_DST, 0x0a000001),
+    ...sample,
+  );
+  dpif.flowPut(...fromPort(2), program(...sample));
+  const seen: [number, number, number, number[]][] = [];
+  dpif.setUpcallHandler(({ key, packet: { data, offset, length } }) => {
+    const bytes = data.subarray(offset, offset + Math.min(length, SAMPLE_BYTES));
+    seen.push([key[W_IN_PORT]!, key[W_TUN_DST]!, length, [...bytes]]);
+    return undefined;
+  });
+  const long = frame({ ...udp, payload: Array.from({ length: 3001 }, (_, i) => (i * 7) & 0xff) });
+  const odd = frame({ ...udp, payload: [...udp.payload, 1, 2, 3] });
+  const want: typeof seen = [];
+  for (const bytes of [long, odd]) {
+    for (const name of ["p1", "p2"]) arrive(name, bytes);
+    for (const [port, tunnel] of [
+      [1, 0],
+      [1, 0x0a000001],
+      [2, 0],
+    ] as const)
+      want.push([port, tunnel, bytes.length, bytes.slice(0, SAMPLE_BYTES)]);
+  }
+  machine.nowMs += 51;
+  await sent("p1");
+  t.strictSame(seen, want);
+});
+
+t.test("worker: samples that find no room are counted, and keep no miss waiting", async (t) => {
+  const { dpif, arrive, sent } = await sampledBench(ODP_USERSPACE, 3, -7);
+  const seen: number[] = [];
+  dpif.setUpcallHandler(({ userdata }) => {
+    seen.push(userdata);
+    return undefined;
+  });
+  for (let i = 0; i < 6000; i++) arrive("p1", frame(udp));
+  arrive("p2", frame(udp));
+  const lost = dpif.drops().get(USERSPACE_ACTION_DROPS)!;
+  t.ok(lost > 1000 && lost < 3000, `${lost} lost`);
+  for (let i = 0; i < 20; i++) await sent("p1");
+  t.equal(seen[0], 0, "the miss");
+  t.equal(seen.length, 6001 - lost);
+  for (let i = 0; i < 600; i++) arrive("p1", frame(udp));
+  await sent("p1");
+  t.equal(seen.length, 6601 - lost);
+  t.equal((await dpif.stats()).lost, lost);
 });
 
 t.test("worker: a packet leaves by the queue that is set, where the device has queues", async (t) => {

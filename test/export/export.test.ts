@@ -259,7 +259,7 @@ t.test("sFlow: samples fill datagrams, counters come on time", async (t) => {
   const frame = new Uint8Array(1500).fill(0xab);
   const ways = [outputMany(2), 8].map((output) => ({ input: 7, output, records: [] }));
   for (let i = 0; i < 20; i++) {
-    agent.sample(ways[i === 0 ? 0 : 1]!, frame, 1500);
+    agent.sample(ways[i === 0 ? 0 : 1]!, frame, 0, 1500);
   }
   await clock.warp(11_000, 1000);
   const largest = Math.max(...net.sent.map(({ bytes }) => bytes.length));
@@ -289,7 +289,7 @@ t.test("sFlow: samples fill datagrams, counters come on time", async (t) => {
   );
   lost = 7;
   await clock.warp(1000);
-  agent.sample(ways[1]!, frame.subarray(0, 61), 61);
+  agent.sample(ways[1]!, frame, 3, 61);
   await clock.warp(1000);
   const last = net.take().flatMap(({ datagram }) => ("samples" in datagram ? datagram.samples : []));
   t.match(last, [{ sequence: 21, drops: 2, records: [{ values: { frame_length: 65 } }] }]);

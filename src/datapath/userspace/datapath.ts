@@ -17,7 +17,7 @@ import {
 } from "../../flow/layout.ts";
 import { ETH_TYPE_NSH } from "../../flow/packet/ethernet.ts";
 import { UPCALL_ACTION, UPCALL_MISS } from "../dpif.ts";
-import { ODP_OUTPUT } from "../odp/actions.ts";
+import { ODP_OUTPUT, ODP_SAMPLE, ODP_USERSPACE } from "../odp/actions.ts";
 import type { Packet } from "../packet.ts";
 import { ExactMatchCache, keyHash } from "./emc.ts";
 import { Executor, type PacketIo } from "./execute.ts";
@@ -56,11 +56,12 @@ export class Datapath {
   private readonly emc = new ExactMatchCache(this.generations);
   /** Of each flow. */
   private readonly programs: Int32Array[] = [];
-  /** 1 + the port of a flow that does nothing but send to one, else 0. */
+  /** 1 + the port of a flow that does nothing but send to one, negated when it is sampled first; else 0. */
   private readonly onlyPort = new Int32Array(MAX_FLOWS);
   private readonly programTable = new ProgramTable();
   private readonly key: Flow = new Int32Array(FLOW_DP_WORDS);
   private readonly io: PacketIo;
+  private readonly random: () => number;
   private readonly counters: Float64Array;
   private readonly stats: Float64Array;
   private readonly statsWords: Int32Array;
@@ -77,6 +78,7 @@ export class Datapath {
     random: () => number,
   ) {
     this.io = io;
+    this.random = random;
     this.counters = counters;
     this.stats = new Float64Array(flowStats);
     this.statsWords = new Int32Array(flowStats);
@@ -102,9 +104,13 @@ export class Datapath {
       this.counters[N_EMC_HITS]!++;
       this.counters[N_HITS]!++;
       this.account(flow, packet.length, key[W_TCP_FLAGS]!);
-      const port = this.onlyPort[flow]! - 1;
-      if (port >= 0) {
-        this.io.output(port, packet);
+      const only = this.onlyPort[flow]!;
+      if (only > 0) {
+        this.io.output(only - 1, packet);
+        return;
+      }
+      if (only < 0) {
+        this.outputSampled(packet, key, this.programs[flow]!);
         return;
       }
       const program = this.programs[flow]!;
@@ -116,6 +122,14 @@ export class Datapath {
       this.executor.wide = false;
       key.fill(0, FLOW_PACKET_WORDS);
     }
+  }
+
+  /** Runs what {@link isSampledOutput} is true of. */
+  private outputSampled(packet: Packet, key: Flow, program: Int32Array): void {
+    const last = program.length - 1;
+    if (program[0] === ODP_USERSPACE || this.random() >>> 0 <= program[2]! >>> 0)
+      this.io.upcall(UPCALL_ACTION, packet, key, program[last - 3]!);
+    this.io.output(program[last]!, packet);
   }
 
   /** A packet that an action, which ran elsewhere, hands up. */
@@ -220,6 +234,18 @@ export class Datapath {
   private setProgram(flow: number, words: Int32Array, from: number, end: number): void {
     const program = this.programTable.hold(words, from, end);
     this.programs[flow] = program;
-    this.onlyPort[flow] = program.length === 3 && program[0] === ODP_OUTPUT ? program[2]! + 1 : 0;
+    const port = program[program.length - 1]! + 1;
+    this.onlyPort[flow] = isOutput(program) ? port : isSampledOutput(program) ? -port : 0;
   }
+}
+
+function isOutput(program: Int32Array): boolean {
+  return program.length === 3 && program[0] === ODP_OUTPUT;
+}
+
+/** Hands the packet up, always or with some probability, and sends it to one port. */
+function isSampledOutput(program: Int32Array): boolean {
+  const { length } = program;
+  if (length < 6 || program[length - 3] !== ODP_OUTPUT || program[length - 6] !== ODP_USERSPACE) return false;
+  return length === 6 || (length === 9 && program[0] === ODP_SAMPLE && program[1] === 6 && program[2] !== 0);
 }

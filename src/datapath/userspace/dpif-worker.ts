@@ -49,12 +49,15 @@ import {
   UP_PORT,
 } from "./requests.ts";
 import { SharedRing } from "./ring.ts";
+import { SampleReader } from "./sample-ring.ts";
 import {
   C_APPLIED,
   C_MAIN_SLEEPS,
   C_MAIN_WAITS,
   C_REQUEST_HEAD,
   C_REQUEST_TAIL,
+  C_SAMPLE_HEAD,
+  C_SAMPLE_TAIL,
   C_UPCALL_HEAD,
   C_UPCALL_TAIL,
   C_WORKER_SLEEPS,
@@ -116,6 +119,9 @@ class WorkerDpif implements Dpif {
     this.control,
     C_UPCALL_HEAD,
     C_UPCALL_TAIL,
+  );
+  private readonly samples = new SampleReader(
+    new SharedRing(new Int32Array(this.memory.samples), this.control, C_SAMPLE_HEAD, C_SAMPLE_TAIL),
   );
   private readonly slotBytes = new Uint8Array(this.memory.slots);
   private readonly slotWords = new Int32Array(this.memory.slots);
@@ -234,9 +240,13 @@ class WorkerDpif implements Dpif {
       }
       const at = this.upcalls.peek();
       if (at < 0) {
+        if (this.sampleUp()) {
+          if (this.closed) return;
+          continue;
+        }
         // Whatever is written from here on rings; what was written before is looked at once more.
         if (Atomics.exchange(this.control, C_MAIN_SLEEPS, 1) === 1) break;
-        if (this.upcalls.peek() < 0) break;
+        if (this.upcalls.peek() < 0 && !this.samples.waiting) break;
         Atomics.store(this.control, C_MAIN_SLEEPS, 0);
         continue;
       }
@@ -260,6 +270,18 @@ class WorkerDpif implements Dpif {
       // The worker may have applied the last request between the two lines above.
       this.resolveWaiters();
     }
+  }
+
+  /** Hands one sample over, for which there is time when nothing else has come up. */
+  private sampleUp(): boolean {
+    const sample = this.samples.next();
+    if (sample === undefined) return false;
+    try {
+      this.handler?.(sample);
+    } finally {
+      this.samples.release();
+    }
+    return true;
   }
 
   private packetUp(slot: number): void {

@@ -6,6 +6,7 @@
  *   calls, never in a loop that waits.
  * - slots: packets on their way up. The worker takes a free slot, fills it, names it in the upcall ring; main's answer
  *   gives it back. A packet stays where it is and is sent from there.
+ * - samples: copies for monitoring, which nobody answers (sample-ring.ts).
  */
 import { FLOW_DP_WORDS } from "../../flow/layout.ts";
 import { FLOW_INDICES } from "../dpif.ts";
@@ -28,7 +29,9 @@ export const C_WORKER_SLEEPS = 80;
 export const C_MAIN_SLEEPS = 96;
 /** 1 while main waits for a request to be applied. */
 export const C_MAIN_WAITS = 112;
-export const CONTROL_WORDS = 128;
+export const C_SAMPLE_HEAD = 128;
+export const C_SAMPLE_TAIL = 144;
+export const CONTROL_WORDS = 160;
 
 // Counters.
 export const N_HITS = 0;
@@ -101,6 +104,8 @@ export const SLOT_NONE = -1;
 const SLOTS_BYTES = SMALL_SLOTS * SMALL_SLOT_BYTES + LARGE_SLOTS * LARGE_SLOT_BYTES;
 const REQUEST_WORDS = 1 << 19;
 const UPCALL_WORDS = 1 << 14;
+/** 4000 samples of short frames, 850 of the longest. */
+const SAMPLE_WORDS = 1 << 18;
 
 export interface SharedMemory {
   control: SharedArrayBuffer;
@@ -109,6 +114,7 @@ export interface SharedMemory {
   meterStats: SharedArrayBuffer;
   requests: SharedArrayBuffer;
   upcalls: SharedArrayBuffer;
+  samples: SharedArrayBuffer;
   slots: SharedArrayBuffer;
 }
 
@@ -120,6 +126,7 @@ export function makeSharedMemory(): SharedMemory {
     meterStats: new SharedArrayBuffer(METER_STATS_BYTES),
     requests: new SharedArrayBuffer(REQUEST_WORDS * 4),
     upcalls: new SharedArrayBuffer(UPCALL_WORDS * 4),
+    samples: new SharedArrayBuffer(SAMPLE_WORDS * 4),
     slots: new SharedArrayBuffer(SLOTS_BYTES),
   };
 }

@@ -37,6 +37,7 @@ import {
   UP_WORDS,
 } from "./requests.ts";
 import { SharedRing } from "./ring.ts";
+import { SampleWriter } from "./sample-ring.ts";
 import { copyBytes, Scratch } from "./scratch.ts";
 import {
   C_APPLIED,
@@ -44,6 +45,8 @@ import {
   C_MAIN_WAITS,
   C_REQUEST_HEAD,
   C_REQUEST_TAIL,
+  C_SAMPLE_HEAD,
+  C_SAMPLE_TAIL,
   C_UPCALL_HEAD,
   C_UPCALL_TAIL,
   C_WORKER_SLEEPS,
@@ -76,9 +79,9 @@ const PORT_BUDGET = 64;
 const SPIN_MS = 0.05;
 /** Most upcalls of one port that may wait, so that none starves the others. */
 const PORT_UPCALLS = 320;
-/** What can wait (a sample) waits for so many, or so long, before main is woken: that costs more than the rest of it. */
-const LAZY_UPCALLS = 64;
-const LAZY_MS = 20;
+/** Samples wait for so many, or so long, before main is woken: that costs more than the rest of it. */
+const LAZY_SAMPLES = 512;
+const LAZY_MS = 50;
 const WAKE_TAG = -1;
 const REPORT_MS = 1000;
 
@@ -90,6 +93,7 @@ export class WorkerLoop implements PacketIo, PortHost {
   private readonly control: Int32Array;
   private readonly requests: SharedRing;
   private readonly upcalls: SharedRing;
+  private readonly samples: SampleWriter;
   private readonly epoll;
   private readonly wakeFd: number;
   private readonly ports: (RingPort | TapPort | undefined)[] = [];
@@ -114,8 +118,8 @@ export class WorkerLoop implements PacketIo, PortHost {
   private readonly waiting: number[] = [];
   private applied = 0;
   private upcallsPending = false;
-  /** Upcalls that can wait and that main may not know of, and when the first of them came. */
-  private lazyUpcalls = 0;
+  /** Samples that main may not know of, and when the first of them came. */
+  private lazySamples = 0;
   private lazySinceMs = 0;
   private reportedMs = Number.NEGATIVE_INFINITY;
   private readonly mask = makeCompactMask();
@@ -133,6 +137,9 @@ export class WorkerLoop implements PacketIo, PortHost {
       C_REQUEST_TAIL,
     );
     this.upcalls = new SharedRing(new Int32Array(memory.upcalls), this.control, C_UPCALL_HEAD, C_UPCALL_TAIL);
+    this.samples = new SampleWriter(
+      new SharedRing(new Int32Array(memory.samples), this.control, C_SAMPLE_HEAD, C_SAMPLE_TAIL),
+    );
     this.slotBytes = new Uint8Array(memory.slots);
     this.slotWords = new Int32Array(memory.slots);
     this.slotsAddress = system.addressOf(this.slotBytes);
@@ -172,7 +179,7 @@ export class WorkerLoop implements PacketIo, PortHost {
     Atomics.store(this.control, C_WORKER_SLEEPS, 1);
     // Whoever wrote before this word was set did not wake us.
     if (this.requests.peek() < 0) {
-      const count = this.epoll.wait(this.lazyUpcalls > 0 ? LAZY_MS : -1);
+      const count = this.epoll.wait(this.lazySamples > 0 ? LAZY_MS : -1);
       for (let i = 0; i < count; i++) {
         const tag = this.epoll.ready[i]!;
         if (tag === WAKE_TAG) this.system.drainEventFd(this.wakeFd);
@@ -218,13 +225,16 @@ export class WorkerLoop implements PacketIo, PortHost {
       if (port.receive(this.datapath, PORT_BUDGET) > 0) work = true;
       this.flushAll();
     }
-    const waited = this.datapath.nowMs - this.lazySinceMs > LAZY_MS;
-    if (this.upcallsPending || this.lazyUpcalls >= LAZY_UPCALLS || (this.lazyUpcalls > 0 && waited)) {
+    if (this.upcallsPending || (this.lazySamples > 0 && this.samplesWaited())) {
       this.upcallsPending = false;
-      this.lazyUpcalls = 0;
+      this.lazySamples = 0;
       this.wakeMain();
     }
     return work;
+  }
+
+  private samplesWaited(): boolean {
+    return this.lazySamples >= LAZY_SAMPLES || this.datapath.nowMs - this.lazySinceMs > LAZY_MS;
   }
 
   private wakeMain(): void {
@@ -271,7 +281,21 @@ export class WorkerLoop implements PacketIo, PortHost {
     if (this.shared) this.flushAll();
   }
 
+  private sample(packet: Packet, key: Flow, operand: number): void {
+    if (!this.samples.write(packet, key, operand)) {
+      this.counters[N_LOST]!++;
+      this.counters[N_DROPS + DROP_USERSPACE_ACTION]!++;
+      return;
+    }
+    this.counters[N_UPCALLS]!++;
+    if (this.lazySamples++ === 0) this.lazySinceMs = this.datapath.nowMs;
+  }
+
   upcall(kind: number, packet: Packet, key: Flow, userdata: number): void {
+    if (userdata < 0) {
+      this.sample(packet, key, userdata);
+      return;
+    }
     const slot = this.takeSlot(packet.length);
     const index = slot < 0 ? -1 : this.upcalls.reserve(UP_WORDS);
     if (index < 0) {
@@ -293,8 +317,7 @@ export class WorkerLoop implements PacketIo, PortHost {
     this.upcalls.words[index] = UP_PACKET;
     this.upcalls.words[index + 1] = slot;
     this.upcalls.commit();
-    if (kind === UPCALL_MISS || userdata >= 0) this.upcallsPending = true;
-    else if (this.lazyUpcalls++ === 0) this.lazySinceMs = this.datapath.nowMs;
+    this.upcallsPending = true;
   }
 
   private takeSlot(length: number): number {

@@ -76,6 +76,12 @@ export class ByteWriter {
     const at = this.room(bytes.length);
     this.bytes.set(bytes, at);
   }
+  /** `count` of the bytes from `offset` on: for a few of them faster than a view for {@link put}. */
+  copy(from: Uint8Array, offset: number, count: number): void {
+    const at = this.room(count);
+    const { bytes } = this;
+    for (let i = 0; i < count; i++) bytes[at + i] = from[offset + i]!;
+  }
   zeros(count: number): void {
     const at = this.room(count);
     this.bytes.fill(0, at, at + count);
