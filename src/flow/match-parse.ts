@@ -1,5 +1,5 @@
 /** Match fields from text, one `key=value` at a time: the match part of ovs-ofctl(8)'s flow syntax. */
-import { FIELDS, type Field, fieldByName, fieldByOxmName, setFieldBig } from "./fields/index.ts";
+import { type Field, fieldByName, fieldByOxmName, setFieldBig } from "./fields/index.ts";
 import {
   type Flow,
   VLAN_CFI,
@@ -13,9 +13,9 @@ import {
   W_PACKET_TYPE,
   W_VLAN0,
 } from "./layout.ts";
-import { type Match, makeMatch, setMatch, setMatchBig, setMatchBigMasked, setMatchWord } from "./match.ts";
+import { type Match, makeMatch, setMatchBig, setMatchBigMasked, setMatchWord } from "./match.ts";
+import { takePlainValue } from "./match-plain.ts";
 import { prerequisitesMet } from "./normalize.ts";
-import { parseIpv4 } from "./packet/address.ts";
 import type { PortNames } from "./ports-text.ts";
 import { protocolByName } from "./protocols.ts";
 import { bytesNeeded, setTunMetadata } from "./tun-metadata.ts";
@@ -49,44 +49,6 @@ export function parseMatchItem(
   return field === undefined ? null : parseField(match, field, value, ports);
 }
 
-/** Fields of one number in one word that set nothing else: most of what flows match, parsed without bigint. */
-const PLAIN: ReadonlySet<Field> = new Set(
-  FIELDS.filter(
-    ({ name, format, places, onesOnly }) =>
-      (format === "decimal" || format === "hex" || format === "ipv4") &&
-      places.length === 1 &&
-      !onesOnly &&
-      !name.includes("vlan") &&
-      name !== "nw_tos",
-  ),
-);
-
-/** Takes an exact value in its plainest form; false when it is anything else, which the long way then says more of. */
-function parsePlain(match: Match, field: Field, text: string): boolean {
-  if (field.format === "ipv4") {
-    const word = text.includes("/") ? undefined : parseIpv4(text);
-    if (word === undefined) return false;
-    setMatch(match, field, word);
-    return true;
-  }
-  const value = smallDecimal(text);
-  if (value < 0 || value >= 2 ** (8 * field.bytes)) return false;
-  setMatch(match, field, value);
-  return true;
-}
-
-/** A decimal number of up to nine digits without leading zeros; -1: something else. */
-function smallDecimal(text: string): number {
-  if (text.length > 9 || (text.charCodeAt(0) === 48 && text.length > 1)) return -1;
-  let value = 0;
-  for (let i = 0; i < text.length; i++) {
-    const digit = text.charCodeAt(i) - 48;
-    if (digit < 0 || digit > 9) return -1;
-    value = value * 10 + digit;
-  }
-  return text === "" ? -1 : value;
-}
-
 function parseField(
   match: Match,
   field: Field,
@@ -94,7 +56,7 @@ function parseField(
   ports: PortNames | undefined,
 ): string | undefined {
   const text = value === undefined || value === "" ? "0/0" : value;
-  if (PLAIN.has(field) && parsePlain(match, field, text)) return undefined;
+  if (takePlainValue(match, field, text, 0, text.length)) return undefined;
   const parsed = parseFieldValue(field, text, ports);
   if ("error" in parsed) return parsed.error;
   if (field.isTunMetadata) {

@@ -104,7 +104,7 @@ function keepTll(): void {
 
 /** Sets KEEP to the bits of the header words that the exact ethertype, protocol and ICMPv6 type of a match allow. */
 function keepAllowed(match: Match): void {
-  KEEP.fill(0);
+  KEEP.fill(0, L.W_MPLS, L.W_TUN_ID_HI);
   const { flow, mask } = match;
   const type = typeOf(flow, mask);
   const protocol = protocolOf(flow, mask);
@@ -149,10 +149,9 @@ function keepAllowed(match: Match): void {
 export function normalizeMatch(match: Match): { pre: string; post: string } | undefined {
   keepAllowed(match);
   const { flow, mask } = match;
-  const headers = (word: number) => (word >= L.W_MPLS && word < L.FLOW_PACKET_WORDS) || isNsh(word);
   let pre: string | undefined;
   for (let word = L.W_MPLS; word < L.W_TUN_ID_HI; word++) {
-    if (!headers(word)) continue;
+    if (word === L.FLOW_PACKET_WORDS) word = L.W_NSH_BASE;
     const drop = mask[word]! & ~KEEP[word]!;
     if (drop === 0) continue;
     // Fragment bits alone go without a word, as in the original.
@@ -161,8 +160,4 @@ export function normalizeMatch(match: Match): { pre: string; post: string } | un
     flow[word] = flow[word]! & ~drop;
   }
   return pre === undefined ? undefined : { pre, post: formatMatch(match) };
-}
-
-function isNsh(word: number): boolean {
-  return word >= L.W_NSH_BASE && word < L.W_NSH_BASE + 6;
 }

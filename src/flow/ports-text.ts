@@ -1,5 +1,6 @@
 /** OpenFlow port numbers (16 bits inside, as in OpenFlow 1.0) and their names. */
 import { vlog } from "../lib/vlog.ts";
+import { scanDecimal } from "./match-plain.ts";
 
 const log = vlog("ofp_port");
 
@@ -52,6 +53,8 @@ function portNumbered(number: number): number | undefined {
 
 /** A decimal number, a reserved name in any case, or the name of a port (quoted as JSON when it is no plain word). */
 export function parsePort(text: string, ports?: PortNames): number | undefined {
+  const plain = scanDecimal(text, 0, text.length);
+  if (plain >= 0 && plain < OFPP_MAX) return plain;
   if (/^\+?\d+$/.test(text)) return portNumbered(Number(text));
   if (/^-\d+$/.test(text)) {
     log.warn(`Negative value ${text} is not a valid port number.`);

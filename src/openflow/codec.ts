@@ -245,20 +245,26 @@ function rowFor(message: Message, version: Version, options: EncodeOptions): Mes
   const list = byType[version]!.get(message.type);
   if (list === undefined) return undefined;
   if (list.length === 1) return list[0];
-  const extended = version === 1 && options.nxm === true;
   if (options.name !== undefined) return list.find((row) => row.name === options.name);
-  if (
-    message.type === "flow-mod" ||
-    message.type === "flow-removed" ||
-    message.type === "flow-request" ||
-    message.type === "aggregate-request" ||
-    message.type === "flow-reply" ||
-    message.type === "aggregate-reply"
-  ) {
-    return list.find((row) => (row.kind === "nx" || row.kind.startsWith("nx")) === extended) ?? list[0];
+  const extended = version === 1 && options.nxm === true && EXTENDED.has(message.type);
+  for (let i = 0; i < list.length; i++) {
+    const { kind } = list[i]!;
+    if (extended ? kind.startsWith("nx") : kind === "msg" || kind === "request" || kind === "reply") {
+      return list[i];
+    }
   }
-  return list.find((row) => row.kind === "msg" || row.kind === "request" || row.kind === "reply") ?? list[0];
+  return list[0];
 }
+
+/** What 1.0 has in Nicira's extended format, too. */
+const EXTENDED: ReadonlySet<MessageType> = new Set([
+  "flow-mod",
+  "flow-removed",
+  "flow-request",
+  "aggregate-request",
+  "flow-reply",
+  "aggregate-reply",
+]);
 
 export interface EncodeMessageOptions extends EncodeOptions {
   xid?: number;

@@ -271,7 +271,7 @@ export function writeMatch(
   cookie?: { value: bigint; mask: bigint },
 ): void {
   const { flow, mask } = match;
-  const metadata = anyBits(mask, W_IN_PORT + 1, W_ETH_DST_HI);
+  const metadata = anyBits(mask, W_IN_PORT + 1, W_PACKET_TYPE);
   const further = anyBits(mask, FLOW_PACKET_WORDS, FLOW_WORDS);
   if (mask[W_PACKET_TYPE] !== 0 && (flow[W_PACKET_TYPE] !== 0 || !impliesEthernet(flow, mask))) {
     put(w, match, PACKET_TYPE, version);

@@ -1,5 +1,6 @@
 /** OpenFlow port numbers: 16 bits in the switch and in 1.0, 32 on the wire from 1.1; reserved names; text. */
 
+import { scanNumber } from "../flow/match-plain.ts";
 import type { PortNames } from "../flow/match-text.ts";
 import { OFPP_MAX, OFPP_NONE, type OfpPort } from "./actions.ts";
 import { OfpError } from "./errors.ts";
@@ -69,9 +70,9 @@ export function portName(port: OfpPort): string {
 
 /** strtoul with base 0: decimal, 0x hexadecimal, 0 octal; undefined when not wholly a number. */
 export function parseUint(text: string): number | undefined {
-  const digit = text.charCodeAt(0) - 48;
-  if (text.length === 1) return digit >= 0 && digit <= 9 ? digit : undefined;
-  if (digit > 0 && digit <= 9) return /^[0-9]+$/.test(text) ? Number(text) : undefined;
+  const plain = scanNumber(text, 0, text.length);
+  if (plain >= 0) return plain;
+  if (/^[1-9][0-9]*$/.test(text)) return Number(text);
   if (/^0[xX][0-9a-fA-F]+$/.test(text)) return Number.parseInt(text.slice(2), 16);
   return /^0[0-7]*$/.test(text) ? Number.parseInt(text, 8) : undefined;
 }

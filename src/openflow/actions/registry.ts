@@ -19,7 +19,7 @@ import {
   type ActionRow,
   type DecodeContext,
   type FormatContext,
-  keyValues,
+  Items,
   type ParseContext,
   type TableNames,
   TextError,
@@ -260,7 +260,7 @@ export function encodeInstructions(list: readonly Ofpact[], w: Writer, version: 
   setL4Protocol(proto);
   if (version === 1) {
     // Nothing may follow Nicira's write_metadata, not even the resubmit that goto_table becomes.
-    const goes = list.some(({ type }) => type === "goto_table");
+    const goes = hasType(list, "goto_table");
     for (const a of list) {
       if (goes && a.type === "write_metadata") encodeAction(loadMetadata(a), w, version);
       else if (!isInstruction(a.type, 1) || ACTIONS_OF_10.has(a.type)) encodeAction(a, w, version);
@@ -402,7 +402,8 @@ function parseList(
   };
   let drop = false;
   let count = 0;
-  for (const { key, value } of keyValues(text)) {
+  for (const items = new Items(text); items.next(); ) {
+    const { key, value } = items;
     count++;
     const parse = byWord.get(key) ?? byWord.get(key.toLowerCase());
     if (parse === undefined && key.toLowerCase() === "drop") drop = true;
@@ -433,8 +434,13 @@ function parseList(
   return out;
 }
 
+function hasType(list: readonly Ofpact[], type: OfpactType): boolean {
+  for (let i = 0; i < list.length; i++) if (list[i]!.type === type) return true;
+  return false;
+}
+
 function checkConjunctions(list: readonly Ofpact[]): void {
-  if (!list.some((a) => a.type === "conjunction")) return;
+  if (!hasType(list, "conjunction")) return;
   const other = list.find((a) => a.type !== "conjunction" && a.type !== "note");
   if (other !== undefined) {
     throw new TextError(

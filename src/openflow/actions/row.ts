@@ -7,6 +7,8 @@ import { fieldHeader, fieldOfHeader, headerBytes, readHeader, type WireHeader, w
 import { formatPort, parsePort, parseUint } from "../ports.ts";
 import type { Reader, Writer } from "../wire.ts";
 
+export { Items, isSeparator, keyValues } from "../../flow/items.ts";
+
 /** One wire form of an action: vendor 0 is OpenFlow's own numbering. */
 export interface WireForm {
   readonly name: string;
@@ -281,76 +283,6 @@ export function needWritable(s: Subfield): void {
 }
 
 // Text.
-
-export interface KeyValue {
-  key: string;
-  value: string;
-}
-
-/** Splits "a,b:c,d=e,f(g,h)->i" as ovs-ofctl does: commas and white space separate, parentheses and brackets nest. */
-export function keyValues(text: string): KeyValue[] {
-  const out: KeyValue[] = [];
-  let at = 0;
-  const size = text.length;
-  while (at < size) {
-    while (at < size && isSeparator(text.charCodeAt(at))) at++;
-    if (at >= size) break;
-    const start = at;
-    if (text[at] === '"') at = skipQuoted(text, at);
-    while (at < size && !isKeyEnd(text.charCodeAt(at))) at++;
-    const key = text.slice(start, at);
-    const mark = text[at];
-    if (mark === ":" || mark === "=") {
-      const end = scanValue(text, at + 1);
-      out.push({ key, value: text.slice(at + 1, end) });
-      at = end;
-    } else if (mark === "(") {
-      const close = matchingParen(text, at);
-      const end = text.startsWith("->", close + 1) ? scanValue(text, close + 1) : close + 1;
-      const value = text.slice(at + 1, close);
-      out.push({ key, value: end > close + 1 ? `${value})${text.slice(close + 1, end)}` : value });
-      at = end;
-    } else {
-      out.push({ key, value: "" });
-    }
-  }
-  return out;
-}
-
-export function isSeparator(c: number): boolean {
-  return c === 44 || c === 32 || (c >= 9 && c <= 13);
-}
-
-function isKeyEnd(c: number): boolean {
-  return isSeparator(c) || c === 58 || c === 61 || c === 40;
-}
-
-function skipQuoted(text: string, at: number): number {
-  for (at++; at < text.length && text[at] !== '"'; at++) if (text[at] === "\\") at++;
-  return at + 1;
-}
-
-function scanValue(text: string, at: number): number {
-  let depth = 0;
-  for (; at < text.length; at++) {
-    const c = text.charCodeAt(at);
-    if (depth === 0 && isSeparator(c)) return at;
-    if (c === 40 || c === 91) depth++;
-    else if ((c === 41 || c === 93) && --depth < 0) return at;
-    else if (c === 34) at = skipQuoted(text, at) - 1;
-  }
-  return at;
-}
-
-function matchingParen(text: string, at: number): number {
-  let depth = 0;
-  for (; at < text.length; at++) {
-    const c = text[at];
-    if (c === "(") depth++;
-    else if (c === ")" && --depth === 0) return at;
-  }
-  return text.length;
-}
 
 /** An unsigned number of at most `max`; `what` names it in the error. */
 export function number(text: string, what: string, max: number): number {

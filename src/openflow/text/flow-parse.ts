@@ -4,11 +4,12 @@
  */
 
 import { clearMatch, type Match, makeMatch } from "../../flow/match.ts";
+import { takePlainItem } from "../../flow/match-plain.ts";
 import { type PortNames, parseMatchItem, setDefaultPacketType } from "../../flow/match-text.ts";
 import { normalizeMatch } from "../../flow/normalize.ts";
 import { checkActions, checkOrder } from "../actions/check.ts";
 import { parseActions, type TableNames, TextError } from "../actions/registry.ts";
-import { isSeparator, keyValues, parseBig } from "../actions/row.ts";
+import { Items, isSeparator, keyValues, parseBig } from "../actions/row.ts";
 import { OFPG_ANY, OFPP_ANY } from "../actions.ts";
 import { logNormalization } from "../log.ts";
 import { matchProtocols } from "../match-protocols.ts";
@@ -116,29 +117,46 @@ export function emptyFlowMod(command: number, match = makeMatch()): FlowMod {
   };
 }
 
-const COMMAND_WORDS: Readonly<Record<string, number>> = {
-  add: OFPFC_ADD,
-  delete: OFPFC_DELETE,
-  delete_strict: OFPFC_DELETE_STRICT,
-  modify: OFPFC_MODIFY,
-  modify_strict: OFPFC_MODIFY_STRICT,
-};
+const COMMANDS: ReadonlyMap<string, number> = new Map([
+  ["add", OFPFC_ADD],
+  ["delete", OFPFC_DELETE],
+  ["delete_strict", OFPFC_DELETE_STRICT],
+  ["modify", OFPFC_MODIFY],
+  ["modify_strict", OFPFC_MODIFY_STRICT],
+]);
 
 /** A leading "delete_strict " of a flow file's line; undefined: none. */
 export function leadingCommand(text: string): { command: number; rest: string } | undefined {
-  const found = /^\s*(add|delete_strict|delete|modify_strict|modify)(?=[\s,]|$)/.exec(text);
-  if (found === null) return undefined;
-  return { command: COMMAND_WORDS[found[1]!]!, rest: text.slice(found[0].length) };
+  let start = 0;
+  while (isSpace(text.charCodeAt(start))) start++;
+  let end = start;
+  while (isWordCharacter(text.charCodeAt(end))) end++;
+  // Most lines begin with a field.
+  if (end < text.length && !isSeparator(text.charCodeAt(end))) return undefined;
+  const command = COMMANDS.get(text.slice(start, end));
+  return command === undefined ? undefined : { command, rest: text.slice(end) };
 }
 
-/** Where the actions begin: "actions=" or "action=" after a comma, white space or at the start. */
-function splitActions(text: string): { match: string; actions: string | undefined } {
+function isSpace(c: number): boolean {
+  return c === 32 || (c >= 9 && c <= 13);
+}
+
+function isWordCharacter(c: number): boolean {
+  return c === 95 || (c >= 97 && c <= 122);
+}
+
+/** Where the actions begin: "actions=" or "action=" after a comma, white space or at the start; the text's end: nowhere. */
+function actionsKey(text: string): number {
   for (let at = text.indexOf("action"); at >= 0; at = text.indexOf("action", at + 1)) {
-    const value = at + (text.startsWith("s", at + 6) ? 7 : 6);
-    if (text[value] !== "=" || (at > 0 && !isSeparator(text.charCodeAt(at - 1)))) continue;
-    return { match: text.slice(0, Math.max(0, at - 1)), actions: text.slice(value + 1) };
+    if (text[actionsValue(text, at) - 1] !== "=") continue;
+    if (at === 0 || isSeparator(text.charCodeAt(at - 1))) return at;
   }
-  return { match: text, actions: undefined };
+  return text.length;
+}
+
+/** Past the "=" of "actions=" or "action=" at `key`. */
+function actionsValue(text: string, key: number): number {
+  return key + (text.startsWith("s", key + 6) ? 8 : 7);
 }
 
 /** Parses one flow for `command` (OFPFC_*, or -1 for what requests take). */
@@ -147,18 +165,24 @@ export function parseFlow(text: string, command: number, options: FlowParseOptio
   const match = scratch === undefined ? makeMatch() : clearMatch(scratch);
   const fm = emptyFlowMod(command < 0 ? OFPFC_DELETE : command, match);
   const fields = allowed(command);
-  const parts = fields & ACTIONS ? splitActions(text) : { match: text, actions: undefined };
-  if (fields & ACTIONS && parts.actions === undefined) throw new TextError("must specify an action");
+  const hasActions = (fields & ACTIONS) !== 0;
+  const end = hasActions ? actionsKey(text) : text.length;
+  if (hasActions && end === text.length) throw new TextError("must specify an action");
   let usable = P_ANY;
-  for (const { key, value } of keyValues(parts.match)) {
-    usable &= parseItem(key, value, fm, fields, command, options);
+  const items = new Items(text, 0, end);
+  while (items.next()) {
+    if (takePlainItem(match, items)) continue;
+    usable &= parseItem(items.key, items.value, fm, fields, command, options);
   }
   setDefaultPacketType(fm.match);
   const changed = normalizeMatch(fm.match);
   if (changed !== undefined && !options.quiet) logNormalization(changed);
   usable &= matchProtocols(fm.match);
-  if (parts.actions !== undefined) {
-    const parsed = parseActions(parts.actions, { ports: options.ports, tables: options.tables });
+  if (hasActions) {
+    const parsed = parseActions(text.slice(actionsValue(text, end)), {
+      ports: options.ports,
+      tables: options.tables,
+    });
     checkOrder(parsed.actions);
     const checked = checkActions(parsed.actions, fm.match, usable & parsed.usable, fm.table);
     if (checked.log !== undefined && !options.quiet) options.log?.(checked.module, "warn", checked.log);
@@ -182,6 +206,8 @@ function parseItem(
   command: number,
   options: FlowParseOptions,
 ): number {
+  const attribute = value === "" ? -1 : parseAttribute(key, value, fm, fields, command, options);
+  if (attribute >= 0) return attribute;
   const flag = FLAG_WORDS[key];
   if (flag !== undefined && fields & FLAGS) {
     fm.flags |= flag;
@@ -195,6 +221,21 @@ function parseItem(
     if (problem !== undefined) throw new TextError(problem);
     return P_ANY;
   }
+  const problem = parseMatchItem(fm.match, key, value, options.ports);
+  if (problem === null) throw new TextError(`unknown keyword ${key}`);
+  if (problem !== undefined) throw new TextError(problem);
+  return VLAN_MASKED.has(key) && hasMask(value) ? USABLE_NXM_OXM : P_ANY;
+}
+
+/** What a flow has beside match and actions; returns the protocols that it leaves, or -1 for something else. */
+function parseAttribute(
+  key: string,
+  value: string,
+  fm: FlowMod,
+  fields: number,
+  command: number,
+  options: FlowParseOptions,
+): number {
   switch (key) {
     case "table": {
       const table = parseUint(value) ?? options.tables?.numberOf(unquote(value));
@@ -235,10 +276,7 @@ function parseItem(
     case "cookie":
       return cookie(value, fm, command);
   }
-  const problem = parseMatchItem(fm.match, key, value, options.ports);
-  if (problem === null) throw new TextError(`unknown keyword ${key}`);
-  if (problem !== undefined) throw new TextError(problem);
-  return VLAN_MASKED.has(key) && hasMask(value) ? USABLE_NXM_OXM : P_ANY;
+  return -1;
 }
 
 /** Masked they are no fields of the fixed matches, though some of what they may say, like "this VLAN", is. */
