@@ -26,6 +26,7 @@ import { makePacket, type Packet } from "../packet.ts";
 import { readCounters, readDrops } from "./counters.ts";
 import { FlowMirror } from "./flow-mirror.ts";
 import { compactMask, makeCompactMask } from "./flow-table.ts";
+import { Lane, type LaneHost } from "./lane.ts";
 import { MAX_DP_METERS, meterWords, readMeterStats } from "./meters.ts";
 import { chooseOdpPort } from "./port-numbers.ts";
 import {
@@ -45,22 +46,8 @@ import {
   REQ_PORT_POLICING,
   REQ_PORT_SHAPED,
   REQ_VLAN_LIMIT,
-  UP_PACKET,
-  UP_PORT,
 } from "./requests.ts";
-import { SharedRing } from "./ring.ts";
-import { SampleReader } from "./sample-ring.ts";
 import {
-  C_APPLIED,
-  C_MAIN_SLEEPS,
-  C_MAIN_WAITS,
-  C_REQUEST_HEAD,
-  C_REQUEST_TAIL,
-  C_SAMPLE_HEAD,
-  C_SAMPLE_TAIL,
-  C_UPCALL_HEAD,
-  C_UPCALL_TAIL,
-  C_WORKER_SLEEPS,
   loadSlotPacket,
   makeSharedMemory,
   S_KIND,
@@ -70,13 +57,8 @@ import {
   slotStart,
   storeSlotPacket,
 } from "./shared.ts";
-import type { DatapathThread, SpawnDatapathThread } from "./thread.ts";
+import type { SpawnDatapathThread } from "./thread.ts";
 
-/** Upcalls handled, and time taken, before other work of main gets its turn. */
-const UPCALL_BUDGET = 256;
-const UPCALL_BUDGET_MS = 2;
-/** The clock is looked at once for so many. */
-const CLOCK_EVERY = 8;
 const NOTHING: Int32Array = new Int32Array(0);
 
 export interface WorkerDpifOptions {
@@ -93,215 +75,90 @@ export interface WorkerDpifOptions {
   fault?: (text: string) => void;
 }
 
-interface Waiter {
-  sequence: number;
-  resolve: () => void;
-}
-
-class WorkerDpif implements Dpif {
+class WorkerDpif implements Dpif, LaneHost {
   userspaceText: ((operand: number) => string) | undefined = undefined;
   readonly type: string;
   readonly name: string;
-  private readonly clock: Clock;
-  private readonly thread: DatapathThread;
-  private readonly memory = makeSharedMemory();
-  private readonly control = new Int32Array(this.memory.control);
-  private readonly counters = new Float64Array(this.memory.counters);
-  private readonly meterCounters = new Float64Array(this.memory.meterStats);
-  private readonly requests = new SharedRing(
-    new Int32Array(this.memory.requests),
-    this.control,
-    C_REQUEST_HEAD,
-    C_REQUEST_TAIL,
-  );
-  private readonly upcalls = new SharedRing(
-    new Int32Array(this.memory.upcalls),
-    this.control,
-    C_UPCALL_HEAD,
-    C_UPCALL_TAIL,
-  );
-  private readonly samples = new SampleReader(
-    new SharedRing(new Int32Array(this.memory.samples), this.control, C_SAMPLE_HEAD, C_SAMPLE_TAIL),
-  );
-  private readonly slotBytes = new Uint8Array(this.memory.slots);
-  private readonly slotWords = new Int32Array(this.memory.slots);
-  private readonly mirror = new FlowMirror(this.memory.flowStats);
+  readonly clock: Clock;
+  readonly spawn: SpawnDatapathThread;
+  private readonly lanes: Lane[];
+  private readonly options: WorkerDpifOptions;
+  private readonly mirror: FlowMirror;
   private readonly portTable = new Map<OdpPort, DpPort>();
-  private readonly adding = new Map<OdpPort, (errno: number) => void>();
-  /** Requests that did not fit into the ring, in order. */
-  private readonly backlog: Int32Array[] = [];
-  /** Number of the last request made. */
-  private sequence = 0;
-  private readonly waiters: Waiter[] = [];
   private handler: UpcallHandler | undefined;
   private readonly mask = makeCompactMask();
   private readonly key: Flow = new Int32Array(FLOW_DP_WORDS);
   private readonly upcall: Upcall = {
     kind: UPCALL_MISS,
     key: this.key,
-    packet: makePacket(this.slotBytes),
+    packet: makePacket(new Uint8Array(0)),
     userdata: 0,
   };
   private closed = false;
-  private drainPlanned = false;
 
   constructor(options: WorkerDpifOptions) {
     this.type = options.type;
     this.name = options.name;
     this.clock = options.clock;
-    Atomics.store(this.control, C_MAIN_SLEEPS, 1);
-    const died = (reason: string) => {
-      this.abandon();
-      options.died?.(reason);
-    };
-    const fault = (text: string) => options.fault?.(text);
-    this.thread = options.spawn(this.memory, () => this.drain(), died, fault);
+    this.spawn = options.spawn;
+    this.options = options;
+    const lane = new Lane(makeSharedMemory(), this);
+    this.lanes = [lane];
+    this.mirror = new FlowMirror(lane.memory.flowStats);
   }
 
-  // ---- Requests ----
+  // ---- Lanes ----
 
-  /** Room for a record: where to write it, and then {@link post}. */
-  private request(length: number): { words: Int32Array; at: number } {
-    if (this.backlog.length === 0) {
-      const at = this.requests.reserve(length);
-      if (at >= 0) return { words: this.requests.words, at };
-    }
-    const words = new Int32Array(length);
-    this.backlog.push(words);
-    return { words, at: 0 };
+  /** Room for a request to all lanes, as of {@link Lane.request}; {@link post} follows in the same turn. */
+  private request(length: number): Lane {
+    return this.lanes[0]!.request(length);
   }
 
   private post(): void {
-    this.sequence = (this.sequence + 1) | 0;
-    if (this.backlog.length > 0) {
-      this.pushBacklog();
-      if (this.backlog.length > 0) this.awaitApplied();
-    } else this.requests.commit();
-    if (Atomics.compareExchange(this.control, C_WORKER_SLEEPS, 1, 0) === 1) this.thread.wake();
-  }
-
-  private pushBacklog(): void {
-    let count = 0;
-    for (const record of this.backlog) {
-      const at = this.requests.reserve(record.length);
-      if (at < 0) break;
-      this.requests.words.set(record, at);
-      this.requests.commit();
-      count++;
-    }
-    this.backlog.splice(0, count);
-    if (count > 0 && Atomics.compareExchange(this.control, C_WORKER_SLEEPS, 1, 0) === 1) this.thread.wake();
-  }
-
-  /** Asks for the bell when requests have been applied; looks once more, as the worker may have been faster. */
-  private awaitApplied(): void {
-    Atomics.store(this.control, C_MAIN_WAITS, 1);
-    this.planDrain();
-  }
-
-  private planDrain(): void {
-    if (this.drainPlanned || this.closed) return;
-    this.drainPlanned = true;
-    this.clock.soon(() => {
-      this.drainPlanned = false;
-      this.drain();
-    });
-  }
-
-  private resolveWaiters(): void {
-    const applied = Atomics.load(this.control, C_APPLIED);
-    let count = 0;
-    while (count < this.waiters.length && ((applied - this.waiters[count]!.sequence) | 0) >= 0) count++;
-    for (const waiter of this.waiters.splice(0, count)) waiter.resolve();
+    const { lanes } = this;
+    const first = lanes[0]!;
+    for (let i = 1; i < lanes.length; i++) lanes[i]!.repeat(first);
+    first.post();
   }
 
   settled(): Promise<void> {
-    if (this.closed || ((Atomics.load(this.control, C_APPLIED) - this.sequence) | 0) >= 0)
-      return Promise.resolve();
-    return new Promise((resolve) => {
-      this.waiters.push({ sequence: this.sequence, resolve });
-      this.awaitApplied();
-    });
+    const { lanes } = this;
+    if (lanes.length === 1) return lanes[0]!.settled();
+    return Promise.all(lanes.map((lane) => lane.settled())).then(() => {});
   }
 
-  // ---- From the worker ----
-
-  /** Handles what the worker has written; called by its bell. */
-  private drain(): void {
-    if (this.closed) return;
-    const began = this.thread.nowMs();
-    for (let count = 0; ; count++) {
-      if (
-        count === UPCALL_BUDGET ||
-        (count % CLOCK_EVERY === 0 && this.thread.nowMs() - began > UPCALL_BUDGET_MS)
-      ) {
-        this.planDrain();
-        break;
-      }
-      const at = this.upcalls.peek();
-      if (at < 0) {
-        if (this.sampleUp()) {
-          if (this.closed) return;
-          continue;
-        }
-        // Whatever is written from here on rings; what was written before is looked at once more.
-        if (Atomics.exchange(this.control, C_MAIN_SLEEPS, 1) === 1) break;
-        if (this.upcalls.peek() < 0 && !this.samples.waiting) break;
-        Atomics.store(this.control, C_MAIN_SLEEPS, 0);
-        continue;
-      }
-      const words = this.upcalls.words;
-      const type = words[at]!;
-      const a = words[at + 1]!;
-      const b = words[at + 2]!;
-      this.upcalls.release(at);
-      if (type === UP_PACKET) this.packetUp(a);
-      else if (type === UP_PORT) {
-        const added = this.adding.get(a);
-        this.adding.delete(a);
-        added?.(b);
-      }
-      if (this.closed) return;
-    }
-    if (this.backlog.length > 0) this.pushBacklog();
-    this.resolveWaiters();
-    if (this.waiters.length > 0 || this.backlog.length > 0) {
-      Atomics.store(this.control, C_MAIN_WAITS, 1);
-      // The worker may have applied the last request between the two lines above.
-      this.resolveWaiters();
-    }
+  died(reason: string): void {
+    this.abandon();
+    this.options.died?.(reason);
   }
 
-  /** Hands one sample over, for which there is time when nothing else has come up. */
-  private sampleUp(): boolean {
-    const sample = this.samples.next();
-    if (sample === undefined) return false;
-    try {
-      this.handler?.(sample);
-    } finally {
-      this.samples.release();
-    }
-    return true;
+  fault(text: string): void {
+    this.options.fault?.(text);
   }
 
-  private packetUp(slot: number): void {
+  sampleUp(sample: Upcall): void {
+    this.handler?.(sample);
+  }
+
+  packetUp(lane: Lane, slot: number): void {
+    const { slotWords } = lane;
     const at = slotStart(slot) >> 2;
     const upcall = this.upcall;
-    upcall.kind = this.slotWords[at + S_KIND] === UPCALL_MISS ? UPCALL_MISS : 1;
-    upcall.userdata = this.slotWords[at + S_USERDATA]!;
+    upcall.kind = slotWords[at + S_KIND] === UPCALL_MISS ? UPCALL_MISS : 1;
+    upcall.userdata = slotWords[at + S_USERDATA]!;
     const { key } = this;
-    for (let word = 0; word < FLOW_DP_WORDS; word++) key[word] = this.slotWords[at + SLOT_KEY + word]!;
+    for (let word = 0; word < FLOW_DP_WORDS; word++) key[word] = slotWords[at + SLOT_KEY + word]!;
     if (upcall.kind === UPCALL_MISS && this.mirror.table.lookup(upcall.key) >= 0) {
       // Another packet of the flow has come up before: its flow is there by the time the worker reads this.
-      const { words, at: to } = this.request(2);
+      const { words, at: to } = lane.request(2);
       words[to] = REQ_AGAIN;
       words[to + 1] = slot;
-      this.post();
+      lane.post();
       return;
     }
     const packet = upcall.packet;
-    packet.data = this.slotBytes;
-    loadSlotPacket(this.slotWords, at, packet);
+    packet.data = lane.slotBytes;
+    loadSlotPacket(slotWords, at, packet);
     let actions: Int32Array = NOTHING;
     let handle = -1;
     let installed: ((flow: FlowHandle) => void) | undefined;
@@ -317,11 +174,11 @@ class WorkerDpif implements Dpif {
         }
       }
     } finally {
-      const { words, at: to } = this.request(2 + actions.length);
+      const { words, at: to } = lane.request(2 + actions.length);
       words[to] = REQ_ANSWER;
       words[to + 1] = slot;
       writeProgram(actions, words, to + 2);
-      this.post();
+      lane.post();
     }
     if (handle >= 0) installed?.(handle);
   }
@@ -337,16 +194,15 @@ class WorkerDpif implements Dpif {
     const odpPort = chooseOdpPort(this.portTable, wanted, undefined);
     const name = netdev.name;
     this.portTable.set(odpPort, { odpPort, name, type: netdev.type });
-    const errno = await new Promise<number>((resolve) => {
-      this.adding.set(odpPort, resolve);
-      const { words, at } = this.request(4 + name.length);
-      words[at] = REQ_PORT_ADD;
-      words[at + 1] = odpPort;
-      words[at + 2] = netdev.type === "internal" || netdev.type === "tap" ? PORT_TAP : PORT_RING;
-      words[at + 3] = name.length;
-      for (let i = 0; i < name.length; i++) words[at + 4 + i] = name.charCodeAt(i);
-      this.post();
-    });
+    const answer = this.lanes[0]!.portAnswer(odpPort);
+    const { words, at } = this.request(4 + name.length);
+    words[at] = REQ_PORT_ADD;
+    words[at + 1] = odpPort;
+    words[at + 2] = netdev.type === "internal" || netdev.type === "tap" ? PORT_TAP : PORT_RING;
+    words[at + 3] = name.length;
+    for (let i = 0; i < name.length; i++) words[at + 4 + i] = name.charCodeAt(i);
+    this.post();
+    const errno = await answer;
     if (errno === 0) return odpPort;
     this.portTable.delete(odpPort);
     throw osError(errnoName(errno), "portAdd");
@@ -483,7 +339,7 @@ class WorkerDpif implements Dpif {
   }
 
   meterStats(id: number, bands: number): DpMeterStats {
-    return readMeterStats(this.meterCounters, id, bands);
+    return readMeterStats(this.lanes[0]!.meterCounters, id, bands);
   }
 
   flowFlush(): void {
@@ -514,7 +370,7 @@ class WorkerDpif implements Dpif {
   }
 
   private clockOffset(): number {
-    return this.clock.now() - this.thread.nowMs();
+    return this.clock.now() - this.lanes[0]!.thread.nowMs();
   }
 
   readFlow(handle: FlowHandle, into: DpFlow): boolean {
@@ -556,11 +412,11 @@ class WorkerDpif implements Dpif {
   }
 
   stats(): Promise<DpStats> {
-    return this.settled().then(() => readCounters(this.counters, this.mirror));
+    return this.settled().then(() => readCounters(this.lanes[0]!.counters, this.mirror));
   }
 
   drops(): ReadonlyMap<string, number> {
-    return readDrops(this.counters);
+    return readDrops(this.lanes[0]!.counters);
   }
 
   async takeOver(): Promise<void> {}
@@ -573,16 +429,14 @@ class WorkerDpif implements Dpif {
 
   private abandon(): void {
     this.closed = true;
-    for (const waiter of this.waiters.splice(0)) waiter.resolve();
-    for (const added of this.adding.values()) added(5);
-    this.adding.clear();
+    for (const lane of this.lanes) lane.abandon();
   }
 
   async close(): Promise<void> {
     if (this.closed) return;
     for (const port of [...this.portTable.keys()]) await this.portDel(port);
     this.abandon();
-    this.thread.terminate();
+    for (const lane of this.lanes) lane.thread.terminate();
   }
 }
 
