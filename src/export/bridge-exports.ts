@@ -23,7 +23,7 @@ import {
 import type { OfPort } from "../ofproto/types.ts";
 import type { CounterRecord, FlowRecord } from "./codec/sflow.ts";
 import { type CollectorStatus, Collectors, type Warn } from "./collectors.ts";
-import { IpfixExporter, type IpfixOptions, type IpfixPort } from "./ipfix.ts";
+import { IpfixExporter, type IpfixOptions, type IpfixPort, type IpfixSample } from "./ipfix.ts";
 import { Netflow, type NetflowOptions } from "./netflow.ts";
 import { OUTPUT_DROPPED, outputMany, type SampledWay, SflowAgent, type SflowPort } from "./sflow.ts";
 import { tunnelInfo, tunnelRecords } from "./tunnels.ts";
@@ -128,6 +128,21 @@ export class BridgeExports implements BridgeSampling {
   #sflow: SflowAgent | undefined = undefined;
   /** What the last packet of each action had. */
   readonly #ways = new WeakMap<SflowAction, { tci: number; way: SampledWay }>();
+  readonly #ipfixPorts = new WeakMap<OfportState, IpfixPort>();
+  /** The one under way: each packet's is the same object. */
+  readonly #ipfixSample: IpfixSample = {
+    flow: new Int32Array(),
+    length: 0,
+    ipLength: 0,
+    tcpFlags: 0,
+    weight: 1,
+    domain: 0,
+    point: 0,
+    input: undefined,
+    output: undefined,
+    tunnel: undefined,
+    dropped: false,
+  };
   #netflow: Netflow | undefined = undefined;
   #netflowVersion = 5;
   #bridgeIpfix: IpfixExporter | undefined = undefined;
@@ -392,19 +407,31 @@ export class BridgeExports implements BridgeSampling {
     const exporter = ofFlow ? this.#sets.get(action.collectorSetId) : this.#bridgeIpfix;
     if (exporter === undefined) return;
     const { outputPort } = action;
-    exporter.sample({
-      flow: key,
-      length: packet.length,
-      ipLength: ipLength(packet, key),
-      tcpFlags: key[W_TCP_FLAGS]! & 0xfff,
-      weight: ofFlow ? Math.max(1, Math.floor(65535 / action.probability)) : (config?.sampling ?? 1),
-      domain: ofFlow ? action.domain : (config?.domain ?? 0),
-      point: ofFlow ? action.point : (config?.point ?? 0),
-      input: ipfixPort(input),
-      output: outputPort === undefined ? undefined : ipfixPort(this.#bridge.portByOdp(outputPort)),
-      tunnel: exporter.options.tunnels && input ? tunnelInfo(key, input.netdev.type) : undefined,
-      dropped: action.dropped,
-    });
+    const output = outputPort === undefined ? undefined : this.#bridge.portByOdp(outputPort);
+    const sample = this.#ipfixSample;
+    sample.flow = key;
+    sample.length = packet.length;
+    sample.ipLength = ipLength(packet, key);
+    sample.tcpFlags = key[W_TCP_FLAGS]! & 0xfff;
+    sample.weight = ofFlow ? Math.max(1, Math.floor(65535 / action.probability)) : (config?.sampling ?? 1);
+    sample.domain = ofFlow ? action.domain : (config?.domain ?? 0);
+    sample.point = ofFlow ? action.point : (config?.point ?? 0);
+    sample.input = input && this.#ipfixPort(input);
+    sample.output = output && this.#ipfixPort(output);
+    sample.tunnel = exporter.options.tunnels && input ? tunnelInfo(key, input.netdev.type) : undefined;
+    sample.dropped = action.dropped;
+    exporter.sample(sample);
+  }
+
+  #ipfixPort(port: OfportState): IpfixPort {
+    const ifIndex = port.netdev.ifindex();
+    let known = this.#ipfixPorts.get(port);
+    if (known === undefined || known.ifIndex !== (ifIndex ?? 0)) {
+      const ifType = ifIndex === undefined ? 0 : IF_TYPE_ETHERNET;
+      known = { ifIndex: ifIndex ?? 0, ifType, name: port.name, description: "" };
+      this.#ipfixPorts.set(port, known);
+    }
+    return known;
   }
 
   close(): void {
@@ -443,17 +470,6 @@ function mplsRecord(outStack: readonly number[]): FlowRecord {
   return {
     name: "extended_mpls",
     values: { next_hop: new Uint8Array(4), in_stack: [], out_stack: outStack },
-  };
-}
-
-function ipfixPort(port: OfportState | undefined): IpfixPort | undefined {
-  if (port === undefined) return undefined;
-  const ifIndex = port.netdev.ifindex();
-  return {
-    ifIndex: ifIndex ?? 0,
-    ifType: ifIndex === undefined ? 0 : IF_TYPE_ETHERNET,
-    name: port.name,
-    description: "",
   };
 }
 

@@ -24,7 +24,36 @@ const FIRST_ID = 256;
 const EXPORTER_STATISTICS_ID = 462;
 
 export function templateId({ l2, l3, l4, tunnel, egress }: RecordKind): number {
-  return FIRST_ID + l2 * 60 + l3 * 20 + l4 * 4 + (tunnel ? 2 : 0) + (egress ? 1 : 0);
+  return FIRST_ID + kindNumber(l2, l3, l4, tunnel, egress);
+}
+
+function kindNumber(
+  l2: RecordKind["l2"],
+  l3: RecordKind["l3"],
+  l4: RecordKind["l4"],
+  tunnel: boolean,
+  egress: boolean,
+): number {
+  return l2 * 60 + l3 * 20 + l4 * 4 + (tunnel ? 2 : 0) + (egress ? 1 : 0);
+}
+
+const KINDS: readonly RecordKind[] = Object.values(L2).flatMap((l2) =>
+  Object.values(L3).flatMap((l3) =>
+    Object.values(L4).flatMap((l4) =>
+      [false, true].flatMap((tunnel) => [false, true].map((egress) => ({ l2, l3, l4, tunnel, egress }))),
+    ),
+  ),
+);
+
+/** A kind, made in advance: there is one for each packet. */
+export function recordKind(
+  l2: RecordKind["l2"],
+  l3: RecordKind["l3"],
+  l4: RecordKind["l4"],
+  tunnel: boolean,
+  egress: boolean,
+): RecordKind {
+  return KINDS[kindNumber(l2, l3, l4, tunnel, egress)]!;
 }
 
 const IP: readonly ElementName[] = [
@@ -120,19 +149,10 @@ function elements({ l2, l3, l4, tunnel, egress }: RecordKind, virtualObsId: bool
 /** All templates of data, by ID. */
 export function dataTemplates(virtualObsId: boolean): ReadonlyMap<number, Template> {
   const templates = new Map<number, Template>();
-  for (const l2 of Object.values(L2)) {
-    for (const l3 of Object.values(L3)) {
-      for (const l4 of Object.values(L4)) {
-        if (l3 === L3.unknown && l4 !== L4.unknown) continue;
-        for (const tunnel of [false, true]) {
-          for (const egress of [false, true]) {
-            const kind: RecordKind = { l2, l3, l4, tunnel, egress };
-            const id = templateId(kind);
-            templates.set(id, makeTemplate(id, elements(kind, virtualObsId)));
-          }
-        }
-      }
-    }
+  for (const kind of KINDS) {
+    if (kind.l3 === L3.unknown && kind.l4 !== L4.unknown) continue;
+    const id = templateId(kind);
+    templates.set(id, makeTemplate(id, elements(kind, virtualObsId)));
   }
   return templates;
 }

@@ -19,7 +19,9 @@ import {
   W_VLAN0,
 } from "../flow/layout.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
+import { hashAdd, hashFinish } from "../lib/hash.ts";
 import type { IpfixStats } from "../ofproto/sampling.ts";
+import type { ElementName } from "./codec/information-elements.ts";
 import { MessageWriter, type RecordValues, type Template } from "./codec/ipfix.ts";
 import { ByteWriter } from "./codec/layout.ts";
 import type { CollectorStatus, Collectors } from "./collectors.ts";
@@ -31,6 +33,7 @@ import {
   L3,
   L4,
   type RecordKind,
+  recordKind,
   templateId,
 } from "./ipfix-templates.ts";
 import type { TunnelInfo } from "./tunnels.ts";
@@ -93,24 +96,57 @@ const TICK_MS = 1000;
 const TCP_FLAGS = [0x10, 0x01, 0x08, 0x04, 0x02, 0x20] as const;
 
 /** Running sums of the exporter, of which each record shows the state after its last packet. */
-class Totals {
-  packets = 0;
-  octets = 0;
-  octetSquares = 0;
-  layer2Octets = 0;
-  dropped = 0;
-  droppedOctets = 0;
-  ingressUnicast = 0;
-  ingressMulticast = 0;
-  ingressBroadcast = 0;
-  egressUnicast = 0;
-  egressBroadcast = 0;
-  multicastOut = 0;
-  multicastOctetsOut = 0;
-  tcp = [0, 0, 0, 0, 0, 0];
-}
+const TOTALS: readonly ElementName[] = [
+  "packetTotalCount",
+  "octetTotalCount",
+  "octetTotalSumOfSquares",
+  "layer2OctetTotalCount",
+  "droppedPacketTotalCount",
+  "droppedOctetTotalCount",
+  "ingressUnicastPacketTotalCount",
+  "ingressMulticastPacketTotalCount",
+  "ingressBroadcastPacketTotalCount",
+  "egressUnicastPacketTotalCount",
+  "egressBroadcastPacketTotalCount",
+  "postMCastPacketTotalCount",
+  "postMCastOctetTotalCount",
+  "tcpAckTotalCount",
+  "tcpFinTotalCount",
+  "tcpPshTotalCount",
+  "tcpRstTotalCount",
+  "tcpSynTotalCount",
+  "tcpUrgTotalCount",
+];
+const T_PACKETS = 0;
+const T_OCTETS = 1;
+const T_OCTET_SQUARES = 2;
+const T_LAYER2_OCTETS = 3;
+const T_DROPPED = 4;
+const T_DROPPED_OCTETS = 5;
+const T_INGRESS_UNICAST = 6;
+const T_INGRESS_MULTICAST = 7;
+const T_INGRESS_BROADCAST = 8;
+const T_EGRESS_UNICAST = 9;
+const T_EGRESS_BROADCAST = 10;
+const T_MULTICAST_OUT = 11;
+const T_MULTICAST_OCTETS_OUT = 12;
+/** Of the first of {@link TCP_FLAGS}; the others follow. */
+const T_TCP = 13;
+
+/** What tells flows apart, as {@link writeKey} writes it: words, and what words cannot say. */
+const KEY_WORDS = 21;
+/** So many hashes there are: enough to tell a million flows apart, and few enough that some have the same. */
+const HASH_MASK = 0xfffff;
 
 interface Entry {
+  key: Int32Array;
+  input: string | undefined;
+  output: string | undefined;
+  tunnel: string | undefined;
+  /** Another flow whose key has the same hash. */
+  same: Entry | undefined;
+  /** The flow that came next. */
+  newer: Entry | undefined;
   template: Template;
   domain: number;
   /** What does not change from packet to packet. */
@@ -127,17 +163,22 @@ interface Entry {
   maxLength: number;
   multicastOut: number;
   multicastOctetsOut: number;
-  /** The exporter's sums after the last packet. */
-  totals: RecordValues;
+  /** The exporter's sums after the last packet, in the order of {@link TOTALS}. */
+  totals: Float64Array;
 }
 
 export class IpfixExporter {
   readonly #clock: Clock;
   readonly #collectors: Collectors;
   readonly #out = new ByteWriter();
-  readonly #totals = new Totals();
-  /** Oldest first. */
-  readonly #cache = new Map<string, Entry>();
+  readonly #totals = new Float64Array(TOTALS.length);
+  /** Flows under way by the hash of their keys: the first of each list. */
+  readonly #cache = new Map<number, Entry>();
+  #oldest: Entry | undefined = undefined;
+  #newest: Entry | undefined = undefined;
+  #flows = 0;
+  /** Of the packet at hand. */
+  readonly #key = new Int32Array(KEY_WORDS);
   #options: IpfixOptions;
   #templates: ReadonlyMap<number, Template>;
   #timer: Timer;
@@ -196,36 +237,59 @@ export class IpfixExporter {
   get stats(): IpfixStats {
     return {
       ...this.#stats,
-      currentFlows: this.#cache.size,
+      currentFlows: this.#flows,
       tx: this.#collectors.sent,
       txErrors: this.#collectors.errors,
     };
   }
 
-  /** Adds a packet that the datapath sampled. */
+  /** Adds a packet that the datapath sampled; keeps nothing of `sample`. */
   sample(sample: IpfixSample): void {
     const kind = kindOf(sample);
     this.#count(kind, sample);
     const now = this.#clock.now();
-    const key = `${sample.domain}/${sample.point}/${templateId(kind)}/${flowKey(sample, kind)}`;
-    let entry = this.#cache.get(key);
-    if (entry === undefined) {
-      entry = this.#newEntry(sample, kind, now);
-      this.#stats.flows++;
-      const cached = this.#options.cacheActiveTimeoutMs > 0 && this.#options.cacheMaxFlows > 0;
+    const key = this.#key;
+    writeKey(sample, kind, key);
+    const hash = hashKey(key);
+    const tunnel = sample.tunnel && tunnelText(sample.tunnel);
+    const first = this.#cache.get(hash);
+    let entry = first;
+    while (entry !== undefined && !isOf(entry, key, sample, tunnel)) entry = entry.same;
+    if (entry !== undefined) {
       this.#add(entry, sample, now);
-      if (!cached) {
-        this.#finish(entry, END_ACTIVE_TIMEOUT);
-        this.#sendFinished();
-        return;
-      }
-      this.#cache.set(key, entry);
-      if (this.#cache.size > this.#options.cacheMaxFlows) {
-        const [oldest, victim] = this.#cache.entries().next().value!;
-        this.#cache.delete(oldest);
-        this.#finish(victim, END_LACK_OF_RESOURCES);
-      }
-    } else this.#add(entry, sample, now);
+      return;
+    }
+    entry = this.#newEntry(sample, kind, tunnel, now);
+    this.#stats.flows++;
+    this.#add(entry, sample, now);
+    if (this.#options.cacheActiveTimeoutMs <= 0 || this.#options.cacheMaxFlows <= 0) {
+      this.#finish(entry, END_ACTIVE_TIMEOUT);
+      this.#sendFinished();
+      return;
+    }
+    entry.same = first;
+    this.#cache.set(hash, entry);
+    if (this.#newest === undefined) this.#oldest = entry;
+    else this.#newest.newer = entry;
+    this.#newest = entry;
+    if (++this.#flows > this.#options.cacheMaxFlows) this.#finishOldest(this.#oldest!, END_LACK_OF_RESOURCES);
+  }
+
+  /** Takes the oldest flow out of the cache. */
+  #finishOldest(oldest: Entry, reason: number): void {
+    this.#oldest = oldest.newer;
+    if (oldest.newer === undefined) this.#newest = undefined;
+    this.#flows--;
+    const hash = hashKey(oldest.key);
+    let other = this.#cache.get(hash)!;
+    if (other !== oldest) {
+      while (other.same !== oldest) other = other.same!;
+      other.same = oldest.same;
+    } else if (oldest.same === undefined) this.#cache.delete(hash);
+    else this.#cache.set(hash, oldest.same);
+    oldest.same = undefined;
+    oldest.newer = undefined;
+    this.#finish(oldest, reason);
   }
 
   #count({ l3, l4 }: RecordKind, { ipLength }: IpfixSample): void {
@@ -243,8 +307,14 @@ export class IpfixExporter {
     if (l3 !== L3.unknown && !whole) stats.errors++;
   }
 
-  #newEntry(sample: IpfixSample, kind: RecordKind, now: number): Entry {
+  #newEntry(sample: IpfixSample, kind: RecordKind, tunnel: string | undefined, now: number): Entry {
     return {
+      key: this.#key.slice(),
+      input: sample.input?.name,
+      output: sample.output?.name,
+      tunnel,
+      same: undefined,
+      newer: undefined,
       template: this.#templates.get(templateId(kind))!,
       domain: sample.domain,
       fixed: fixedValues(sample, kind, this.#options.virtualObsId),
@@ -260,7 +330,7 @@ export class IpfixExporter {
       maxLength: 0,
       multicastOut: 0,
       multicastOctetsOut: 0,
-      totals: {},
+      totals: new Float64Array(TOTALS.length),
     };
   }
 
@@ -276,53 +346,32 @@ export class IpfixExporter {
     entry.layer2Octets += length * weight;
     entry.minLength = Math.min(entry.minLength, ipLength);
     entry.maxLength = Math.max(entry.maxLength, ipLength);
-    t.packets += weight;
-    t.octets += octets;
-    t.octetSquares += squares;
-    t.layer2Octets += length * weight;
+    t[T_PACKETS]! += weight;
+    t[T_OCTETS]! += octets;
+    t[T_OCTET_SQUARES]! += squares;
+    t[T_LAYER2_OCTETS]! += length * weight;
     if (sample.dropped) {
       entry.dropped += weight;
       entry.droppedOctets += octets;
-      t.dropped += weight;
-      t.droppedOctets += octets;
+      t[T_DROPPED]! += weight;
+      t[T_DROPPED_OCTETS]! += octets;
     }
     const multicast = (flow[W_ETH_DST_HI]! & 0x01000000) !== 0;
     const broadcast = flow[W_ETH_DST_HI] === -1 && flow[W_ETH_DST_SRC]! >>> 16 === 0xffff;
     if (output === undefined) {
-      if (broadcast) t.ingressBroadcast += weight;
-      else if (multicast) t.ingressMulticast += weight;
-      else t.ingressUnicast += weight;
-    } else if (broadcast) t.egressBroadcast += weight;
+      t[broadcast ? T_INGRESS_BROADCAST : multicast ? T_INGRESS_MULTICAST : T_INGRESS_UNICAST]! += weight;
+    } else if (broadcast) t[T_EGRESS_BROADCAST]! += weight;
     else if (multicast) {
-      t.multicastOut += weight;
-      t.multicastOctetsOut += octets;
+      t[T_MULTICAST_OUT]! += weight;
+      t[T_MULTICAST_OCTETS_OUT]! += octets;
       entry.multicastOut += weight;
       entry.multicastOctetsOut += octets;
-    } else t.egressUnicast += weight;
+    } else t[T_EGRESS_UNICAST]! += weight;
     for (let i = 0; i < TCP_FLAGS.length; i++) {
-      if ((tcpFlags & TCP_FLAGS[i]!) !== 0) t.tcp[i] = t.tcp[i]! + weight;
+      if ((tcpFlags & TCP_FLAGS[i]!) !== 0) t[T_TCP + i]! += weight;
     }
-    entry.totals = {
-      packetTotalCount: t.packets,
-      droppedPacketTotalCount: t.dropped,
-      droppedOctetTotalCount: t.droppedOctets,
-      ingressUnicastPacketTotalCount: t.ingressUnicast,
-      ingressMulticastPacketTotalCount: t.ingressMulticast,
-      ingressBroadcastPacketTotalCount: t.ingressBroadcast,
-      egressUnicastPacketTotalCount: t.egressUnicast,
-      egressBroadcastPacketTotalCount: t.egressBroadcast,
-      postMCastPacketTotalCount: t.multicastOut,
-      layer2OctetTotalCount: t.layer2Octets,
-      octetTotalCount: t.octets,
-      octetTotalSumOfSquares: t.octetSquares,
-      postMCastOctetTotalCount: t.multicastOctetsOut,
-      tcpAckTotalCount: t.tcp[0]!,
-      tcpFinTotalCount: t.tcp[1]!,
-      tcpPshTotalCount: t.tcp[2]!,
-      tcpRstTotalCount: t.tcp[3]!,
-      tcpSynTotalCount: t.tcp[4]!,
-      tcpUrgTotalCount: t.tcp[5]!,
-    };
+    const { totals } = entry;
+    for (let i = 0; i < TOTALS.length; i++) totals[i] = t[i]!;
   }
 
   /** Once a second: flows that are old enough, statistics that are due. */
@@ -330,11 +379,8 @@ export class IpfixExporter {
     this.#collectors.forgetRefusals();
     const now = this.#clock.now();
     const limit = now - this.#options.cacheActiveTimeoutMs;
-    for (const [key, entry] of this.#cache) {
-      if (entry.firstMs > limit) break;
-      this.#cache.delete(key);
-      this.#finish(entry, END_ACTIVE_TIMEOUT);
-    }
+    while (this.#oldest !== undefined && this.#oldest.firstMs <= limit)
+      this.#finishOldest(this.#oldest, END_ACTIVE_TIMEOUT);
     if (this.#stats.packets > 0 && now >= this.#statsSentMs + this.#options.statsIntervalMs)
       this.#sendStats(now);
     this.#sendFinished();
@@ -342,8 +388,7 @@ export class IpfixExporter {
 
   /** Ends all flows. */
   flush(reason = END_FORCED): void {
-    for (const entry of this.#cache.values()) this.#finish(entry, reason);
-    this.#cache.clear();
+    while (this.#oldest !== undefined) this.#finishOldest(this.#oldest, reason);
     this.#sendFinished();
   }
 
@@ -425,7 +470,7 @@ export class IpfixExporter {
     const delta = (ms: number): number => Math.max(0, Math.round((exportMs - (ms + offset)) * 1000)) >>> 0;
     return {
       ...entry.fixed,
-      ...entry.totals,
+      ...Object.fromEntries(TOTALS.map((name, i) => [name, entry.totals[i]!])),
       flowStartDeltaMicroseconds: delta(entry.firstMs),
       flowEndDeltaMicroseconds: delta(entry.lastMs),
       packetDeltaCount: entry.packets,
@@ -467,25 +512,56 @@ function kindOf({ flow, output, tunnel }: IpfixSample): RecordKind {
   const l3 = type === ETH_TYPE_IP ? L3.ipv4 : type === ETH_TYPE_IPV6 ? L3.ipv6 : L3.unknown;
   const protocol = flow[W_NW]! & 0xff;
   const icmp = protocol === (l3 === L3.ipv4 ? IPPROTO_ICMP : IPPROTO_ICMPV6);
-  return {
-    l2: flow[W_VLAN0] === 0 ? L2.ethernet : L2.vlan,
+  return recordKind(
+    flow[W_VLAN0] === 0 ? L2.ethernet : L2.vlan,
     l3,
-    l4: l3 === L3.unknown ? L4.unknown : icmp ? L4.icmp : (L4_OF_PROTOCOL[protocol] ?? L4.unknown),
-    tunnel: tunnel !== undefined,
-    egress: output !== undefined,
-  };
+    l3 === L3.unknown ? L4.unknown : icmp ? L4.icmp : (L4_OF_PROTOCOL[protocol] ?? L4.unknown),
+    tunnel !== undefined,
+    output !== undefined,
+  );
 }
 
-/** What tells flows of one kind apart. */
-function flowKey({ flow, input, output, tunnel }: IpfixSample, { l3, l4 }: RecordKind): string {
-  let key = `${input?.name}/${output?.name}/${flow[W_ETH_DST_HI]}/${flow[W_ETH_DST_SRC]}/${flow[W_ETH_SRC_LO]}/${flow[W_ETH_TYPE]}/${flow[W_VLAN0]}`;
-  if (l3 !== L3.unknown) key += `/${flow[W_NW]! & 0xffffff}`;
-  if (l3 === L3.ipv4) key += `/${flow[W_IPV4_SRC]}/${flow[W_IPV4_DST]}`;
-  else if (l3 === L3.ipv6) key += `/${flow.subarray(W_IPV6_SRC, W_IPV6_LABEL + 1)}`;
-  if (l4 !== L4.unknown) key += `/${flow[W_TP]}`;
-  if (tunnel !== undefined)
-    key += `/${JSON.stringify(tunnel, (_, v) => (v instanceof Uint8Array ? [...v] : v))}`;
-  return key;
+/** What tells flows apart, but for the names of ports and the tunnel. */
+function writeKey(sample: IpfixSample, kind: RecordKind, key: Int32Array): void {
+  const { flow, input, output } = sample;
+  const { l3, l4 } = kind;
+  key[0] = templateId(kind);
+  key[1] = sample.domain;
+  key[2] = sample.point;
+  key[3] = input === undefined ? -1 : input.ifIndex;
+  key[4] = output === undefined ? -1 : output.ifIndex;
+  key[5] = flow[W_ETH_DST_HI]!;
+  key[6] = flow[W_ETH_DST_SRC]!;
+  key[7] = flow[W_ETH_SRC_LO]!;
+  key[8] = flow[W_ETH_TYPE]!;
+  key[9] = flow[W_VLAN0]!;
+  key[10] = l3 === L3.unknown ? 0 : flow[W_NW]! & 0xffffff;
+  key[11] = l4 === L4.unknown ? 0 : flow[W_TP]!;
+  if (l3 === L3.ipv6) {
+    for (let word = W_IPV6_SRC, at = 12; word <= W_IPV6_LABEL; word++, at++) key[at] = flow[word]!;
+    return;
+  }
+  key[12] = l3 === L3.ipv4 ? flow[W_IPV4_SRC]! : 0;
+  key[13] = l3 === L3.ipv4 ? flow[W_IPV4_DST]! : 0;
+  for (let at = 14; at < KEY_WORDS; at++) key[at] = 0;
+}
+
+function hashKey(key: Int32Array): number {
+  let hash = 0;
+  for (let i = 0; i < KEY_WORDS; i++) hash = hashAdd(hash, key[i]!);
+  return hashFinish(hash, KEY_WORDS) & HASH_MASK;
+}
+
+function isOf(entry: Entry, key: Int32Array, sample: IpfixSample, tunnel: string | undefined): boolean {
+  const own = entry.key;
+  for (let i = 0; i < KEY_WORDS; i++) if (own[i] !== key[i]) return false;
+  return (
+    entry.input === sample.input?.name && entry.output === sample.output?.name && entry.tunnel === tunnel
+  );
+}
+
+function tunnelText(tunnel: TunnelInfo): string {
+  return JSON.stringify(tunnel, (_, v) => (v instanceof Uint8Array ? [...v] : v));
 }
 
 function fixedValues(

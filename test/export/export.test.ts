@@ -493,6 +493,76 @@ t.test("tunnels and LACP: the records of the original, byte by byte", (t) => {
   t.end();
 });
 
+t.test("IPFIX: the cache adds up and lets go as a plain list of flows would", async (t) => {
+  const clock = new SimClock();
+  const net = new FakeDatagrams();
+  const options = { ...ipfixOptions, cacheActiveTimeoutMs: 3000, cacheMaxFlows: 3000 };
+  const exporter = new IpfixExporter(clock, new Collectors(net, 4739, () => {}), options);
+  const list: { name: string; firstMs: number; packets: number; octets: number; total: number }[] = [];
+  const found = new Map<string, (typeof list)[number]>();
+  const want: string[] = [];
+  const end = (reason: number) => {
+    const { name, packets, octets, total } = list.shift()!;
+    found.delete(name);
+    want.push([name, packets, octets, total, reason].join());
+  };
+  let seed = 1;
+  const pick = (count: number) => {
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+    return (seed >>> 8) % count;
+  };
+  let total = 0;
+  for (let second = 0; second < 6; second++) {
+    for (let i = 0; i < 3000; i++) {
+      const [v6, tag, out, point, to, tp] = [pick(2), pick(2), pick(2), pick(2), pick(4), pick(80)];
+      const flow = packet({ type: v6 ? 0x86dd : 0x0800, proto: 17, tp: (9 << 16) | tp, dst: v6 ? 0 : to });
+      if (v6) flow[L.W_IPV6_DST + 3] = to;
+      if (tag) flow[L.W_VLAN0] = 0x81001005 | 0;
+      const [input, output] = [port(`in${pick(3)}`), out ? port("out") : undefined];
+      const ipLength = 28 + pick(100);
+      exporter.sample(sample({ flow, ipLength, point, input, output }));
+      total++;
+      const name = [v6, tag, out, point, to, tp, input.name].join();
+      let entry = found.get(name);
+      if (entry === undefined) {
+        entry = { name, firstMs: clock.now(), packets: 0, octets: 0, total };
+        list.push(entry);
+        found.set(name, entry);
+      }
+      entry.packets++;
+      entry.octets += ipLength;
+      entry.total = total;
+      if (list.length > 3000) end(5);
+    }
+    await clock.warp(1000);
+    while (list.length > 0 && list[0]!.firstMs <= clock.now() - 3000) end(2);
+    t.equal(exporter.stats.currentFlows, list.length, `${list.length} flows`);
+  }
+  exporter.close();
+  while (list.length > 0) end(4);
+  const got = net
+    .take()
+    .flatMap(({ datagram }) => ("templates" in datagram ? datagram.records : []))
+    .filter((record) => record.template.scopeFields === 0)
+    .map(({ values: v }) => {
+      const v6 = v.ipVersion === 6;
+      const to = ((v6 ? v.destinationIPv6Address : v.destinationIPv4Address) as Uint8Array).at(-1);
+      const [tag, out] = ["vlanId" in v, "interfaceName2" in v].map(Number);
+      const name = [
+        Number(v6),
+        tag,
+        out,
+        v.observationPointId,
+        to,
+        v.destinationTransportPort,
+        v.interfaceName,
+      ];
+      return [...name, v.packetDeltaCount, v.octetDeltaCount, v.packetTotalCount, v.flowEndReason].join();
+    });
+  t.ok(want.length > 3000 && want.length < total, `${want.length} records`);
+  t.strictSame(got, want);
+});
+
 t.test(
   "IPFIX over a connection: templates first, nothing lost while the collector is away, up to a bound",
   async (t) => {

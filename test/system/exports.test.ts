@@ -98,7 +98,10 @@ t.test("IPFIX and NetFlow count every packet, and say so when the exporter goes"
       ...["--", "set", "Bridge", "br0", "netflow=@n"],
     );
     world.ping("ha", "10.1.1.2", 100);
-    t.match(world.ofctl("dump-ipfix-bridge", "br0"), /sampled pkts=2\d\d, ipv4 ok=200, /);
+    // Samples wait for company.
+    await world.until("all counted", () =>
+      /sampled pkts=2\d\d, ipv4 ok=200, /.test(world.ofctl("dump-ipfix-bridge", "br0")),
+    );
     world.vsctl("--", "clear", "Bridge", "br0", "ipfix", "--", "clear", "Bridge", "br0", "netflow");
     const icmp = (type: number) => (r: Record<string, number | string>) =>
       r.icmpTypeIPv4 === type && r.protocolIdentifier === 1;
