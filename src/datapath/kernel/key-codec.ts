@@ -7,6 +7,7 @@
 import * as L from "../../flow/layout.ts";
 import { ETH_TYPE_NSH, isMplsType, isVlanType } from "../../flow/packet/ethernet.ts";
 import { eachAttribute } from "../../netdev/netlink-message.ts";
+import { nestedStart, ODP_SET } from "../odp/actions.ts";
 import { countMpls, typeOf } from "../odp/attributes.ts";
 import {
   FRAGMENT_SHIFT,
@@ -30,6 +31,8 @@ import type { NlWriter } from "./writer.ts";
 const NSH_BASE = 1;
 const NSH_MD1 = 2;
 const ETHERTYPE_MIN = 0x600;
+/** DP_MAX_PORTS of the module. */
+const MAX_PORTS = 0xffff;
 const TAGS = [L.W_VLAN0, L.W_VLAN1] as const;
 
 // --- Pieces.
@@ -90,13 +93,18 @@ export function readRow(row: KeyRow, value: DataView, into: L.Flow, mask: boolea
 
 const FRAGMENTS = 3 << FRAGMENT_SHIFT;
 
+/** Why the kernel cannot have a flow: a bit counts that it cannot see. */
+export function invisibleBit(key: L.Flow, mask: L.Flow): string | undefined {
+  for (const [word, bits, present] of INVISIBLE)
+    if ((mask[word]! & bits) !== 0 && present(key)) return `a match of word ${word} of the flow layout`;
+  return undefined;
+}
+
 /**
  * Adds to a mask what the kernel matches whatever one asks for (port, whether there is a tag) and what it must know to match the
- * rest. Only narrower, so a megaflow stays right. False when some bit counts that the kernel cannot see: then the kernel
- * cannot have the flow.
+ * rest, or to change it by `actions`. Only narrower, so a megaflow stays right.
  */
-export function narrowMask(key: L.Flow, mask: L.Flow): boolean {
-  for (const [word, bits, present] of INVISIBLE) if ((mask[word]! & bits) !== 0 && present(key)) return false;
+export function narrowMask(key: L.Flow, mask: L.Flow, actions: Int32Array): void {
   const add = (word: number, bits: number): void => {
     mask[word] = mask[word]! | bits;
   };
@@ -110,6 +118,7 @@ export function narrowMask(key: L.Flow, mask: L.Flow): boolean {
       if (row.needs.length > 1 && isIp(key)) add(L.W_NW, 0xff | FRAGMENTS);
     }
   }
+  narrowForSets(key, mask, actions, 0, actions.length);
   if ((mask[L.W_NW]! & FRAGMENTS) !== 0) add(L.W_NW, FRAGMENTS);
   let nested = 0;
   for (let i = 0; i < 3; i++) nested |= mask[L.W_MPLS + i]!;
@@ -120,9 +129,24 @@ export function narrowMask(key: L.Flow, mask: L.Flow): boolean {
     // The type of a tag counts in full.
     add(word, tagged ? 0xffff0000 | L.VLAN_CFI : L.VLAN_CFI);
     if (!tagged) break;
+    // The kernel takes an ENCAP in which nothing counts for none.
+    add(L.W_ETH_TYPE, 0xffff);
   }
-  return true;
 }
+
+/** A header that is set must be one that all packets of the flow have. */
+function narrowForSets(key: L.Flow, mask: L.Flow, program: Int32Array, start: number, end: number): void {
+  for (let at = start; at < end; at += program[at + 1]!) {
+    const nested = nestedStart(program, at);
+    if (nested > 0) narrowForSets(key, mask, program, nested, at + program[at + 1]!);
+    if (program[at] !== ODP_SET) continue;
+    for (const row of SETTABLE_ROWS) {
+      if (!row.present(key) || !row.pieces.some((piece) => piece.word === program[at + 2])) continue;
+      for (const [word, bits] of row.needs) mask[word] = mask[word]! | bits;
+    }
+  }
+}
+const SETTABLE_ROWS = KEY_ROWS.filter((row) => row.settable && row.needs.length > 0);
 
 // --- Writing.
 
@@ -144,10 +168,17 @@ export function writeKey(out: NlWriter, key: L.Flow, mask: L.Flow): void {
 
 /** The attributes of its mask, after {@link narrowMask}. */
 export function writeMask(out: NlWriter, key: L.Flow, mask: L.Flow): void {
-  for (const row of METADATA_ROWS) if (row.present(key) && anyBit(row, mask)) putMask(out, row, mask);
+  const tagPast = isTagPast(key);
+  for (const row of METADATA_ROWS)
+    if (row.present(key) && anyBit(row, mask) && !(row === PORT_ROW && tagPast)) putMask(out, row, mask);
   if (hasTunnel(key) && anyTunnelBit(mask)) writeTunnel(out, mask, true);
   if (ETHERNET_ROW.present(key) && anyBit(ETHERNET_ROW, mask)) putMask(out, ETHERNET_ROW, mask);
   writeTags(out, key, mask, 0, true);
+}
+
+/** There is a tag past those that count. */
+function isTagPast(key: L.Flow): boolean {
+  return isVlanType(typeOf(key)) && (key[L.W_VLAN1]! & L.VLAN_CFI) === 0;
 }
 
 function putMask(out: NlWriter, row: KeyRow, mask: L.Flow): void {
@@ -168,7 +199,10 @@ function writeTags(out: NlWriter, key: L.Flow, words: L.Flow, depth: number, mas
     // A tag past those that count: the kernel knows it, and wants to hear that it is there.
     out.be16(KEY_ETHERTYPE, mask ? 0xffff : type);
     out.be16(KEY_VLAN, L.VLAN_CFI);
-    out.close(out.open(KEY_ENCAP));
+    const encap = out.open(KEY_ENCAP);
+    // All levels are one to the kernel, and something must count in each: the port always does.
+    if (mask) putMask(out, PORT_ROW, words);
+    out.close(encap);
   } else {
     const bits = typeOf(words);
     // What has no Ethertype is told by a mask alone.
@@ -208,8 +242,11 @@ export function writeNsh(out: NlWriter, words: L.Flow, mask: boolean): void {
 
 /** What goes with a packet to be executed: the kernel finds out the headers itself. */
 export function writeMetadata(out: NlWriter, key: L.Flow): void {
-  for (const row of METADATA_ROWS)
-    if (row.present(key) && (row === PORT_ROW || anyBit(row, key))) writeRow(out, row, key, undefined);
+  for (const row of METADATA_ROWS) {
+    // A packet that came in nowhere has a number that is no port's.
+    const there = row === PORT_ROW ? key[L.W_IN_PORT]! >>> 0 < MAX_PORTS : anyBit(row, key);
+    if (there && row.present(key)) writeRow(out, row, key, undefined);
+  }
   if (hasTunnel(key)) writeTunnel(out, key, false);
   if (ETHERNET_ROW.present(key)) writeRow(out, ETHERNET_ROW, key, undefined);
   else out.be16(KEY_ETHERTYPE, typeOf(key));
