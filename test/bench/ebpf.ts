@@ -1,56 +1,35 @@
 /**
  * datapath_type=ebpf side by side, in one run, with the least that a TC program can do (a redirect), the peer's userspace
- * datapath and the Linux bridge: 64-byte UDP with 1 and with 1000 flows, TCP both ways, and nanoseconds a packet of the
- * programs themselves by the kernel's test run; then 1 and 1000 flows with 1000 rules over 16 masks, with a tag pushed, with
- * addresses and ports set. Rounds take turns; medians with their spread; ratios of rounds.
+ * datapath and the Linux bridge: 64-byte UDP with 1 and with 1000 flows, TCP both ways, the machine's CPU time a gigabyte of TCP
+ * at a rate that all can do, and nanoseconds a packet of the programs themselves by the kernel's test run; then 1 and 1000
+ * flows with 1000 rules over 16 masks, with a tag pushed, with addresses and ports set. Rounds take turns; medians with their
+ * spread; ratios of rounds.
  *
- * `ebpf.ts --programs` prints the nanoseconds only, `--rules` measures the last only.
+ * `ebpf.ts [--rounds=N] [PART...]`: parts are programs, packets, tcp, cpu, rules; all unless named.
  */
-import { writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openEbpfSystem } from "../../commands/ebpf-system.ts";
-import { assemble } from "../../src/datapath/ebpf/asm/assemble.ts";
-import { REDIRECT } from "../../src/datapath/ebpf/asm/helpers.ts";
-import { call, exit, Mov, R1, R2 } from "../../src/datapath/ebpf/asm/instruction.ts";
-import { EbpfObjects } from "../../src/datapath/ebpf/objects.ts";
-import { Offload } from "../../src/datapath/ebpf/offload.ts";
-import type { EbpfProgram } from "../../src/datapath/ebpf/system.ts";
-import { ODP_OUTPUT, ODP_POP_VLAN, ODP_PUSH_VLAN, ODP_SET } from "../../src/datapath/odp/actions.ts";
-import {
-  FLOW_DP_WORDS,
-  W_ETH_DST_HI,
-  W_ETH_TYPE,
-  W_IN_PORT,
-  W_IPV4_DST,
-  W_IPV4_SRC,
-  W_NW,
-  W_TP,
-} from "../../src/flow/layout.ts";
-import { attach, type BpfProgram, ifindexOf, loadProgram } from "../../src/sys/bpf.ts";
-import { frame } from "../datapath/frames.ts";
+import { attach, ifindexOf } from "../../src/sys/bpf.ts";
+import { programs, redirectTo } from "./ebpf-programs.ts";
 import {
   forward,
   type Hosts,
+  inside,
   linuxBridge,
   ovsSwitch,
   type Subject,
   type SwitchSubject,
+  sleep,
   withSubjects,
 } from "./net.ts";
 import { median } from "./side.ts";
 import { tcpOnce } from "./tcp-run.ts";
 
 const SECONDS = 2;
-const ROUNDS = 9;
-/** Test runs short enough to be left alone by the scheduler now and then: the least of them counts. */
-const REPEAT = 20_000;
-const RUNS = 40;
-
-const redirectTo = (ifindex: number): BpfProgram =>
-  loadProgram(
-    "limit",
-    assemble([Mov.imm(R1, ifindex), Mov.imm(R2, 0), call(REDIRECT), exit()], () => 0),
-  );
+const ROUNDS = Number(process.argv.find((word) => word.startsWith("--rounds="))?.slice(9) ?? 9);
+const PARTS = process.argv.slice(2).filter((word) => !word.startsWith("--"));
+const wanted = (part: string): boolean => PARTS.length === 0 || PARTS.includes(part);
 
 /** One program at each port: out by the other. */
 function limit(hosts: Hosts): Subject {
@@ -96,161 +75,100 @@ async function compare(
   }
 }
 
-// ---- The programs alone ----
+// ---- CPU time ----
 
-const row = (values: Record<number, number>): Int32Array => {
-  const words = new Int32Array(FLOW_DP_WORDS);
-  for (const [word, value] of Object.entries(values)) words[Number(word)] = value;
-  return words;
-};
-const KEY = row({
-  [W_IN_PORT]: 1,
-  [W_ETH_DST_HI]: 0x02000000,
-  [W_ETH_DST_HI + 1]: 0x00010200,
-  [W_ETH_DST_HI + 2]: 2,
-  [W_ETH_TYPE]: 0x0800,
-  [W_IPV4_SRC]: 0x0a000001,
-  [W_IPV4_DST]: 0x0a000002,
-  [W_NW]: 17,
-  [W_TP]: (1000 << 16) | 2000,
-});
-const LEAST = { [W_IN_PORT]: -1, [W_ETH_TYPE]: 0xffff, [W_NW]: 0xff000000 | 0 };
-const L2 = { ...LEAST, [W_ETH_DST_HI]: -1, [W_ETH_DST_HI + 1]: -1, [W_ETH_DST_HI + 2]: -1 };
-const FIVE = { ...LEAST, [W_NW]: 0xff0000ff | 0, [W_IPV4_SRC]: -1, [W_IPV4_DST]: -1, [W_TP]: -1 };
-const OUT = [ODP_OUTPUT, 3, 1];
-const set = (word: number, value: number): number[] => [ODP_SET, 5, word, value, -1];
+/** Bits a second, which none of the subjects has trouble with. */
+const OFFERED = 4e9;
+const SETTLE_MS = 700;
+const WINDOW_MS = 3000;
 
-/**
- * Nanoseconds of the classifier with `masks` masks, of which the last is the packet's. What actions set must be there already:
- * one packet goes round.
- */
-function nanoseconds(mask: Record<number, number>, masks: number, actions: number[]): string {
-  const objects = new EbpfObjects(openEbpfSystem(), undefined);
-  let program: EbpfProgram | undefined;
-  const none = { cancel() {} };
-  const offload = new Offload(objects, {
-    clock: { now: () => 0, wall: () => 0, after: () => none, background: () => none, soon() {} },
-    ifindexOf: (port) => port,
-    portOf: (port) => ({ ifindex: port, tap: false }),
-    hasMeter: () => false,
-    install: (next) => {
-      program = next;
-    },
-    warn: (text) => {
-      throw new Error(text);
-    },
-  });
-  const other = KEY.slice();
-  other[W_ETH_DST_HI + 2] = 77;
-  other[W_IPV4_DST] = 77;
-  for (let i = 1; i < masks; i++)
-    offload.put(
-      i,
-      other,
-      row({ ...mask, [W_IPV4_DST]: -1 << i, [W_ETH_DST_HI + 2]: -1 }),
-      Int32Array.from(OUT),
+/** Seconds that the machine's processors have worked so far, whoever for: in-kernel forwarding is no process's. */
+function busySeconds(): number {
+  const [user, nice, system, , , irq, softirq] = readFileSync("/proc/stat", "utf8")
+    .split("\n")[0]!
+    .split(/ +/)
+    .slice(1)
+    .map(Number);
+  return (user! + nice! + system! + irq! + softirq!) / 100;
+}
+
+const bytesAt = (namespace: string): number =>
+  Number(inside(namespace, "cat", "/sys/class/net/eth0/statistics/rx_bytes"));
+
+/** CPU seconds of the machine a gigabyte of TCP at {@link OFFERED}; the hosts' own part is in it, the same for all. */
+async function cpuPerGigabyte(hosts: Hosts): Promise<number> {
+  const start = (index: 0 | 1, ...options: string[]) =>
+    spawn("ip", ["netns", "exec", hosts.namespaces[index], "iperf3", ...options], { stdio: "ignore" });
+  const server = start(1, "-s", "-1");
+  await sleep(300);
+  const seconds = Math.ceil((SETTLE_MS + WINDOW_MS) / 1000) + 1;
+  const client = start(0, "-c", "10.77.0.2", "-t", `${seconds}`, "-b", `${OFFERED}`);
+  const ended = new Promise((resolve) => client.once("exit", resolve));
+  await sleep(SETTLE_MS);
+  const bytes = bytesAt(hosts.namespaces[1]);
+  const busy = busySeconds();
+  await sleep(WINDOW_MS);
+  const used = busySeconds() - busy;
+  const gigabytes = (bytesAt(hosts.namespaces[1]) - bytes) / 1e9;
+  await ended;
+  server.kill("SIGKILL");
+  const offered = (OFFERED / 8) * (WINDOW_MS / 1000);
+  if (gigabytes * 1e9 < offered * 0.9)
+    console.log(
+      `${"".padEnd(14)} the machine is too busy: ${gigabytes.toFixed(2)} GB arrived, not ${offered / 1e9}`,
     );
-  offload.put(0, KEY, row(mask), Int32Array.from(actions));
-  offload.build();
-  const packet = Uint8Array.from(
-    frame({
-      tags: [],
-      ip: 4,
-      proto: "udp",
-      src: [10, 0, 0, 1],
-      dst: [10, 0, 0, 2],
-      sport: 1000,
-      dport: 2000,
-      payload: new Array(18).fill(0),
-    }),
-  );
-  const runs = Array.from({ length: RUNS }, () => {
-    const { ns, result } = (program as BpfProgram).testRun(packet, REPEAT);
-    if (result !== 7) throw new Error(`not redirected: ${result}`);
-    return ns;
-  });
-  const { size } = offload.classifier!;
-  offload.close();
-  objects.close();
-  return `${String(Math.min(...runs)).padStart(4)} ns (${median(runs)}), classifier of ${size} instructions`;
+  return used / gigabytes;
 }
 
-function programs(): void {
-  const packet = new Uint8Array(64);
-  const bare = redirectTo(1);
-  const runs = Array.from({ length: RUNS }, () => bare.testRun(packet, REPEAT).ns);
-  console.log(`${"redirect alone".padEnd(34)} ${String(Math.min(...runs)).padStart(4)} ns (${median(runs)})`);
-  const cases: [string, Record<number, number>, number, number[]][] = [
-    ["1 mask, addresses of Ethernet", L2, 1, OUT],
-    ["1 mask, addresses and ports of IPv4", FIVE, 1, OUT],
-    ["4 masks", FIVE, 4, OUT],
-    ["16 masks", FIVE, 16, OUT],
-    [
-      "1 mask, addresses and ports set",
-      FIVE,
-      1,
-      [
-        ...set(W_IPV4_SRC, 0x0a000001),
-        ...set(W_IPV4_DST, 0x0a000002),
-        ...set(W_TP, (1000 << 16) | 2000),
-        ...OUT,
-      ],
-    ],
-  ];
-  // One packet goes round: it must leave as it came.
-  cases.push([
-    "1 mask, a tag pushed and popped",
-    FIVE,
-    1,
-    [ODP_PUSH_VLAN, 3, 0x81001064 | 0, ODP_POP_VLAN, 2, ...OUT],
-  ]);
-  for (const [what, mask, masks, actions] of cases)
-    console.log(`${what.padEnd(34)} ${nanoseconds(mask, masks, actions)}`);
-}
+const kernelSubjects = {
+  ours: (hosts: Hosts): Subject => ovsSwitch("ours", hosts, "ebpf"),
+  limit,
+  bridge: linuxBridge,
+};
 
 const measurePlain = (): Promise<void> =>
-  withSubjects<Subject>(
-    {
-      ours: (hosts) => ovsSwitch("ours", hosts, "ebpf"),
-      limit,
-      bridge: linuxBridge,
-      peer: (hosts) => ovsSwitch("peer", hosts),
-    },
-    async (lanes) => {
-      for (const flows of [1, 1000])
-        await compare(`${flows} flows`, "kpps", lanes, async (hosts, subject) => {
-          const { kpps } = await forward(hosts, subject, flows, SECONDS);
-          return kpps;
-        });
-      for (const reverse of [false, true])
-        await compare(
-          reverse ? "TCP back" : "TCP there",
-          "Gbit/s",
-          lanes,
-          async (hosts) => (await tcpOnce(hosts, SECONDS, reverse)) / 1e9,
-        );
-    },
-  );
+  withSubjects<Subject>({ ...kernelSubjects, peer: (hosts) => ovsSwitch("peer", hosts) }, async (lanes) => {
+    for (const flows of wanted("packets") ? [1, 1000] : [])
+      await compare(`${flows} flows`, "kpps", lanes, async (hosts, subject) => {
+        const { kpps } = await forward(hosts, subject, flows, SECONDS);
+        return kpps;
+      });
+    for (const reverse of wanted("tcp") ? [false, true] : [])
+      await compare(
+        reverse ? "TCP back" : "TCP there",
+        "Gbit/s",
+        lanes,
+        async (hosts) => (await tcpOnce(hosts, SECONDS, reverse)) / 1e9,
+      );
+  });
+
+const measureCpu = (): Promise<void> =>
+  withSubjects<Subject>(kernelSubjects, async (lanes) => {
+    const before = busySeconds();
+    await sleep(WINDOW_MS);
+    const busy = (busySeconds() - before) / (WINDOW_MS / 1000);
+    console.log(
+      `${"at rest".padEnd(14)} ${busy.toFixed(2)} processors are busy with something else, which counts as well`,
+    );
+    await compare(`TCP, ${OFFERED / 1e9} Gbit/s`, "CPU s a GB", lanes, cpuPerGigabyte);
+  });
 
 // ---- Rules ----
 
 const BACK = "priority=1,in_port=2,actions=output:1";
 
-/** 1000 rules for source ports under 16 masks, one for each length of a prefix: megaflows have all of these lengths. */
+const MASKS = 16;
+
+/**
+ * 1000 rules for the source ports of the traffic, under 16 lengths of the destination's prefix, the shortest with the highest
+ * priority: a packet that finds its rule in the nth has been looked for in those before, so that megaflows, too, have all of
+ * these lengths, and an equal part of the flows each.
+ */
 function manyRules(): string[] {
-  const rules = new Set<string>();
-  let random = 12345;
-  for (let i = 0; rules.size < 1000; i++) {
-    random = (Math.imul(random, 1103515245) + 12345) & 0x7fffffff;
-    const bits = 1 + (i % 16);
-    const mask = (0xffff << (16 - bits)) & 0xffff;
-    // Most near the ports of the traffic, 1024 to 2023.
-    const port = (bits > 6 ? 1024 + ((random >>> 8) % 1000) : random >>> 8) & mask;
-    rules.add(
-      `priority=${100 + bits},in_port=1,udp,udp_src=0x${port.toString(16)}/0x${mask.toString(16)},actions=output:2`,
-    );
-  }
-  return [...rules];
+  return Array.from({ length: 1000 }, (_, i) => {
+    const mask = i % MASKS;
+    return `priority=${200 - mask},in_port=1,udp,nw_dst=10.77.9.9/${33 - MASKS + mask},udp_src=${1024 + i},actions=output:2`;
+  });
 }
 
 const VARIANTS: readonly (readonly [what: string, rules: readonly string[]])[] = [
@@ -284,15 +202,15 @@ const measureRules = (): Promise<void> =>
           });
         const { side } = lanes[0]!.subject as SwitchSubject;
         const show = side.run("ovs-appctl", "-t", join(side.folder, "vswitchd.ctl"), "dpif-ebpf/show");
-        const masks = [...show.matchAll(/^ {2}mask_.*$/gm)].length;
+        const masks = [...show.matchAll(/^ {2}mask_\d+ \w+: [1-9]\d* flows, [1-9]\d* hits: /gm)].length;
         console.log(`${what.padEnd(14)} ${masks} masks, ${/flows in programs.*/.exec(show)![0]}`);
+        if (rules.length === 1000 && masks < MASKS) throw new Error(`${masks} masks instead of ${MASKS}`);
       }
     },
   );
 
-if (!process.argv.includes("--rules")) programs();
-if (!process.argv.includes("--programs")) {
-  if (!process.argv.includes("--rules")) await measurePlain();
-  await measureRules();
-}
+if (wanted("programs")) programs();
+if (wanted("packets") || wanted("tcp")) await measurePlain();
+if (wanted("cpu")) await measureCpu();
+if (wanted("rules")) await measureRules();
 process.exit(0);

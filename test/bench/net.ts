@@ -119,7 +119,7 @@ export interface SwitchSubject extends Subject {
 /** A bridge in a switch of its own. */
 export function ovsSwitch(maker: Maker, hosts: Hosts, type = "netdev"): SwitchSubject {
   const side: Side = startSide(maker);
-  const name = `ob${maker[0]}${process.pid % 100000}`;
+  const name = `ob${maker[0]}${type[0]}${process.pid % 100000}`;
   try {
     side.run("ovs-vsctl", "-t", "20", "add-br", name, "--", "set", "bridge", name, `datapath_type=${type}`);
     for (const port of hosts.ports) side.run("ovs-vsctl", "-t", "20", "add-port", name, port);

@@ -6,16 +6,25 @@
  *   matches on both.
  * - NORMAL: the MAC learning switch, with `upcall/disable-megaflows`, or its megaflow would serve all.
  *
- * Both with limits as they are by default, and with room for 200 000 megaflows from the start. Rounds take turns;
- * medians of five; prints ratios. `setups.ts WORD` runs only what has the word in its name.
+ * Both with limits as they are by default, and with room for 200 000 megaflows from the start. Ours twice: in userspace, and with
+ * programs in the kernel that hand frames up through a ring buffer. Rounds take turns; medians of five; prints ratios.
+ * `setups.ts [--rounds=N] [WORD]` runs only what has the word in its name.
  */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { forward, type Lane, type SwitchSubject, type Throughput, withSwitches } from "./net.ts";
+import {
+  forward,
+  type Hosts,
+  type Lane,
+  ovsSwitch,
+  type SwitchSubject,
+  type Throughput,
+  withSubjects,
+} from "./net.ts";
 import { median, report } from "./side.ts";
 
 const SECONDS = 3;
-const ROUNDS = 5;
+const ROUNDS = Number(process.argv.find((word) => word.startsWith("--rounds="))?.slice(9) ?? 5);
 const PORTS = 4096;
 const FLOWS = PORTS * PORTS;
 
@@ -62,8 +71,13 @@ async function once({ hosts, subject }: Lane<SwitchSubject>): Promise<Throughput
   return forward(hosts, subject, FLOWS, SECONDS, 0, first);
 }
 
-const word = process.argv[2] ?? "";
-await withSwitches(async (lanes) => {
+const word = process.argv.slice(2).find((each) => !each.startsWith("--")) ?? "";
+const subjects = {
+  ours: (hosts: Hosts) => ovsSwitch("ours", hosts),
+  ebpf: (hosts: Hosts) => ovsSwitch("ours", hosts, "ebpf"),
+  peer: (hosts: Hosts) => ovsSwitch("peer", hosts),
+};
+await withSubjects<SwitchSubject>(subjects, async (lanes) => {
   for (const scenario of SCENARIOS) {
     if (!scenario.name.includes(word)) continue;
     const rounds = new Map<string, Throughput[]>(lanes.map(({ who }) => [who, []]));
@@ -89,12 +103,15 @@ await withSwitches(async (lanes) => {
       const each = all.map(({ kpps, cpu }) => `${kpps.toFixed(1)}k/${cpu.toFixed(1)}`).join(" ");
       console.log(`${subject.name.padEnd(26)} ${scenario.name}: ${each} (set-ups a second/µs CPU each)`);
     }
-    const ours = rounds.get("ours")!;
     const theirs = rounds.get("peer");
     if (theirs === undefined) continue;
     const of = (all: Throughput[], what: "kpps" | "cpu") => median(all.map((each) => each[what]));
-    report(`flow set-ups, ${scenario.name}`, "k/s", of(ours, "kpps"), of(theirs, "kpps"), "more");
-    report(`CPU a flow set-up, ${scenario.name}`, "µs", of(ours, "cpu"), of(theirs, "cpu"), "less");
+    for (const who of ["ours", "ebpf"]) {
+      const ours = rounds.get(who)!;
+      const name = who === "ours" ? scenario.name : `${scenario.name}, eBPF`;
+      report(`flow set-ups, ${name}`, "k/s", of(ours, "kpps"), of(theirs, "kpps"), "more");
+      report(`CPU a flow set-up, ${name}`, "µs", of(ours, "cpu"), of(theirs, "cpu"), "less");
+    }
   }
 });
 process.exit(0);
