@@ -176,7 +176,7 @@ function runTransaction(
         database,
         uuid: tool.context.uuid,
         readOnly: false,
-        holdsLock: () => false,
+        locks: { holdsLock: () => false },
         elapsed: 0,
         access: tool.role === undefined ? undefined : new RoleCheck(tool.role, undefined),
       },

@@ -19,7 +19,7 @@ import { Monitor } from "./monitor.ts";
 import { isId } from "./object-parser.ts";
 import { RoleCheck } from "./rbac.ts";
 import { schemaToJson } from "./schema.ts";
-import type { Request, Requester, ServedDatabase, Subscriber } from "./served-database.ts";
+import type { Answer, Request, Requester, ServedDatabase, Subscriber } from "./served-database.ts";
 
 const log = vlog("jsonrpc_server");
 
@@ -45,10 +45,44 @@ export interface SessionOptions {
   readonly role?: string | undefined;
 }
 
-interface Pending {
+/** A "transact" under way. */
+class Pending implements Answer {
   readonly id: Json;
+  readonly key: string | number;
   readonly database: ServedDatabase;
-  request: Request | undefined;
+  readonly #session: ClientSession;
+  request: Request | undefined = undefined;
+  /** Answered, or nobody waits for the answer any more. */
+  over = false;
+
+  constructor(session: ClientSession, id: Json, key: string | number, database: ServedDatabase) {
+    this.#session = session;
+    this.id = id;
+    this.key = key;
+    this.database = database;
+  }
+
+  done(results: string): void {
+    if (this.over) return;
+    this.#end();
+    this.#session.reply(this.id, results);
+  }
+
+  failed(error: Json): void {
+    if (this.over) return;
+    this.#end();
+    this.#session.rpc.error(this.id, error);
+  }
+
+  #end(): void {
+    this.over = true;
+    if (this.request !== undefined) this.#session.forget(this);
+  }
+
+  cancel(): void {
+    this.over = true;
+    this.request?.cancel();
+  }
 }
 
 /** A client's monitor. While the client is behind, what it has not been told is kept as rows, not as text. */
@@ -131,7 +165,7 @@ export class ClientSession implements LockClient, Requester {
   #probed = false;
   /** By the text of the monitor's id. */
   readonly #monitors = new Map<string, Watch>();
-  /** "transact" requests that wait. */
+  /** "transact" requests that were not answered at once. */
   readonly #pending = new Map<string | number, Pending>();
   /** Requests of a client that does not read as fast as it asks; undefined: it does. */
   #unread: JsonRpcMessage[] | undefined;
@@ -325,19 +359,15 @@ export class ClientSession implements LockClient, Requester {
     const database = this.database(request);
     const key = idKey(request.id);
     if (this.#pending.has(key)) throw syntaxError(request.params, "transact: duplicate request ID");
-    const pending: Pending = { id: request.id, database, request: undefined };
+    const pending = new Pending(this, request.id, key, database);
+    const running = database.transact(this, request.params.slice(1), pending);
+    if (pending.over) return;
+    pending.request = running;
     this.#pending.set(key, pending);
-    const finished = (): boolean => this.#pending.get(key) === pending && this.#pending.delete(key);
-    pending.request = database.transact(
-      this,
-      request.params.slice(1),
-      (results) => {
-        if (finished()) this.reply(request.id, results);
-      },
-      (error) => {
-        if (finished()) this.rpc.error(request.id, error);
-      },
-    );
+  }
+
+  forget(pending: Pending): void {
+    this.#pending.delete(pending.key);
   }
 
   #cancel(params: readonly Json[]): void {
@@ -345,7 +375,7 @@ export class ClientSession implements LockClient, Requester {
     const key = idKey(params[0]!);
     const pending = this.#pending.get(key);
     if (pending === undefined || pending.request?.waiting !== true) return;
-    pending.request.cancel();
+    pending.cancel();
     this.#pending.delete(key);
     this.rpc.error(pending.id, "canceled");
   }
@@ -423,7 +453,7 @@ export class ClientSession implements LockClient, Requester {
   databaseGone(database: ServedDatabase): void {
     for (const [key, pending] of [...this.#pending]) {
       if (pending.database !== database) continue;
-      pending.request?.cancel();
+      pending.cancel();
       this.#pending.delete(key);
       if (this.changeAware) this.rpc.error(pending.id, "canceled");
     }
@@ -465,7 +495,7 @@ export class ClientSession implements LockClient, Requester {
 
   #closed(): void {
     this.#probe?.cancel();
-    for (const { request } of this.#pending.values()) request?.cancel();
+    for (const pending of this.#pending.values()) pending.cancel();
     this.#pending.clear();
     this.#dropMonitors();
     this.host.locks.forget(this);

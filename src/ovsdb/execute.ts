@@ -24,8 +24,8 @@ export interface ExecuteContext {
   readonly uuid: () => string;
   /** Operations that write fail, as on a backup server or a read-only remote. */
   readonly readOnly: boolean;
-  /** Is the lock of that name held by the client? */
-  readonly holdsLock: (name: string) => boolean;
+  /** Of the client. */
+  readonly locks: { holdsLock(name: string): boolean };
   /** Milliseconds since the request came in; 0 when it is run for the first time. */
   readonly elapsed: number;
   /** Role-based access control; undefined: everything is allowed. */
@@ -73,7 +73,7 @@ export function execute(context: ExecuteContext, operations: readonly Json[]): E
   const results: string[] = [];
   for (let i = 0; i < operations.length; i++) {
     try {
-      const parser = new ObjectParser(operations[i]!, `ovsdb operation ${i + 1} of ${operations.length}`);
+      const parser = new ObjectParser(operations[i]!, "ovsdb operation", i + 1, operations.length);
       results.push(run.operation(operations[i]!, parser));
     } catch (error) {
       run.transaction.abort();
@@ -106,7 +106,7 @@ class Execution {
   readonly context: ExecuteContext;
   readonly transaction: Transaction;
   durable = false;
-  readonly #symbols = new Map<string, NamedRow>();
+  #symbols: Map<string, NamedRow> | undefined = undefined;
 
   readonly #operations: readonly Json[];
 
@@ -119,6 +119,7 @@ class Execution {
   readonly named = (name: string): string => this.#symbol(name).uuid;
 
   #symbol(name: string): NamedRow {
+    this.#symbols ??= new Map();
     let symbol = this.#symbols.get(name);
     if (symbol === undefined) {
       const uuid = this.#givenLater(name) ?? this.context.uuid();
@@ -138,6 +139,7 @@ class Execution {
 
   /** The name of a row that is inserted; its UUID is `given` or new. */
   define(name: string, given: string | undefined): string {
+    this.#symbols ??= new Map();
     let symbol = this.#symbols.get(name);
     if (symbol?.defined === true) {
       const what = 'This "uuid-name" appeared on an earlier "insert" operation.';
@@ -360,7 +362,8 @@ const OPERATIONS: Readonly<Record<string, Operation>> = {
   assert(run, parser) {
     const lock = parser.member("lock", "id") as string;
     parser.finish();
-    if (!run.context.holdsLock(lock)) throw new OvsdbError("not owner", `Asserted lock ${lock} not held.`);
+    if (!run.context.locks.holdsLock(lock))
+      throw new OvsdbError("not owner", `Asserted lock ${lock} not held.`);
     return "{}";
   },
 };

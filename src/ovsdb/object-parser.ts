@@ -33,34 +33,47 @@ function isKind(json: Json, kind: Kind): boolean {
   }
 }
 
+const NONE: readonly Kind[] = [];
+
 export class ObjectParser {
   readonly #json: Json;
   readonly #object: JsonObject;
   readonly #what: string;
+  readonly #place: number;
+  readonly #places: number;
   readonly #used: string[] = [];
 
-  /** `what` is the thing in "Parsing WHAT failed". Throws when `json` is no object. */
-  constructor(json: Json, what: string) {
+  /** `what` is the thing in "Parsing WHAT failed", perhaps one of several: "WHAT 2 of 3". Throws when `json` is no object. */
+  constructor(json: Json, what: string, place = 0, places = 0) {
     this.#json = json;
     this.#what = what;
-    if (!isObject(json)) throw new OvsdbError("syntax error", `Parsing ${what} failed: Object expected.`);
+    this.#place = place;
+    this.#places = places;
+    if (!isObject(json))
+      throw new OvsdbError("syntax error", `Parsing ${this.#whole()} failed: Object expected.`);
     this.#object = json;
   }
 
-  fail(reason: string): OvsdbError {
-    return syntaxError(this.#json, `Parsing ${this.#what} failed: ${reason}`);
+  #whole(): string {
+    return this.#place === 0 ? this.#what : `${this.#what} ${this.#place} of ${this.#places}`;
   }
 
-  optional(name: string, ...kinds: Kind[]): Json | undefined {
-    if (!Object.hasOwn(this.#object, name)) return undefined;
+  fail(reason: string): OvsdbError {
+    return syntaxError(this.#json, `Parsing ${this.#whole()} failed: ${reason}`);
+  }
+
+  /** `name`: none that every object has. `others`: what it may be, too. */
+  optional(name: string, kind: Kind, others: readonly Kind[] = NONE): Json | undefined {
+    const value = this.#object[name];
+    if (value === undefined) return undefined;
     this.#used.push(name);
-    const value = this.#object[name]!;
-    for (const kind of kinds) if (isKind(value, kind)) return value;
+    if (isKind(value, kind)) return value;
+    for (const other of others) if (isKind(value, other)) return value;
     throw this.fail(`Type mismatch for member '${name}'.`);
   }
 
-  member(name: string, ...kinds: Kind[]): Json {
-    const value = this.optional(name, ...kinds);
+  member(name: string, kind: Kind, others: readonly Kind[] = NONE): Json {
+    const value = this.optional(name, kind, others);
     if (value === undefined) throw this.fail(`Required '${name}' member is missing.`);
     return value;
   }

@@ -171,7 +171,7 @@ export function columnFromJson(name: string, json: Json, index: number): Column 
   const parser = new ObjectParser(json, `schema for column ${name}`);
   const mutable = parser.optional("mutable", "boolean") as boolean | undefined;
   const ephemeral = parser.optional("ephemeral", "boolean") as boolean | undefined;
-  const typeJson = parser.member("type", "string", "object");
+  const typeJson = parser.member("type", "string", ["object"]);
   parser.finish();
   const type = columnTypeFromJson(typeJson);
   return { name, type, mutable: mutable ?? true, ephemeral: ephemeral ?? false, index };

@@ -56,25 +56,37 @@ export interface Request {
   cancel(): void;
 }
 
-class Trigger {
+/** Who is told how a "transact" has ended: one call, once. */
+export interface Answer {
+  /** `results`: the result array as text. */
+  done(results: string): void;
+  /** The source of a relay has refused it. */
+  failed(error: Json): void;
+}
+
+class Trigger implements Request {
+  readonly #database: ServedDatabase;
   readonly requester: Requester;
   readonly operations: readonly Json[];
-  readonly done: (results: string) => void;
-  readonly failed: (error: Json) => void;
+  readonly answer: Answer;
   /** When it began to wait. */
   since: number | undefined = undefined;
   tableName = "";
   timer: Timer | undefined = undefined;
-  constructor(
-    requester: Requester,
-    operations: readonly Json[],
-    done: (results: string) => void,
-    failed: (error: Json) => void,
-  ) {
+
+  constructor(database: ServedDatabase, requester: Requester, operations: readonly Json[], answer: Answer) {
+    this.#database = database;
     this.requester = requester;
     this.operations = operations;
-    this.done = done;
-    this.failed = failed;
+    this.answer = answer;
+  }
+
+  get waiting(): boolean {
+    return this.#database.isWaiting(this);
+  }
+
+  cancel(): void {
+    this.#database.forget(this);
   }
 }
 
@@ -139,29 +151,21 @@ export class ServedDatabase {
   }
 
   /**
-   * Runs a "transact". `done` gets the result array as text, perhaps before this returns, or later when the
-   * transaction waits for a condition or for the disk. `failed`: the source of a relay has refused it.
+   * Runs a "transact". `answer` is told perhaps before this returns, or later when the transaction waits for a condition
+   * or for the disk.
    */
-  transact(
-    requester: Requester,
-    operations: readonly Json[],
-    done: (results: string) => void,
-    failed: (error: Json) => void = () => {},
-  ): Request {
-    const trigger = new Trigger(requester, operations, done, failed);
+  transact(requester: Requester, operations: readonly Json[], answer: Answer): Request {
+    const trigger = new Trigger(this, requester, operations, answer);
     this.#run(trigger);
     this.#rerun();
-    const triggers = this.#triggers;
-    const forwarded = this.#forwarded;
-    return {
-      get waiting() {
-        return triggers.has(trigger) || forwarded.has(trigger);
-      },
-      cancel: () => this.#forget(trigger),
-    };
+    return trigger;
   }
 
-  #forget(trigger: Trigger): void {
+  isWaiting(trigger: Trigger): boolean {
+    return this.#triggers.has(trigger) || this.#forwarded.has(trigger);
+  }
+
+  forget(trigger: Trigger): void {
     trigger.timer?.cancel();
     this.#triggers.delete(trigger);
     this.#forwarded.get(trigger)?.();
@@ -176,10 +180,10 @@ export class ServedDatabase {
       "transact",
       [this.name, ...trigger.operations],
       (results) => {
-        if (finished()) trigger.done(jsonText(results));
+        if (finished()) trigger.answer.done(jsonText(results));
       },
       (error) => {
-        if (finished()) trigger.failed(error);
+        if (finished()) trigger.answer.failed(error);
       },
     );
     if (this.#forwarded.has(trigger)) this.#forwarded.set(trigger, cancel);
@@ -192,7 +196,7 @@ export class ServedDatabase {
         database: this.database,
         uuid: this.#options.uuid,
         readOnly: this.readOnly || requester.readOnly,
-        holdsLock: (name) => requester.holdsLock(name),
+        locks: requester,
         elapsed: since === undefined ? 0 : this.#options.clock.now() - since,
         access: requester.access,
       },
@@ -205,7 +209,7 @@ export class ServedDatabase {
       if (outcome.timeout !== undefined && trigger.timer === undefined) this.#arm(trigger, outcome.timeout);
       return;
     }
-    this.#forget(trigger);
+    if (trigger.since !== undefined) this.forget(trigger);
     const { results, transaction } = outcome;
     if (this.relay !== undefined && !outcome.failed && trigger.operations.some(writes)) {
       transaction?.abort();
@@ -220,9 +224,9 @@ export class ServedDatabase {
         results.push(sortedText(error.toJson()));
       }
     }
-    if (!outcome.durable || this.file === undefined) trigger.done(resultArray(results));
+    if (!outcome.durable || this.file === undefined) trigger.answer.done(resultArray(results));
     else {
-      const finish = (): void => trigger.done(resultArray(results));
+      const finish = (): void => trigger.answer.done(resultArray(results));
       this.file.sync().then(finish, (error: unknown) => {
         results.push(sortedText((error as OvsdbError).toJson()));
         finish();
@@ -270,19 +274,23 @@ export class ServedDatabase {
     this.#initials.clear();
     committed.count++;
     this.history.add(transaction.changes, id);
-    const cache: UpdateCache = new Map();
-    for (const subscriber of this.subscribers) {
-      if (subscriber.isBehind) {
-        subscriber.miss(transaction.changes);
-        continue;
-      }
-      const updates = subscriber.monitor.update(transaction.changes, cache);
-      if (updates !== undefined) subscriber.update(updates);
-    }
+    if (this.subscribers.size > 0) this.#tell(transaction.changes);
     for (const listener of this.#listeners) listener(transaction.changes);
     if (this.#triggers.size === 0) return;
     this.#runAgain ??= new Set();
     for (const table of transaction.changes.keys()) this.#runAgain.add(table.name);
+  }
+
+  #tell(changes: Changes): void {
+    const cache: UpdateCache = new Map();
+    for (const subscriber of this.subscribers) {
+      if (subscriber.isBehind) {
+        subscriber.miss(changes);
+        continue;
+      }
+      const updates = subscriber.monitor.update(changes, cache);
+      if (updates !== undefined) subscriber.update(updates);
+    }
   }
 
   /** Runs the waiting requests whose table has changed, until none of them changes anything more. */

@@ -339,6 +339,11 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     for (const remote of this.#remotes.values()) remote.reconnect();
   }
 
+  #hasColumns(): boolean {
+    for (const spec of this.#specs.keys()) if (spec.startsWith("db:")) return true;
+    return false;
+  }
+
   #columnNames(): ColumnName[] {
     const names: ColumnName[] = [];
     for (const spec of this.#specs.keys()) {
@@ -350,7 +355,8 @@ export class OvsdbServer implements SessionHost, RemoteHost {
   }
 
   #reconfigureSoon(served: ServedDatabase): void {
-    if (this.#reconfiguring || !this.#columnNames().some((name) => name.served === served)) return;
+    if (this.#reconfiguring || !this.#hasColumns()) return;
+    if (!this.#columnNames().some((name) => name.served === served)) return;
     this.#reconfiguring = true;
     this.clock.soon(() => {
       this.#reconfiguring = false;

@@ -56,7 +56,7 @@ export class Transaction {
   comment: string | undefined = undefined;
   #replay = false;
   /** Strong reference counts of rows that the transaction does not otherwise touch. */
-  readonly #deltas = new Map<Row, number>();
+  #deltas: Map<Row, number> | undefined = undefined;
 
   /** `random` makes UUIDs. */
   constructor(database: Database, random: () => string) {
@@ -160,7 +160,7 @@ export class Transaction {
 
   /** Makes the changes permanent: reference counts, indexes, referrers, versions. */
   finish(): void {
-    for (const [row, delta] of this.#deltas) row.references += delta;
+    if (this.#deltas !== undefined) for (const [row, delta] of this.#deltas) row.references += delta;
     for (const change of this.#list) {
       if (change.old !== undefined && !change.deleted) change.row.version = this.database.nextVersion();
       this.#moveReferrer(change.row.table, change);
@@ -188,11 +188,12 @@ export class Transaction {
   /** A row's reference to itself does not keep it. */
   #addReference(source: Row, target: Row, by: number): void {
     if (source === target) return;
+    this.#deltas ??= new Map();
     this.#deltas.set(target, (this.#deltas.get(target) ?? 0) + by);
   }
 
   #references(row: Row): number {
-    return row.references + (this.#deltas.get(row) ?? 0);
+    return row.references + (this.#deltas?.get(row) ?? 0);
   }
 
   #checkStrong(): void {
@@ -238,7 +239,7 @@ export class Transaction {
   #collectGarbage(): void {
     const candidates: Row[] = [];
     for (const { row, deleted } of this.#list) if (!deleted && !row.table.schema.isRoot) candidates.push(row);
-    for (const [row, delta] of this.#deltas) {
+    for (const [row, delta] of this.#deltas ?? NO_DELTAS) {
       if (delta < 0 && !row.table.schema.isRoot && row.table.rows.get(row.uuid) === row) candidates.push(row);
     }
     for (let row = candidates.pop(); row !== undefined; row = candidates.pop()) {
@@ -380,10 +381,15 @@ export class Transaction {
       for (let i = 0; i < table.indexes.length; i++) {
         const index = table.indexes[i]!;
         const columns = table.schema.indexes[i]!;
+        const touched: Change[] = [];
+        for (const change of changes.values()) {
+          if (!change.deleted && (change.old === undefined || indexTouched(columns, change)))
+            touched.push(change);
+        }
+        if (touched.length === 0) continue;
         const seen = new Map<Atom, Change>();
         // The original comes to the row that was touched last first, and its messages tell.
-        for (const change of [...changes.values()].reverse()) {
-          if (change.deleted || (change.old !== undefined && !indexTouched(columns, change))) continue;
+        for (const change of touched.reverse()) {
           const key = indexKey(columns, change.row, change.row.data);
           const earlier = seen.get(key);
           if (earlier !== undefined) throw this.#duplicate(table, columns, earlier.row, change.row);
@@ -470,3 +476,4 @@ function removed(
 }
 
 const NO_ATOMS: readonly string[] = [];
+const NO_DELTAS: ReadonlyMap<Row, number> = new Map();

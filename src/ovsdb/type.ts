@@ -88,7 +88,7 @@ export function baseTypeFromJson(json: Json): BaseType {
   const parser = new ObjectParser(json, "ovsdb type");
   const type = parseAtomicType(parser.member("type", "string"));
   const base = { ...baseType(type) } as { -readonly [K in keyof BaseType]: BaseType[K] };
-  const choices = parser.optional("enum", "null", "boolean", "number", "string", "array", "object");
+  const choices = parser.optional("enum", "null", ["boolean", "number", "string", "array", "object"]);
   const bounds = BOUNDS[type];
   if (choices !== undefined) base.enum = parseEnum(type, choices);
   else if (bounds !== undefined) {
@@ -161,10 +161,10 @@ export function columnTypeFromJson(json: Json): ColumnType {
   if (typeof json === "string") return { key: baseTypeFromJson(json), value: undefined, min: 1, max: 1 };
   if (!isObject(json)) throw syntaxError(json, "ovsdb type expected");
   const parser = new ObjectParser(json, "ovsdb type");
-  const key = parser.member("key", "string", "object");
-  const value = parser.optional("value", "string", "object");
+  const key = parser.member("key", "string", ["object"]);
+  const value = parser.optional("value", "string", ["object"]);
   const min = parser.optional("min", "integer");
-  const max = parser.optional("max", "integer", "string");
+  const max = parser.optional("max", "integer", ["string"]);
   parser.finish();
   const type = {
     key: baseTypeFromJson(key),

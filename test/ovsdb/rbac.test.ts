@@ -36,7 +36,7 @@ const uuid = () => random.uuid();
 const random = seededRandom(1);
 
 function run(database: Database, access: RoleCheck | undefined, operations: Json[]): string {
-  const context = { database, uuid, readOnly: false, holdsLock: () => false, elapsed: 0, access };
+  const context = { database, uuid, readOnly: false, locks: { holdsLock: () => false }, elapsed: 0, access };
   const outcome = execute(context, operations);
   if (outcome.kind === "wait") throw new Error("no wait was asked for");
   outcome.transaction?.finish();

@@ -11,7 +11,7 @@ import { execute } from "../../src/ovsdb/execute.ts";
 import type { FileContext } from "../../src/ovsdb/file-context.ts";
 import type { Json } from "../../src/ovsdb/json-text.ts";
 import { schemaFromJson } from "../../src/ovsdb/schema.ts";
-import { ServedDatabase } from "../../src/ovsdb/served-database.ts";
+import { type Answer, ServedDatabase } from "../../src/ovsdb/served-database.ts";
 import type { Database } from "../../src/ovsdb/table.ts";
 import { SimDisk } from "../sim/disk.ts";
 import { seededRandom } from "../sim/platform.ts";
@@ -60,11 +60,18 @@ function world(later?: (run: () => void) => void, stepBytes?: number) {
 
 const ANYBODY = { readOnly: false, holdsLock: () => false };
 
+/** `failed` is for relays. */
+const answer = (done: (results: string) => void): Answer => ({ done, failed: () => {} });
+
 function transact(served: ServedDatabase, ...operations: Json[]): string {
   let reply = "";
-  served.transact(ANYBODY, operations, (results) => {
-    reply = results;
-  });
+  served.transact(
+    ANYBODY,
+    operations,
+    answer((results) => {
+      reply = results;
+    }),
+  );
   return reply;
 }
 
@@ -169,7 +176,7 @@ t.test("durable transactions survive a loss of power, and share syncs", async (t
         { op: "insert", table: "Root", row: { name: `d${i}` } },
         { op: "commit", durable: true },
       ],
-      () => replies++,
+      answer(() => replies++),
     );
   }
   t.equal(replies, 0, "no reply before the sync");
@@ -203,7 +210,7 @@ t.test("what has been replied to durably is there after a crash", async (t) => {
           { op: "insert", table: "Root", row: { name: `d${i}` } },
           { op: "commit", durable: true },
         ],
-        () => resolve(),
+        answer(() => resolve()),
       );
     });
     transact(served, { op: "insert", table: "Root", row: { name: `v${i}` } });
@@ -377,9 +384,10 @@ t.test("a crash at any moment of a compaction leaves a whole file with all that 
     if (i % 3 === 2)
       operations.push({ op: "insert", table: "Root", row: { name: `n${(i * 5) % 12}`, numbers: i } });
     operations.push({ op: "commit", durable: i % 2 === 0 });
-    served.transact(ANYBODY, operations, () => {
+    const done = (): void => {
       if (i % 2 === 0) promised = Math.max(promised, number);
-    });
+    };
+    served.transact(ANYBODY, operations, answer(done));
     // Noted before anything else changes: the record itself is one write.
     states.push(contents(served.database));
     await new Promise((resolve) => setImmediate(resolve));
@@ -423,10 +431,9 @@ t.test("a compaction that cannot be finished leaves everything as it was", async
 t.test("a query runs without a file", async (t) => {
   const { disk, context } = world();
   const { database } = loadFile(disk, "/db", context.uuid);
-  const outcome = execute(
-    { database, uuid: context.uuid, readOnly: true, holdsLock: () => false, elapsed: 0 },
-    [{ op: "insert", table: "Root", row: {} }],
-  );
+  const outcome = execute({ database, uuid: context.uuid, readOnly: true, locks: ANYBODY, elapsed: 0 }, [
+    { op: "insert", table: "Root", row: {} },
+  ]);
   t.match(outcome, { kind: "done", transaction: undefined });
 });
 
