@@ -70,14 +70,14 @@ function argumentType(column: Column, fn: ConditionFunction, json: Json): Column
 
 function compile(column: Column, fn: ConditionFunction, arg: Datum): Clause["test"] {
   const at = column.index;
-  const get =
-    at >= 0
-      ? (_row: Row, data: readonly Datum[]): Datum => data[at]!
-      : (row: Row): Datum => rowDatum(row, column);
   if (fn === "==" && at === UUID_INDEX) {
     const uuid = arg.keys[0];
     return (row) => row.uuid === uuid;
   }
+  const get =
+    at >= 0
+      ? (_row: Row, data: readonly Datum[]): Datum => data[at]!
+      : (row: Row): Datum => rowDatum(row, column);
   switch (fn) {
     case "==":
       return (row, data) => equalDatums(get(row, data), arg);

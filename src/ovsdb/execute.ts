@@ -308,15 +308,20 @@ function wait(run: Execution, parser: ObjectParser): string {
   const condition = conditionFromJson(table, where, run.named);
   const columns = columnSetFromJson(columnsJson, table.schema);
   if (until !== "==" && until !== "!=") throw syntaxError(until, '"until" must be "==" or "!="');
-  const wanted = new Set<string>();
-  for (const rowJson of rowsJson) wanted.add(wantedRow(run, table, columns, rowJson));
-  const found = new Set(matches(table, condition).map((row) => rowText(row, columns)));
-  const equal = found.size === wanted.size && [...wanted].every((row) => found.has(row));
-  if (equal === (until === "==")) return "{}";
+  const wanted = rowsJson.map((rowJson) => wantedRow(run, table, columns, rowJson));
+  const found = matches(table, condition).map((row) => rowText(row, columns));
+  if (sameSets(wanted, found) === (until === "==")) return "{}";
   if (timeout !== undefined && run.context.elapsed >= timeout) {
     throw new OvsdbError("timed out", `"where" clause test failed`);
   }
   throw new Retry(table, timeout);
+}
+
+function sameSets(a: readonly string[], b: readonly string[]): boolean {
+  if (a.length === 1 && b.length === 1) return a[0] === b[0];
+  const inA = new Set(a);
+  const inB = new Set(b);
+  return inA.size === inB.size && a.every((text) => inB.has(text));
 }
 
 const ZERO = `["uuid","00000000-0000-0000-0000-000000000000"]`;

@@ -6,7 +6,7 @@
 import type { Datum } from "./datum.ts";
 import type { Changes } from "./monitor.ts";
 import type { Database, Row, Table } from "./table.ts";
-import { Change } from "./transaction.ts";
+import { Change, RowChanges } from "./transaction.ts";
 
 const MAX_TRANSACTIONS = 100;
 /** Of all transactions kept together: a history larger than that costs more than it saves. */
@@ -20,11 +20,14 @@ interface Before {
   readonly deleted: boolean;
 }
 
+const NOTHING: Changes = new Map();
+
 export class History {
   readonly #prefix: string;
-  /** The oldest first; `#ids` holds what was the last transaction before each. */
+  /** The oldest first, from `#first` on; `#ids` holds what was the last transaction before each. */
   #past: Changes[] = [];
   #ids: (number | string)[] = [];
+  #first = 0;
   #count = 0;
   #rows = 0;
   /** The last transaction: its number, or the UUID that another server has given it. */
@@ -55,16 +58,21 @@ export class History {
     this.#last = id ?? this.#count;
     this.#past.push(changes);
     this.#rows += size(changes);
-    while (this.#past.length > MAX_TRANSACTIONS || this.#rows > MAX_ROWS) {
-      this.#rows -= size(this.#past.shift()!);
-      this.#ids.shift();
+    while (this.#past.length - this.#first > MAX_TRANSACTIONS || this.#rows > MAX_ROWS) {
+      this.#rows -= size(this.#past[this.#first]!);
+      this.#past[this.#first++] = NOTHING;
     }
+    if (this.#first < MAX_TRANSACTIONS) return;
+    this.#past = this.#past.slice(this.#first);
+    this.#ids = this.#ids.slice(this.#first);
+    this.#first = 0;
   }
 
   /** What has changed after transaction `id`, taken together; undefined: that is not known (any more). */
   since(database: Database, id: string): Changes | undefined {
-    const from =
-      id === this.last ? this.#past.length : this.#ids.findIndex((other) => this.#text(other) === id);
+    const isAfter = (other: number | string, at: number): boolean =>
+      at >= this.#first && this.#text(other) === id;
+    const from = id === this.last ? this.#past.length : this.#ids.findIndex(isAfter);
     if (from < 0) return undefined;
     const missed = new Missed();
     for (const past of this.#past.slice(from)) {
@@ -101,14 +109,14 @@ export class Missed {
 
   /** As one transaction that ends in what the tables hold now. */
   changes(database: Database): Changes {
-    const merged = new Map<Table, Map<string, Change>>();
+    const merged = new Map<Table, RowChanges>();
     for (const [table, befores] of this.#tables) {
-      const rows = new Map<string, Change>();
+      const rows = new RowChanges();
       for (const [uuid, { row, old, oldVersion }] of befores) {
         const now = database.tables.get(table.name)!.rows.get(uuid);
         const change = new Change(now ?? row, old, oldVersion);
         change.deleted = now === undefined;
-        if (!change.isNoop()) rows.set(uuid, change);
+        if (!change.isNoop()) rows.add(change);
       }
       merged.set(table, rows);
     }

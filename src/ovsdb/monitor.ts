@@ -13,7 +13,7 @@ import { ObjectParser } from "./object-parser.ts";
 import type { Column } from "./schema.ts";
 import { VERSION_COLUMN } from "./schema.ts";
 import type { Database, Row, Table } from "./table.ts";
-import type { Change } from "./transaction.ts";
+import type { Change, RowChanges } from "./transaction.ts";
 
 /** 1: "update", 2: "update2", 3: "update3". */
 export type MonitorVersion = 1 | 2 | 3;
@@ -52,7 +52,7 @@ class MonitorTable {
 }
 
 /** The rows of one commit, as monitors want them. */
-export type Changes = ReadonlyMap<Table, ReadonlyMap<string, Change>>;
+export type Changes = ReadonlyMap<Table, RowChanges>;
 
 /** Texts made for one commit, by shape; "" when there is nothing to tell. */
 export type UpdateCache = Map<string, string>;

@@ -46,10 +46,49 @@ export class Change {
   }
 }
 
+/** So many are searched for one by one: most transactions change a row or two, and a Map costs more than the rest of them. */
+const FEW = 8;
+
+/** Changes of the rows of one table, in the order of the first change of each. */
+export class RowChanges {
+  #list: Change[] = [];
+  /** By UUID; undefined while there are few. */
+  #found: Map<string, Change> | undefined = undefined;
+
+  get size(): number {
+    return this.#list.length;
+  }
+
+  values(): readonly Change[] {
+    return this.#list;
+  }
+
+  get(uuid: string): Change | undefined {
+    if (this.#found !== undefined) return this.#found.get(uuid);
+    const list = this.#list;
+    for (let i = 0; i < list.length; i++) if (list[i]!.row.uuid === uuid) return list[i];
+    return undefined;
+  }
+
+  /** Of a row that is not here yet. */
+  add(change: Change): void {
+    this.#list.push(change);
+    if (this.#found !== undefined) this.#found.set(change.row.uuid, change);
+    else if (this.#list.length > FEW)
+      this.#found = new Map(this.#list.map((change) => [change.row.uuid, change]));
+  }
+
+  keep(wanted: (change: Change) => boolean): void {
+    this.#list = this.#list.filter(wanted);
+    if (this.#found !== undefined)
+      this.#found = new Map(this.#list.map((change) => [change.row.uuid, change]));
+  }
+}
+
 export class Transaction {
   readonly database: Database;
   /** By table, then row; a row deleted in the transaction that made it stays as a no-op. */
-  readonly changes = new Map<Table, Map<string, Change>>();
+  readonly changes = new Map<Table, RowChanges>();
   /** All of them: an array is walked in a fraction of the time. */
   #list: Change[] = [];
   readonly #random: () => string;
@@ -72,9 +111,9 @@ export class Transaction {
     this.comment = this.comment === undefined ? text : `${this.comment}\n${text}`;
   }
 
-  #changesOf(table: Table): Map<string, Change> {
+  #changesOf(table: Table): RowChanges {
     let changes = this.changes.get(table);
-    if (changes === undefined) this.changes.set(table, (changes = new Map()));
+    if (changes === undefined) this.changes.set(table, (changes = new RowChanges()));
     return changes;
   }
 
@@ -82,7 +121,7 @@ export class Transaction {
     const changes = this.#changesOf(row.table);
     let change = changes.get(row.uuid);
     if (change === undefined) {
-      changes.set(row.uuid, (change = new Change(row, row.data)));
+      changes.add((change = new Change(row, row.data)));
       this.#list.push(change);
     }
     return change;
@@ -90,7 +129,7 @@ export class Transaction {
 
   /** Is the UUID free: neither in the table nor deleted from it in this transaction? */
   isFree(table: Table, uuid: string): boolean {
-    return !table.rows.has(uuid) && this.changes.get(table)?.has(uuid) !== true;
+    return !table.rows.has(uuid) && this.changes.get(table)?.get(uuid) === undefined;
   }
 
   insert(table: Table, uuid: string, columns: readonly Column[], datums: readonly Datum[]): Row {
@@ -100,7 +139,7 @@ export class Transaction {
     table.rows.set(uuid, row);
     const change = new Change(row, undefined);
     change.owned = true;
-    this.#changesOf(table).set(uuid, change);
+    this.#changesOf(table).add(change);
     this.#list.push(change);
     return row;
   }
@@ -338,20 +377,19 @@ export class Transaction {
   }
 
   #dropNoops(): void {
-    let noops = false;
+    let noops: Set<Change> | undefined;
     for (const change of this.#list) {
       if (!change.isNoop()) continue;
-      noops = true;
+      (noops ??= new Set()).add(change);
       if (!change.deleted) change.row.data = change.old!;
-      const { table, uuid } = change.row;
-      const changes = this.changes.get(table)!;
-      changes.delete(uuid);
+    }
+    if (noops === undefined) return;
+    const isReal = (change: Change): boolean => !noops.has(change);
+    this.#list = this.#list.filter(isReal);
+    for (const [table, changes] of this.changes) {
+      changes.keep(isReal);
       if (changes.size === 0) this.changes.delete(table);
     }
-    if (noops)
-      this.#list = this.#list.filter(
-        (change) => this.changes.get(change.row.table)?.get(change.row.uuid) === change,
-      );
   }
 
   /** Keeps `weakFrom` of the rows referred to. */

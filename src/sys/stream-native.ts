@@ -76,10 +76,14 @@ function guard(run: () => void): void {
   try {
     run();
   } catch (error) {
-    setImmediate(() => {
-      throw error;
-    });
+    rethrow(error);
   }
+}
+
+function rethrow(error: unknown): void {
+  setImmediate(() => {
+    throw error;
+  });
 }
 
 /** "::ffff:1.2.3.4", an IPv4 peer of a dual-stack socket, is shown as 1.2.3.4. */
@@ -124,7 +128,13 @@ class NativeStream implements Stream {
   received(bytes: Uint8Array): void {
     if (this.#handler === undefined || this.#paused || this.#early.length > 0)
       this.#early.push(bytes.slice());
-    else guard(() => this.#handler?.data(bytes));
+    else {
+      try {
+        this.#handler.data(bytes);
+      } catch (error) {
+        rethrow(error);
+      }
+    }
   }
 
   drained(): void {
