@@ -12,6 +12,7 @@ import { vlog, vlogStart } from "../src/lib/vlog.ts";
 import { vlogOptions } from "../src/lib/vlog-options.ts";
 import type { DummyMode } from "../src/netdev/dummy.ts";
 import { captureFiles } from "../src/sys/capture-files.ts";
+import { connectUdp } from "../src/sys/datagram-native.ts";
 import { openDeviceControl } from "../src/sys/ethtool.ts";
 import { openRouteSocket } from "../src/sys/netlink.ts";
 import { processUsage, systemStatistics } from "../src/sys/system-statistics.ts";
@@ -145,6 +146,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     openRouteSocket,
     openDeviceControl,
     captureFiles,
+    connectUdp,
     systemStatistics: () => systemStatistics(rundir),
     usage: processUsage,
     started: () => daemon.ready(),

@@ -29,6 +29,7 @@ import { OvsdbServer } from "../src/ovsdb/server.ts";
 import { serverCommands } from "../src/ovsdb/server-commands.ts";
 import { keepTlsFromDatabase } from "../src/ovsdb/server-tls.ts";
 import { captureFiles } from "../src/sys/capture-files.ts";
+import { connectUdp } from "../src/sys/datagram-native.ts";
 import { openDeviceControl } from "../src/sys/ethtool.ts";
 import { openRouteSocket } from "../src/sys/netlink.ts";
 import { processUsage, systemStatistics } from "../src/sys/system-statistics.ts";
@@ -151,6 +152,7 @@ async function run(platform: Platform, args: string[]): Promise<number> {
     openRouteSocket,
     openDeviceControl,
     captureFiles,
+    connectUdp,
     systemStatistics: () => systemStatistics(places.run),
     usage: processUsage,
     identity: identity(),

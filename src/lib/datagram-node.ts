@@ -1,9 +1,16 @@
-/** {@link Datagrams} by node:dgram. */
-import { createSocket, type Socket } from "node:dgram";
+/** {@link Datagrams} by node:dgram, or with sockets of the engine's own to send by. */
+import { createSocket } from "node:dgram";
 import { lookup } from "node:dns";
 import { isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
-import type { DatagramEvents, DatagramListener, DatagramSocket, Datagrams } from "./datagram.ts";
+import type {
+  ConnectUdp,
+  DatagramEvents,
+  DatagramListener,
+  DatagramSocket,
+  Datagrams,
+  UdpPeer,
+} from "./datagram.ts";
 
 /** Datagrams kept while an address is being resolved. */
 const MAX_PENDING = 64;
@@ -12,16 +19,18 @@ const OPEN_AGAIN_MS = 5000;
 
 class UdpSocket implements DatagramSocket {
   localAddress: string | undefined = undefined;
-  #socket: Socket | undefined = undefined;
+  #peer: UdpPeer | undefined = undefined;
   #pending: Uint8Array[] | undefined = [];
   #closed = false;
   /** When opening failed last. */
   #unopenedMs: number | undefined = undefined;
+  readonly #connectPeer: ConnectUdp;
   readonly #host: string;
   readonly #port: number;
   readonly #events: DatagramEvents;
 
-  constructor(host: string, port: number, events: DatagramEvents) {
+  constructor(connectPeer: ConnectUdp, host: string, port: number, events: DatagramEvents) {
+    this.#connectPeer = connectPeer;
     this.#host = host;
     this.#port = port;
     this.#events = events;
@@ -43,24 +52,23 @@ class UdpSocket implements DatagramSocket {
   }
 
   #connect(address: string, port: number): void {
-    const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
-    socket.on("error", (error) => this.#failed(error));
-    socket.unref();
-    const connected = (error?: Error): void => {
-      if (error !== undefined && !this.#closed) this.#unopened(error);
-      if (error !== undefined || this.#closed) {
-        socket.close();
-        return;
-      }
-      this.#socket = socket;
-      this.localAddress = socket.address().address;
-      const pending = this.#pending ?? [];
-      this.#pending = undefined;
-      for (const bytes of pending) this.send(bytes);
-      this.#events.connected?.();
-    };
-    // Called with what the kernel says when there is no way to the address.
-    socket.connect(port, address, connected);
+    this.#connectPeer(address, port, (error) => this.#failed(error)).then(
+      (peer) => {
+        if (this.#closed) {
+          peer.close();
+          return;
+        }
+        this.#peer = peer;
+        this.localAddress = peer.localAddress;
+        const pending = this.#pending ?? [];
+        this.#pending = undefined;
+        for (const bytes of pending) this.send(bytes);
+        this.#events.connected?.();
+      },
+      (error: Error) => {
+        if (!this.#closed) this.#unopened(error);
+      },
+    );
   }
 
   #failed(error: Error): void {
@@ -68,12 +76,7 @@ class UdpSocket implements DatagramSocket {
   }
 
   send(bytes: Uint8Array): boolean {
-    if (this.#pending === undefined) {
-      this.#socket?.send(bytes.slice(), (error) => {
-        if (error != null) this.#failed(error);
-      });
-      return true;
-    }
+    if (this.#pending === undefined) return this.#peer?.send(bytes) ?? false;
     if (this.#unopenedMs !== undefined && performance.now() - this.#unopenedMs > OPEN_AGAIN_MS) {
       this.#open();
     }
@@ -85,7 +88,7 @@ class UdpSocket implements DatagramSocket {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#socket?.close();
+    this.#peer?.close();
   }
 }
 
@@ -109,11 +112,44 @@ function listen(
   });
 }
 
-export const nodeDatagrams: Datagrams = {
-  listen,
-  deviceAddress: (device) => {
-    const addresses = networkInterfaces()[device] ?? [];
-    return (addresses.find(({ family }) => family === "IPv4") ?? addresses[0])?.address;
-  },
-  udp: (host, port, events) => new UdpSocket(host, port, events),
-};
+/** By node:dgram. */
+function connectNode(address: string, port: number, failed: (error: Error) => void): Promise<UdpPeer> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket(isIPv6(address) ? "udp6" : "udp4");
+    socket.on("error", failed);
+    socket.unref();
+    // Called with what the kernel says when there is no way to the address.
+    socket.connect(port, address, (error?: Error) => {
+      if (error !== undefined) {
+        socket.close();
+        reject(error);
+        return;
+      }
+      const told = (error: Error | null): void => {
+        if (error !== null) failed(error);
+      };
+      resolve({
+        localAddress: socket.address().address,
+        send: (bytes) => {
+          socket.send(bytes.slice(), told);
+          return true;
+        },
+        close: () => socket.close(),
+      });
+    });
+  });
+}
+
+/** `connectUdp`: how sockets to collectors are made, by node:dgram when left out. */
+export function makeDatagrams(connectUdp: ConnectUdp = connectNode): Datagrams {
+  return {
+    listen,
+    deviceAddress: (device) => {
+      const addresses = networkInterfaces()[device] ?? [];
+      return (addresses.find(({ family }) => family === "IPv4") ?? addresses[0])?.address;
+    },
+    udp: (host, port, events) => new UdpSocket(connectUdp, host, port, events),
+  };
+}
+
+export const nodeDatagrams: Datagrams = makeDatagrams();

@@ -1,4 +1,4 @@
-/** Datagrams to one peer each, for exporters. The implementation (`datagram-node.ts`) uses node:dgram. */
+/** Datagrams to one peer each, for exporters; made in `datagram-node.ts`. */
 
 export interface DatagramSocket {
   /** `bytes` is copied or sent before this returns; a failure is told to `failed`. False when it was not taken at all. */
@@ -14,6 +14,20 @@ export interface DatagramEvents {
   /** The kernel's word on a datagram sent before ("ECONNREFUSED": nobody listens) or on the address. */
   failed?(error: Error): void;
 }
+
+/** A connected socket. */
+export interface UdpPeer {
+  readonly localAddress: string;
+  /** As {@link DatagramSocket.send}. */
+  send(bytes: Uint8Array): boolean;
+  close(): void;
+}
+
+/**
+ * Connects to a numeric address; `failed` is told what the kernel says of datagrams sent. Rejects with an Error whose `code` is the
+ * errno name when there is no way to the address. Keeps no process alive.
+ */
+export type ConnectUdp = (address: string, port: number, failed: (error: Error) => void) => Promise<UdpPeer>;
 
 export interface DatagramListener {
   /** The bound port, which the kernel chose where 0 was asked for. */

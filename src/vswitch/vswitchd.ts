@@ -8,7 +8,8 @@ import type { ProcessUsage } from "../export/bridge-exports.ts";
 import { composePacket } from "../flow/compose.ts";
 import type { Clock } from "../lib/clock.ts";
 import { coverageStart } from "../lib/coverage.ts";
-import { nodeDatagrams } from "../lib/datagram-node.ts";
+import type { ConnectUdp } from "../lib/datagram.ts";
+import { makeDatagrams } from "../lib/datagram-node.ts";
 import { Fatal } from "../lib/errors.ts";
 import { fs } from "../lib/lazy-fs.ts";
 import { formatMac } from "../lib/mac.ts";
@@ -57,6 +58,7 @@ export interface VswitchdOptions {
   openRouteSocket: () => RouteSocket;
   openDeviceControl: () => DeviceControl;
   captureFiles: CaptureFiles;
+  connectUdp: ConnectUdp;
   systemStatistics: () => Map<string, string>;
   usage: () => ProcessUsage;
   /** As in VswitchOptions. */
@@ -116,7 +118,7 @@ export class Vswitchd {
       rundir: options.rundir,
       pid: platform.pid,
       tls: TLS,
-      datagrams: nodeDatagrams,
+      datagrams: makeDatagrams(options.connectUdp),
       host: () => this.#openMoves(),
       usage: options.usage,
       systemStatistics: options.systemStatistics,
