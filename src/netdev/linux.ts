@@ -20,6 +20,7 @@ import type {
 } from "./netdev.ts";
 import { DeviceQos, type TrafficControl } from "./qos/device-qos.ts";
 import { LINUX_QOS_TYPES } from "./qos/disciplines.ts";
+import type { DatapathClass } from "./registry.ts";
 import { IFF_LOOPBACK, IFF_UP, type Link, type LinkTable, swapStats } from "./rtnetlink.ts";
 
 const logNetdev = vlog("netdev");
@@ -48,9 +49,12 @@ const OFFLOADS: readonly (readonly [name: string, on: boolean])[] = [
   ["tx_vxlan_tso_offload", false],
 ];
 
+/** Who makes a device, and takes it away: nobody of us, we, or the datapath in the kernel with its port. */
+type Maker = "others" | "we" | "datapath";
+
 class LinuxNetdev extends BaseNetdev {
   readonly #host: Host;
-  readonly #made: boolean;
+  readonly #maker: Maker;
   readonly #unlisten: () => void;
   readonly #qos: DeviceQos;
   #link: Link | undefined;
@@ -59,11 +63,10 @@ class LinuxNetdev extends BaseNetdev {
   #features: NetdevFeatures | undefined;
   #status: Map<string, string> | undefined;
 
-  /** `made`: the device is ours, and gone when we say so. */
-  constructor(name: string, type: string, host: Host, made: boolean) {
+  constructor(name: string, type: string, host: Host, maker: Maker) {
     super(name, type, host.clock);
     this.#host = host;
-    this.#made = made;
+    this.#maker = maker;
     this.#qos = new DeviceQos(host.traffic, host.clock);
     this.#link = host.links.get(name);
     this.#unlisten = host.links.listen({
@@ -84,6 +87,9 @@ class LinuxNetdev extends BaseNetdev {
   }
 
   override ifindex(): number | undefined {
+    // The kernel's datapath makes it when it becomes a port, and we may be asked before we hear of that.
+    if (this.#link === undefined && this.#maker === "datapath")
+      this.#link = this.#host.links.refresh(this.name);
     return this.#link?.index;
   }
   override etherAddr(): string | undefined {
@@ -146,7 +152,7 @@ class LinuxNetdev extends BaseNetdev {
 
   override stats(): NetdevStats {
     const stats = this.#link === undefined ? undefined : this.#host.links.refresh(this.name, true)?.stats;
-    if (stats !== undefined) this.#lastStats = this.#made ? swapStats(stats) : stats;
+    if (stats !== undefined) this.#lastStats = this.#maker === "others" ? stats : swapStats(stats);
     const passing = this.passing?.();
     if (passing === undefined) return this.#lastStats;
     const sum = { ...this.#lastStats };
@@ -178,7 +184,7 @@ class LinuxNetdev extends BaseNetdev {
   override close(remove = false): void {
     super.close();
     this.#unlisten();
-    if (remove && this.#made) {
+    if (remove && this.#maker === "we") {
       const error = this.#host.links.delete(this.name);
       if (error !== undefined && error !== "No such device")
         logLinux.warn(`${this.name}: could not remove tap device (${error})`);
@@ -194,18 +200,26 @@ export function systemProvider(getHost: () => Host): NetdevProvider {
       const host = getHost();
       const link = name.length > 15 ? undefined : host.links.refresh(name);
       if (link === undefined) throw osError("ENODEV");
-      return new LinuxNetdev(name, "system", host, false);
+      return new LinuxNetdev(name, "system", host, "others");
     },
   };
 }
 
-/** `tap` and `internal`: made when first opened; one left by an earlier run, with its addresses, is taken over. */
+/**
+ * `tap` and `internal`: made when first opened, where the datapath does not; one left by an earlier run, with its addresses, is
+ * taken over.
+ */
 export function tapProvider(getHost: () => Host, type: "tap" | "internal"): NetdevProvider {
   return {
     type,
-    open: (name: string): Netdev => {
+    open: (name: string, datapath?: DatapathClass): Netdev => {
       const host = getHost();
       const link = name.length > 15 ? undefined : host.links.refresh(name);
+      if (type === "internal" && datapath === "kernel") {
+        // Of an earlier run in userspace.
+        if (link?.kind === "tun") host.links.delete(name);
+        return new LinuxNetdev(name, type, host, "datapath");
+      }
       if (link === undefined || link.kind !== "tun") {
         const error = host.devices.makeTap(name);
         if (error !== undefined) {
@@ -214,7 +228,7 @@ export function tapProvider(getHost: () => Host, type: "tap" | "internal"): Netd
         }
         host.links.refresh(name);
       }
-      return new LinuxNetdev(name, type, host, true);
+      return new LinuxNetdev(name, type, host, "we");
     },
   };
 }

@@ -4,6 +4,7 @@
  * worker (`src/datapath/userspace/ports.ts`); a device that lives in this thread (dummy, patch) implements {@link LocalPort}.
  */
 import type { Packet } from "../datapath/packet.ts";
+import type { DatapathClass } from "./registry.ts";
 
 export interface NetdevStats {
   rxPackets: number;
@@ -134,6 +135,6 @@ export interface Netdev {
 export interface NetdevProvider {
   /** "system", "internal", "tap", "dummy", "patch", ... */
   readonly type: string;
-  /** Called once for each device; the registry shares it among later openers. Throws an Error with errno `code` and the message for the error column ("could not open network device X (No such device)"). */
-  open(name: string): Netdev;
+  /** Called once for each device; the registry shares it among later openers. Throws an Error with errno `code` and the message for the error column ("could not open network device X (No such device)"). `datapath`: of what kind it is to be a port. */
+  open(name: string, datapath?: DatapathClass): Netdev;
 }

@@ -9,8 +9,11 @@ import type { Netdev, NetdevProvider } from "./netdev.ts";
 const log = vlog("netdev");
 const limit = new RateLimit(5, 20);
 
-/** How a datapath wants its ports opened: those of "dummy" live in this thread, "system" makes internal devices itself. */
-export type DatapathClass = "system" | "netdev" | "dummy";
+/**
+ * How a datapath wants its ports opened: those of "dummy" live in this thread, "kernel" makes internal devices itself when they
+ * become ports, "system" stands in its place.
+ */
+export type DatapathClass = "kernel" | "system" | "netdev" | "dummy";
 
 interface Opened {
   netdev: Netdev;
@@ -37,7 +40,8 @@ export class NetdevRegistry {
 
   /** The type to open an Interface of `type` ("" is "system") with in a datapath: internal ports are a kind of tap. */
   openType(datapath: DatapathClass, type: string): string {
-    if (type === "internal" && datapath !== "system") return datapath === "dummy" ? "dummy-internal" : "tap";
+    if (type === "internal" && datapath === "dummy") return "dummy-internal";
+    if (type === "internal" && datapath === "netdev") return "tap";
     return type === "" ? "system" : type;
   }
 
@@ -45,7 +49,7 @@ export class NetdevRegistry {
    * Throws an errno error: EAFNOSUPPORT for a type that there is not, EEXIST when the device is open as another type, else
    * the provider's.
    */
-  open(name: string, type: string): Netdev {
+  open(name: string, type: string, datapath?: DatapathClass): Netdev {
     const opened = this.#open.get(name);
     if (opened !== undefined) {
       if (opened.netdev.type !== type) {
@@ -63,7 +67,7 @@ export class NetdevRegistry {
       log.warnRl(limit, `could not create netdev ${name} of unknown type ${type}`);
       throw osError("EAFNOSUPPORT");
     }
-    const netdev = provider.open(name);
+    const netdev = provider.open(name, datapath);
     this.#open.set(name, { netdev, openers: 1 });
     return netdev;
   }

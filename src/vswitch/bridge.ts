@@ -241,7 +241,7 @@ export class Bridge {
     }
     let netdev: Netdev;
     try {
-      netdev = this.#context.registry.open(name, this.#openType(config));
+      netdev = this.#context.registry.open(name, this.#openType(config), this.datapath.class);
     } catch (error) {
       const message = `could not open network device ${name} (${describeError(error)})`;
       log.warn(message);
@@ -254,9 +254,7 @@ export class Bridge {
       return fail(wrong);
     }
     let ofport = OFPP_NONE;
-    const ifindex = netdev.ifindex();
-    const iface: Iface = { config, netdev, ofport: 0, ifindex, unwatch: () => {}, fresh: true };
-    this.#setMtu(iface);
+    const iface: Iface = { config, netdev, ofport: 0, ifindex: undefined, unwatch: () => {}, fresh: true };
     try {
       if (netdev.isLoopback()) {
         logDpifNetdev.err(`${name}: cannot add a loopback device`);
@@ -272,6 +270,8 @@ export class Bridge {
       return fail(message);
     }
     iface.ofport = ofport;
+    iface.ifindex = netdev.ifindex();
+    this.#setMtu(iface);
     iface.unwatch = netdev.watch(() => this.#changed(iface));
     this.#ifaces.set(name, iface);
     this.#failed.delete(name);

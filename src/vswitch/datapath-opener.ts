@@ -2,7 +2,8 @@
 import type { Dpif } from "../datapath/dpif.ts";
 import { EbpfDpif } from "../datapath/ebpf/dpif.ts";
 import type { EbpfSystem } from "../datapath/ebpf/system.ts";
-import { kernelDatapathAvailable } from "../datapath/kernel/system.ts";
+import { openKernelDpif } from "../datapath/kernel/dpif.ts";
+import { kernelDatapathAvailable, providedKernelSystem } from "../datapath/kernel/system.ts";
 import { openLocalDpif } from "../datapath/userspace/dpif-local.ts";
 import { openWorkerDpif } from "../datapath/userspace/dpif-worker.ts";
 import type { SpawnDatapathThread, UpcallRing } from "../datapath/userspace/thread.ts";
@@ -45,8 +46,6 @@ export interface OpenerOptions {
   /** `--disable-system`: there is no "system", nor anything in its place. */
   disableSystem: boolean;
   spawn: SpawnDatapathThread;
-  /** Opens openvswitch.ko's, where {@link kernelDatapathAvailable} says that there is one. */
-  openKernel?: (name: string) => Dpif;
   ebpf: EbpfHost;
   /** 32 random bits. */
   random: () => number;
@@ -56,15 +55,13 @@ const logOfproto = vlog("ofproto");
 const logDpif = vlog("dpif");
 const limit = new RateLimit(5, 5);
 
-const NOT_BUILT = "the openvswitch module of this kernel is not used yet";
-
 /**
  * netdev: the userspace datapath in a worker. ebpf: programs in the kernel, and where they cannot be, a userspace datapath.
  * system: openvswitch.ko, where there is none as ebpf. dummy: the same tables in this thread, which with
  * --enable-dummy=override (or =system) stand in for the others.
  */
 export function datapathOpener(options: OpenerOptions): DatapathOpener {
-  const { clock, dummy, disableSystem, spawn, openKernel, ebpf, random } = options;
+  const { clock, dummy, disableSystem, spawn, ebpf, random } = options;
   const local = (type: string, name: string): OpenedDpif => ({
     dpif: openLocalDpif({ type, name, clock, random }),
     class: "dummy",
@@ -105,15 +102,24 @@ export function datapathOpener(options: OpenerOptions): DatapathOpener {
     logDpif.warn(`${type}@${name}: ${forwarding}`);
     return { ...worker(type, name), forwarding };
   };
+  /** By openvswitch.ko, or why not. */
+  const kernel = (type: string, name: string): OpenedDpif | string => {
+    const why = kernelDatapathAvailable();
+    if (why !== undefined) return why;
+    const warn = (text: string): void => logDpif.warnRl(limit, `${type}@${name}: ${text}`);
+    try {
+      const dpif = openKernelDpif({ type, name, clock, system: providedKernelSystem(), warn });
+      return { dpif, class: "kernel" };
+    } catch (error) {
+      return `the openvswitch module cannot be used (${describeError(error)})`;
+    }
+  };
   const system = (type: string, name: string): OpenedDpif => {
     const choose = (): OpenedDpif & { forwarding: string } => {
-      const noModule = kernelDatapathAvailable() ?? (openKernel === undefined ? NOT_BUILT : undefined);
-      if (noModule === undefined)
-        return {
-          dpif: openKernel!(name),
-          class: "system",
-          forwarding: "forwarding by the kernel's openvswitch module",
-        };
+      const module = kernel(type, name);
+      if (typeof module !== "string")
+        return { ...module, forwarding: "forwarding by the kernel's openvswitch module" };
+      const noModule = module;
       const opened = programs(type, name);
       return typeof opened === "string"
         ? { ...worker(type, name), forwarding: `${IN_USERSPACE}: ${noModule}, and ${opened}` }

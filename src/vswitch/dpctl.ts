@@ -267,7 +267,7 @@ async function addPort(context: DpctlContext, datapath: Any, iface: string): Pro
   let netdev: Netdev;
   try {
     const type = context.registry.openType(datapath.class, words.type ?? "system");
-    netdev = context.registry.open(words.name, type);
+    netdev = context.registry.open(words.name, type, datapath.class);
   } catch (error) {
     throw new Fatal(`${PROGRAM}: ${words.name}: failed to open network device (${describeError(error)})`);
   }

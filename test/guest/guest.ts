@@ -17,7 +17,8 @@ export function cannotBoot(): string | false {
   if (process.arch !== "x64") return "the guest is an x86-64 machine";
   if (GUEST === "" || !existsSync(join(GUEST, "kernel"))) return "no kernel for a guest (scripts/guest)";
   if (!existsSync(join(BIN, "ovs-vswitchd"))) return `no executable in ${BIN} (scripts/build)`;
-  for (const tool of ["qemu-system-x86_64", "busybox"]) if (which(tool) === undefined) return `no ${tool}`;
+  for (const tool of ["qemu-system-x86_64", "busybox", "ip"])
+    if (which(tool) === undefined) return `no ${tool}`;
   return false;
 }
 
@@ -44,17 +45,17 @@ function moduleFiles(names: readonly string[]): CpioFile[] {
   }));
 }
 
-/** The shared libraries that the executable is linked with, at their places. */
-function libraries(executable: string): CpioFile[] {
-  const { stdout } = spawnSync("ldd", [executable], { encoding: "utf8" });
-  const paths = [...stdout.matchAll(/(\/\S+) \(0x/g)].map((found) => found[1]!);
-  return paths.map((path) => ({ name: path.slice(1), bytes: readFileSync(path) }));
+/** The shared libraries that programs are linked with, at their places. */
+function libraries(programs: readonly string[]): CpioFile[] {
+  const { stdout } = spawnSync("ldd", [...programs], { encoding: "utf8" });
+  const paths = new Set([...stdout.matchAll(/(\/\S+) \(0x/g)].map((found) => found[1]!));
+  return [...paths].map((path) => ({ name: path.slice(1), bytes: readFileSync(path) }));
 }
 
 const INIT = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
-export PATH=/bin:/ovs HOME=/ OVS_RUNDIR=/run OVS_LOGDIR=/run OVS_DBDIR=/run OVS_SYSCONFDIR=/run
-mkdir -p /proc /sys /dev /run /tmp
+export PATH=/ovs:/bin HOME=/ OVS_RUNDIR=/run OVS_LOGDIR=/run OVS_DBDIR=/run OVS_SYSCONFDIR=/run
+mkdir -p /proc /sys /dev /run /tmp /var/run /etc
 mount -t proc proc /proc; mount -t sysfs sys /sys; mount -t devtmpfs dev /dev
 for module in /modules/*.ko; do insmod $module || echo "insmod $module failed"; done
 ip link set lo up
@@ -88,10 +89,12 @@ export async function runGuest(options: GuestOptions): Promise<GuestResult> {
   const text = (content: string): Uint8Array => new TextEncoder().encode(content);
   const initrd = cpio([
     { name: "init", bytes: text(INIT) },
-    { name: "script", bytes: text(script) },
+    { name: "script", bytes: text(`ip() { /ovs/ip "$@"; }\n${script}`) },
     { name: "bin/busybox", bytes: readFileSync(which("busybox")!) },
     { name: "ovs/ovsbox", bytes: readFileSync(executable) },
-    ...libraries(executable),
+    // That of busybox, which its shell prefers, makes no veth pairs.
+    { name: "ovs/ip", bytes: readFileSync(which("ip")!) },
+    ...libraries([executable, which("ip")!]),
     ...moduleFiles(modules),
     ...files,
   ]);

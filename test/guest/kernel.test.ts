@@ -1,11 +1,12 @@
-/** openvswitch.ko in a guest: the contract of Dpif. */
+/** openvswitch.ko in a guest: the contract of Dpif, and a bridge of ours over it. One boot for both. */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import t from "tap";
-import { cannotBoot, runGuest } from "./guest.ts";
+import { cannotBoot, type GuestResult, runGuest } from "./guest.ts";
 
 const root = resolve(import.meta.dirname, "../..");
+const skip = cannotBoot();
 
 /** A program of this folder with all that it imports, for the executable as plain Bun. */
 function bundle(folder: string, name: string): Uint8Array {
@@ -18,16 +19,92 @@ function bundle(folder: string, name: string): Uint8Array {
   return readFileSync(join(folder, `${name}.js`));
 }
 
-t.test("the contract", { skip: cannotBoot() }, async (t) => {
-  const { output, status } = await runGuest({
-    modules: ["openvswitch", "tun"],
-    files: [{ name: "contract.js", bytes: bundle(t.testdir(), "contract-main") }],
+let guest: GuestResult = { output: "", status: undefined };
+
+t.before(async () => {
+  if (skip) return;
+  guest = await runGuest({
+    modules: ["openvswitch", "veth", "8021q", "tun"],
+    files: [
+      { name: "contract.js", bytes: bundle(t.testdir(), "contract-main") },
+      { name: "system.sh", bytes: readFileSync(join(import.meta.dirname, "system.sh")) },
+    ],
     script: `
       for f in all default; do echo 1 > /proc/sys/net/ipv6/conf/$f/disable_ipv6; done
-      export BUN_BE_BUN=1
-      ovsbox run /contract.js
+      BUN_BE_BUN=1 sh -c "ovsbox run /contract.js"
+      . /system.sh
     `,
   });
-  t.equal(status, 0, "the guest came to its end", { output });
-  for (const [, not, what] of output.matchAll(/^(not )?ok - (.*)$/gm)) t.notOk(not, what);
+});
+
+/** What the script printed in one of its parts. */
+function part(name: string): string {
+  const start = guest.output.indexOf(`### ${name}\n`);
+  if (start < 0) return "";
+  const text = guest.output.slice(start + name.length + 5);
+  const end = text.indexOf("\n### ");
+  return end < 0 ? text : text.slice(0, end + 1);
+}
+
+t.test("the contract", { skip }, async (t) => {
+  t.equal(guest.status, 0, "the guest came to its end", { output: guest.output });
+  const checks = [...guest.output.matchAll(/^(not )?ok - (.*)$/gm)];
+  t.ok(checks.length > 80, `${checks.length} checks`);
+  for (const [, not, what] of checks) t.notOk(not, what);
+});
+
+t.test("a bridge", { skip }, async (t) => {
+  const all = (sent: number): RegExp => new RegExp(`${sent} packets transmitted, ${sent} packets received`);
+  t.match(part("status"), 'datapath="forwarding by the kernel\'s openvswitch module"');
+  t.match(
+    part("ports"),
+    /system@ovs-system:\n.* {2}port 0: ovs-system \(internal\)\n {2}port 1: br0 \(internal\)\n {2}port 2: h1-p\n/s,
+  );
+  t.match(part("ping"), all(8));
+  t.match(part("ping-internal"), all(2));
+  t.match(part("ping-other-vlan"), "0 packets received");
+  // The first packet of each went up, the others took the flow.
+  const echo = /in_port\((\d)\),.*eth_type\(0x0800\),ipv4\(.*packets:7, bytes:686, used:.*actions:(\d)$/gm;
+  t.strictSame([...part("flows").matchAll(echo)].map((found) => `${found[1]} to ${found[2]}`).sort(), [
+    "2 to 3",
+    "3 to 2",
+  ]);
+  const sums = [...part("tcp").matchAll(/^[0-9a-f]{32}/gm)].map(([sum]) => sum);
+  t.equal(sums.length, 2);
+  t.equal(sums[0], sums[1], "8 MB by TCP, segments and partial checksums as they came");
+  t.match(part("vlan"), all(4));
+  t.match(
+    part("vlan-flows"),
+    /in_port\(4\),.*eth_type\(0x0800\),ipv4\(.*packets:3, bytes:294, .*actions:push_vlan\(vid=10,pcp=0\),3\n/,
+  );
+  t.match(
+    part("vlan-flows"),
+    /in_port\(3\),.*vlan\(vid=10,pcp=0\),encap\(eth_type\(0x0800\),.*packets:3, bytes:306, .*actions:pop_vlan,4\n/,
+  );
+  t.match(part("arp-responder"), "10.0.0.77 dev h1 lladdr 02:00:00:00:00:77 REACHABLE");
+});
+
+t.test("a daemon that is killed, and one that comes after", { skip }, async (t) => {
+  t.match(part("left-alone"), "4 packets transmitted, 4 packets received");
+  const after = part("taken-over");
+  t.match(after, "4 packets transmitted, 4 packets received");
+  t.match(
+    after,
+    /port 1: br0 \(internal\)\n {2}port 2: h1-p\n {2}port 3: h2-p\n {2}port 4: h3-p\n/,
+    "numbers stay",
+  );
+  t.match(
+    after,
+    /in_port\(2\),.*eth_type\(0x0800\),ipv4\(.*packets:\d{3,}, .*actions:3\n/,
+    "what the old flow had counted is counted on",
+  );
+  t.notMatch(part("port-gone"), "h3-p");
+  t.match(part("port-gone"), "h2-p");
+  const links = part("cleaned-up").trim().split("\n");
+  t.ok(links.includes("h1-p"));
+  t.notOk(
+    links.some((link) => link === "br0" || link === "ovs-system"),
+    "nothing of ours is left",
+  );
+  t.notMatch(part("log"), /\|(WARN|ERR|EMER)\|/);
 });

@@ -25,6 +25,12 @@ export function provideKernelSystem(open: () => KernelSystem): void {
   provided = open;
 }
 
+/** Throws what keeps the machine from being used so. */
+export function providedKernelSystem(): KernelSystem {
+  if (provided === undefined) throw new Error(NO_MODULE);
+  return provided();
+}
+
 /** undefined when openvswitch.ko is there (or comes when asked for) and takes our requests, else why not. */
 export function kernelDatapathAvailable(): string | undefined {
   if (provided === undefined) return NO_MODULE;

@@ -1,0 +1,75 @@
+# A bridge of ours over openvswitch.ko, in a guest. Each part says its name; what it prints is judged by kernel.test.ts.
+part() { echo "### $1"; }
+host() { # NAME ADDRESS
+  ip netns add $1
+  ip link add $1-p type veth peer name $1 netns $1
+  ip link set $1-p up
+  ip -n $1 link set lo up
+  ip -n $1 addr add $2 dev $1
+  ip -n $1 link set $1 up
+}
+in_host() { ip netns exec "$@"; }
+start() { ovsbox up --detach --pidfile --log-file=/run/up.log 2>/dev/null; }
+
+for f in all default; do echo 1 >/proc/sys/net/ipv6/conf/$f/disable_ipv6; done
+start
+ovs-vsctl add-br br0
+for n in 1 2 3; do
+  host h$n 10.0.0.$n/24
+  for f in all default h$n; do in_host h$n sh -c "echo 1 >/proc/sys/net/ipv6/conf/$f/disable_ipv6"; done
+done
+ovs-vsctl add-port br0 h1-p -- add-port br0 h2-p -- add-port br0 h3-p tag=10
+ip addr add 10.0.0.9/24 dev br0
+ip link set br0 up
+
+part status
+ovs-vsctl get bridge br0 status
+part ports
+ovs-appctl dpctl/show
+part ping
+in_host h1 ping -c 8 -i 0.2 -W 2 10.0.0.2
+part ping-internal
+in_host h1 ping -c 2 -i 0.2 -W 2 10.0.0.9
+part ping-other-vlan
+in_host h1 ping -c 1 -W 1 10.0.0.3
+part flows
+ovs-appctl dpctl/dump-flows
+part tcp
+mkdir -p /tmp/www
+head -c 8000000 /dev/urandom >/tmp/www/sent
+in_host h2 httpd -p 80 -h /tmp/www
+in_host h1 wget -q -O /tmp/got http://10.0.0.2/sent
+md5sum /tmp/www/sent /tmp/got
+part vlan
+ip -n h2 link add link h2 name h2.10 type vlan id 10
+ip -n h2 addr add 10.1.0.2/24 dev h2.10
+ip -n h2 link set h2.10 up
+ip -n h3 addr add 10.1.0.3/24 dev h3
+in_host h3 ping -c 4 -i 0.2 -W 2 10.1.0.2
+part vlan-flows
+ovs-appctl dpctl/dump-flows
+part arp-responder
+# The kernel sets no ARP fields: that is done in userspace.
+ovs-ofctl add-flow br0 "priority=100,arp,arp_op=1,arp_tpa=10.0.0.77,actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],\
+mod_dl_src:02:00:00:00:00:77,load:2->NXM_OF_ARP_OP[],move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],load:0x020000000077->NXM_NX_ARP_SHA[],\
+move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],load:0x0a00004d->NXM_OF_ARP_SPA[],in_port"
+in_host h1 ping -c 1 -W 1 10.0.0.77
+ip -n h1 neigh show 10.0.0.77
+part left-alone
+# The daemon is killed: what is known goes on.
+kill -9 $(cat /run/ovs-vswitchd.pid)
+in_host h1 ping -c 4 -i 0.2 -W 1 10.0.0.2
+part taken-over
+start
+in_host h1 ping -c 4 -i 0.2 -W 1 10.0.0.2
+ovs-appctl dpctl/show
+ovs-appctl dpctl/dump-flows
+part port-gone
+ovs-vsctl del-port h3-p
+ovs-appctl dpctl/show
+part cleaned-up
+ovs-appctl exit --cleanup
+sleep 1
+ip -o link | sed 's/^[0-9]*: //; s/[:@].*//'
+part log
+cat /run/up.log
