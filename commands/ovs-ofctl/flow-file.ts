@@ -9,7 +9,7 @@ import {
   parseFlow,
 } from "../../src/openflow/text/flow-parse.ts";
 import { Writer } from "../../src/openflow/wire.ts";
-import { atLine, type Line, readLines } from "./lines.ts";
+import { errorAtLine, type Lines, readLines } from "./lines.ts";
 import { encodeInProtocol } from "./session.ts";
 import type { Ofctl } from "./settings.ts";
 
@@ -31,11 +31,11 @@ export function oneFlow(text: string, command: number, options: FlowParseOptions
 /** A file's lines, each a flow; errors name file and line. */
 class FlowFile implements FlowSource {
   private readonly file: string;
-  private readonly lines: readonly Line[];
+  private readonly lines: Lines;
   private readonly command: number;
   private readonly options: FlowParseOptions;
 
-  constructor(file: string, lines: readonly Line[], command: number, options: FlowParseOptions) {
+  constructor(file: string, lines: Lines, command: number, options: FlowParseOptions) {
     this.file = file;
     this.lines = lines;
     this.command = command;
@@ -43,17 +43,21 @@ class FlowFile implements FlowSource {
   }
 
   get count(): number {
-    return this.lines.length;
+    return this.lines.count;
   }
 
   parse(at: number, scratch?: Match, quiet?: boolean): ParsedFlow {
-    const { text, line } = this.lines[at]!;
+    const text = this.lines.at(at);
     const { options, command } = this;
     options.scratch = scratch;
     options.quiet = quiet;
     const leading = command === -2 ? leadingCommand(text) : undefined;
     const of = leading?.command ?? (command === -2 ? OFPFC_ADD : command);
-    return atLine(this.file, line, () => parseFlow(leading?.rest ?? text, of, options));
+    try {
+      return parseFlow(leading?.rest ?? text, of, options);
+    } catch (error) {
+      throw errorAtLine(error, this.file, this.lines.number(at));
+    }
   }
 }
 

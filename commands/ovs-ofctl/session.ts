@@ -85,13 +85,12 @@ export function encodeInProtocol(
   w: Writer,
   message: Message,
   protocol: number,
-  options: EncodeMessageOptions = {},
+  options?: EncodeMessageOptions,
 ): void {
-  encodeTo(w, message, protocolVersion(protocol), {
-    nxm: (protocol & (P_OF10_NXM | P_OF10_NXM_TID)) !== 0,
-    tableIds: (protocol & (P_OF10_STD_TID | P_OF10_NXM_TID)) !== 0,
-    ...options,
-  });
+  const nxm = (protocol & (P_OF10_NXM | P_OF10_NXM_TID)) !== 0;
+  const tableIds = (protocol & (P_OF10_STD_TID | P_OF10_NXM_TID)) !== 0;
+  const all = options === undefined ? { nxm, tableIds } : { nxm, tableIds, ...options };
+  encodeTo(w, message, protocolVersion(protocol), all);
 }
 
 /** The message whose `type` may be T. */

@@ -6,7 +6,7 @@ import { TextWriter } from "../lib/text-writer.ts";
 import { type Field, getField, getFieldBig, isFieldZero, mustField } from "./fields/index.ts";
 import { CT_STATE, formatFlagsMasked, formatFragment, TCP_FLAGS, TUN_FLAGS } from "./flags.ts";
 import * as L from "./layout.ts";
-import type { Match } from "./match.ts";
+import { anyBits, type Match } from "./match.ts";
 import {
   ETH_TYPE_ARP,
   ETH_TYPE_IPV4,
@@ -95,11 +95,6 @@ const F = {
   tun_ttl: mustField("tun_ttl"),
 };
 
-function someBits(mask: L.Flow, from: number, end: number): boolean {
-  for (let word = from; word < end; word++) if (mask[word] !== 0) return true;
-  return false;
-}
-
 const COMMA = 44;
 const EQUALS = 61;
 
@@ -136,8 +131,8 @@ class Formatter {
       this.out.decimal(priority);
     }
     const { mask, flow } = this;
-    const further = someBits(mask, L.FLOW_PACKET_WORDS, L.FLOW_WORDS);
-    if (further || someBits(mask, L.W_IN_PORT + 1, L.W_PACKET_TYPE)) this.metadata();
+    const further = anyBits(mask, L.FLOW_PACKET_WORDS, L.FLOW_WORDS);
+    if (further || anyBits(mask, L.W_IN_PORT + 1, L.W_PACKET_TYPE)) this.metadata();
     this.types();
     if (further || this.match.tunMetadata !== undefined) {
       this.registers();
@@ -347,7 +342,7 @@ class Formatter {
     if ((nw & 0xfc00) !== 0) this.item(`nw_tos=${(value >>> 8) & 0xfc}`);
     if ((nw & 0x0300) !== 0) this.item(`nw_ecn=${(value >>> 8) & 3}`);
     if ((nw & 0xff0000) !== 0) this.item(`nw_ttl=${(value >>> 16) & 0xff}`);
-    if (someBits(this.mask, L.W_MPLS, L.W_MPLS + 3)) this.mpls();
+    if (anyBits(this.mask, L.W_MPLS, L.W_MPLS + 3)) this.mpls();
     const frag = (nw >>> 24) & 3;
     if (frag !== 0) this.item(`nw_frag=${formatFragment((value >>> 24) & 3, frag)}`);
   }

@@ -114,8 +114,13 @@ export function matchesOverlap(a: Match, b: Match): boolean {
 }
 
 export function isCatchall(match: Match): boolean {
-  for (let i = 0; i < FLOW_WORDS; i++) if (match.mask[i] !== 0) return false;
-  return true;
+  return !anyBits(match.mask, 0, FLOW_WORDS);
+}
+
+/** Some word from `from` up to `end` has bits. */
+export function anyBits(mask: Flow, from: number, end: number): boolean {
+  for (let i = from; i < end; i++) if (mask[i] !== 0) return true;
+  return false;
 }
 
 /** 32-bit hash of values and mask. */

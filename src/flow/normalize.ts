@@ -7,6 +7,8 @@ import {
   ETH_TYPE_ARP,
   ETH_TYPE_IPV4,
   ETH_TYPE_IPV6,
+  ETH_TYPE_MPLS,
+  ETH_TYPE_MPLS_MCAST,
   ETH_TYPE_NSH,
   ETH_TYPE_RARP,
   IPPROTO_ICMP,
@@ -85,33 +87,33 @@ function transportMet(prereq: Prerequisite, type: number, flow: L.Flow, mask: L.
   return (kind === 135 && prereq !== "nd_advert") || (kind === 136 && prereq !== "nd_solicit");
 }
 
-/** Bits to keep, by word; written anew for each match. */
-const KEEP = new Int32Array(L.FLOW_WORDS);
+/** Writes the bits of header words that a kind of match may have, by word. */
+class Keep {
+  readonly bits = new Int32Array(L.W_TUN_ID_HI);
 
-function keep(from: number, count: number, bits = -1): void {
-  for (let word = from; word < from + count; word++) KEEP[word] = KEEP[word]! | bits;
+  keep(from: number, count: number, bits = -1): void {
+    for (let word = from; word < from + count; word++) this.bits[word] = this.bits[word]! | bits;
+  }
+
+  /** The source link-layer address of ARP and ND, and the target's. */
+  keepSll(): void {
+    this.keep(L.W_ARP_SHA_HI, 1);
+    this.keep(L.W_ARP_SHA_THA, 1, 0xffff0000 | 0);
+  }
+
+  keepTll(): void {
+    this.keep(L.W_ARP_SHA_THA, 1, 0xffff);
+    this.keep(L.W_ARP_THA_LO, 1);
+  }
 }
 
-function keepSll(): void {
-  keep(L.W_ARP_SHA_HI, 1);
-  keep(L.W_ARP_SHA_THA, 1, 0xffff0000 | 0);
-}
-
-function keepTll(): void {
-  keep(L.W_ARP_SHA_THA, 1, 0xffff);
-  keep(L.W_ARP_THA_LO, 1);
-}
-
-/** Sets KEEP to the bits of the header words that the exact ethertype, protocol and ICMPv6 type of a match allow. */
-function keepAllowed(match: Match): void {
-  KEEP.fill(0, L.W_MPLS, L.W_TUN_ID_HI);
-  const { flow, mask } = match;
-  const type = typeOf(flow, mask);
-  const protocol = protocolOf(flow, mask);
+/** What the exact ethertype and protocol (-1: not matched) and the ICMPv6 type of a match allow. */
+function allowed(type: number, protocol: number, kind: number): Int32Array {
+  const k = new Keep();
   if (type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6) {
-    keep(L.W_NW, 1);
-    if (type === ETH_TYPE_IPV4) keep(L.W_IPV4_SRC, 2);
-    else keep(L.W_IPV6_SRC, 9);
+    k.keep(L.W_NW, 1);
+    if (type === ETH_TYPE_IPV4) k.keep(L.W_IPV4_SRC, 2);
+    else k.keep(L.W_IPV6_SRC, 9);
     const icmp = type === ETH_TYPE_IPV4 ? IPPROTO_ICMP : IPPROTO_ICMPV6;
     if (
       protocol === IPPROTO_TCP ||
@@ -119,27 +121,56 @@ function keepAllowed(match: Match): void {
       protocol === IPPROTO_SCTP ||
       protocol === icmp
     ) {
-      keep(L.W_TP, 1);
+      k.keep(L.W_TP, 1);
     }
-    if (protocol === IPPROTO_TCP) keep(L.W_TCP_FLAGS, 1, 0xffff);
-    const kind = mask[L.W_TP]! >>> 16 === 0 ? -1 : flow[L.W_TP]! >>> 16;
-    if (type === ETH_TYPE_IPV6 && protocol === IPPROTO_ICMPV6 && (kind === 135 || kind === 136)) {
-      keep(L.W_ND_TARGET, 4);
-      keep(L.W_IGMP_ND_RESERVED, 1);
-      keep(L.W_TCP_FLAGS, 1, 0xff0000);
-      if (kind === 135) keepSll();
-      else keepTll();
+    if (protocol === IPPROTO_TCP) k.keep(L.W_TCP_FLAGS, 1, 0xffff);
+    if (kind === 135 || kind === 136) {
+      k.keep(L.W_ND_TARGET, 4);
+      k.keep(L.W_IGMP_ND_RESERVED, 1);
+      k.keep(L.W_TCP_FLAGS, 1, 0xff0000);
+      if (kind === 135) k.keepSll();
+      else k.keepTll();
     }
   } else if (type === ETH_TYPE_ARP || type === ETH_TYPE_RARP) {
-    keep(L.W_IPV4_SRC, 2);
-    keep(L.W_NW, 1, 0xff);
-    keepSll();
-    keepTll();
+    k.keep(L.W_IPV4_SRC, 2);
+    k.keep(L.W_NW, 1, 0xff);
+    k.keepSll();
+    k.keepTll();
   } else if (isMplsType(type)) {
-    keep(L.W_MPLS, 3);
+    k.keep(L.W_MPLS, 3);
   } else if (type === ETH_TYPE_NSH) {
-    keep(L.W_NSH_BASE, 6);
+    k.keep(L.W_NSH_BASE, 6);
   }
+  return k.bits;
+}
+
+/** Other ethertypes than IP's whose headers can be matched. */
+const HEADER_TYPES: ReadonlySet<number> = new Set([
+  ETH_TYPE_ARP,
+  ETH_TYPE_RARP,
+  ETH_TYPE_MPLS,
+  ETH_TYPE_MPLS_MCAST,
+  ETH_TYPE_NSH,
+]);
+
+/** Results of {@link allowed} by what they are for; one for all ethertypes of which nothing is known. */
+const ALLOWED = new Map<number, Int32Array>();
+
+function allowedBits({ flow, mask }: Match): Int32Array {
+  const type = typeOf(flow, mask);
+  const ip = type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6;
+  const protocol = ip ? protocolOf(flow, mask) : -1;
+  const nd = type === ETH_TYPE_IPV6 && protocol === IPPROTO_ICMPV6 && mask[L.W_TP]! >>> 16 !== 0;
+  const icmpType = nd ? flow[L.W_TP]! >>> 16 : 0;
+  const kind = icmpType === 135 || icmpType === 136 ? icmpType : 0;
+  const key =
+    ip || HEADER_TYPES.has(type) ? (type << 12) | ((protocol + 1) << 2) | (kind === 0 ? 0 : kind - 134) : 0;
+  let bits = ALLOWED.get(key);
+  if (bits === undefined) {
+    bits = allowed(type, protocol, kind);
+    ALLOWED.set(key, bits);
+  }
+  return bits;
 }
 
 /**
@@ -147,12 +178,12 @@ function keepAllowed(match: Match): void {
  * what 3.7 logs: "normalization changed ofp_match, details:", " pre: TEXT", "post: TEXT".
  */
 export function normalizeMatch(match: Match): { pre: string; post: string } | undefined {
-  keepAllowed(match);
+  const keep = allowedBits(match);
   const { flow, mask } = match;
   let pre: string | undefined;
   for (let word = L.W_MPLS; word < L.W_TUN_ID_HI; word++) {
     if (word === L.FLOW_PACKET_WORDS) word = L.W_NSH_BASE;
-    const drop = mask[word]! & ~KEEP[word]!;
+    const drop = mask[word]! & ~keep[word]!;
     if (drop === 0) continue;
     // Fragment bits alone go without a word, as in the original.
     if (word !== L.W_NW || (drop & 0xffffff) !== 0) pre ??= formatMatch(match);

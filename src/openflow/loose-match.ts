@@ -3,8 +3,8 @@
  * written, too. Whatever has them comes out as in any other match.
  */
 import { FLOW_PACKET_WORDS, W_ETH_DST_HI } from "../flow/layout.ts";
-import { copyMatch, type Match, rowsEqual } from "../flow/match.ts";
-import { anyBits, fields, put, putDscp, readMatch, writeMatch } from "./oxm.ts";
+import { anyBits, copyMatch, type Match, rowsEqual } from "../flow/match.ts";
+import { fields, put, putDscp, readMatch, writeMatch } from "./oxm.ts";
 import { Reader, type Writer } from "./wire.ts";
 
 /** Between them they have every header bit that some field has; those with masks stand for others at their place. */

@@ -2,6 +2,7 @@
 import type { Field } from "../flow/fields/index.ts";
 import type { Membership } from "../flow/fields/types.ts";
 import {
+  FLOW_PACKET_WORDS,
   FLOW_WORDS,
   VLAN_CFI,
   W_ETH_DST_HI,
@@ -21,13 +22,13 @@ import {
   W_TUN_FLAGS_TOS_TTL,
   W_VLAN0,
 } from "../flow/layout.ts";
-import type { Match } from "../flow/match.ts";
+import { anyBits, type Match } from "../flow/match.ts";
 import { P_ANY, P_OF10_STD, P_OF10_STD_TID, P_OF11_STD, USABLE_NXM_OXM } from "./protocols.ts";
 
 const STD10 = P_OF10_STD | P_OF10_STD_TID;
 
-/** Words whose bits the fixed structures have a place for (1: 1.0 and 1.1, 2: 1.1 only). */
-const FIXED = new Uint8Array(FLOW_WORDS);
+/** Words whose bits the fixed structures have a place for (1: 1.0 and 1.1, 2: 1.1 only); metadata has one in 1.1, too. */
+const FIXED = new Uint8Array(FLOW_PACKET_WORDS);
 for (const word of [
   W_IN_PORT,
   W_ETH_DST_HI,
@@ -43,7 +44,7 @@ for (const word of [
 ]) {
   FIXED[word] = 1;
 }
-for (const word of [W_MPLS, W_METADATA_HI, W_METADATA_LO]) FIXED[word] = 2;
+FIXED[W_MPLS] = 2;
 
 /** Which protocols have the field, with or without a mask. */
 export function fieldProtocols(field: Field, masked: boolean): number {
@@ -55,7 +56,10 @@ export function matchProtocols(match: Match): number {
   const { mask, flow } = match;
   let of10 = true;
   if (mask[W_SKB_PRIORITY] !== 0 || mask[W_TUN_FLAGS_TOS_TTL]! >>> 16 !== 0) return 0;
-  for (let i = 0; i < FLOW_WORDS; i++) {
+  if (anyBits(mask, FLOW_PACKET_WORDS, W_METADATA_HI)) return USABLE_NXM_OXM;
+  if (anyBits(mask, W_METADATA_LO + 1, FLOW_WORDS)) return USABLE_NXM_OXM;
+  if (mask[W_METADATA_HI] !== 0 || mask[W_METADATA_LO] !== 0) of10 = false;
+  for (let i = 0; i < FLOW_PACKET_WORDS; i++) {
     if (mask[i] === 0) continue;
     const fixed = FIXED[i]!;
     if (fixed === 0) return USABLE_NXM_OXM;

@@ -37,7 +37,7 @@ import {
   W_TUN_ID_HI,
   W_VLAN0,
 } from "../flow/layout.ts";
-import { clearMatch, type Match, makeMatch, type TunMetadataSlot } from "../flow/match.ts";
+import { anyBits, clearMatch, type Match, makeMatch, type TunMetadataSlot } from "../flow/match.ts";
 import { setDefaultPacketType } from "../flow/match-text.ts";
 import { prerequisitesMet } from "../flow/normalize.ts";
 import { isMplsType } from "../flow/packet/ethernet.ts";
@@ -239,12 +239,6 @@ const ICMP6 = fields("icmpv6_type icmpv6_code");
 
 function putAll(w: Writer, match: Match, list: readonly Field[], version: number): void {
   for (const field of list) put(w, match, field, version);
-}
-
-/** Some word from `first` up to `end` has bits. */
-export function anyBits(mask: Int32Array, first: number, end: number): boolean {
-  for (let i = first; i < end; i++) if (mask[i] !== 0) return true;
-  return false;
 }
 
 /** What is written of a match implies packet type Ethernet: some header beside it. */

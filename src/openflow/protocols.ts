@@ -80,7 +80,7 @@ export function protocolName(bit: number): string {
 }
 
 export function protocolVersion(bit: number): Version {
-  return bit <= P_OF10_NXM_TID ? 1 : bit === P_OF11_STD ? 2 : ((Math.log2(bit) - 2) as Version);
+  return bit <= P_OF10_NXM_TID ? 1 : bit === P_OF11_STD ? 2 : ((29 - Math.clz32(bit)) as Version);
 }
 
 /** The protocols of a version. */

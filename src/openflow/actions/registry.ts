@@ -371,10 +371,10 @@ export function parsePlainActions(text: string, options: ActionsFormat = {}): Pa
   return parsed;
 }
 
-/** Parses an action list. Throws TextError with the original's text. */
-export function parseActions(text: string, options: ActionsFormat = {}): ParsedActions {
+/** Parses an action list, which is `text` from `start`. Throws TextError with the original's text. */
+export function parseActions(text: string, options: ActionsFormat = {}, start = 0): ParsedActions {
   const state = { usable: P_ANY };
-  const actions = parseList(text, options, state, undefined, 0);
+  const actions = parseList(text, options, state, undefined, 0, start);
   if (actions.length * ACTION_BYTES > 0xffff) throw new TextError("input too big");
   return { actions, usable: state.usable };
 }
@@ -385,6 +385,7 @@ function parseList(
   state: { usable: number },
   outer: OfpactType | undefined,
   depth: number,
+  start = 0,
 ): Ofpact[] {
   if (depth > 32) throw new TextError("Action nested too deeply");
   const out: Ofpact[] = [];
@@ -402,7 +403,7 @@ function parseList(
   };
   let drop = false;
   let count = 0;
-  for (const items = new Items(text); items.next(); ) {
+  for (const items = new Items(text, start); items.next(); ) {
     const { key, value } = items;
     count++;
     const parse = byWord.get(key) ?? byWord.get(key.toLowerCase());

@@ -26,7 +26,7 @@ import {
 import { readMatch, writeMatch } from "../oxm.ts";
 import { portFromWire, portToWire } from "../ports.ts";
 import type { Reader, Writer } from "../wire.ts";
-import { type DecodeOptions, type MessageRow, message, rows } from "./row.ts";
+import { type DecodeOptions, type EncodeOptions, type MessageRow, message, rows } from "./row.ts";
 
 function protocolOf(match: Match): number {
   return (match.mask[W_NW]! & 0xff) === 0xff ? match.flow[W_NW]! & 0xff : 6;
@@ -58,57 +58,60 @@ function isExact10(r: Reader): boolean {
   return (r.u32At(r.pos) & 0x3fffff) === 0;
 }
 
-function decodeFlowMod10(r: Reader, options: DecodeOptions, nx: boolean): FlowMod {
-  const cookieMatch = { value: 0n, mask: 0n };
-  let match: Match | undefined;
-  const exact = !nx && isExact10(r);
-  if (!nx) match = readMatch10(r, options.scratch === undefined ? makeMatch() : clearMatch(options.scratch));
-  const newCookie = r.u64();
-  let command = r.u16();
-  const idleSec = r.u16();
-  const hardSec = r.u16();
-  const wirePriority = r.u16();
-  const priority = exact ? 0xffff : wirePriority;
-  const bufferId = r.u32();
-  const outPort = r.u16();
-  const wireFlags = r.u16();
-  if (nx) {
-    const length = r.u16();
-    r.skip(6);
-    match = readNxMatch(r, length, cookieMatch, options.scratch);
-  }
-  let table = 0xff;
-  if (options.tableIds !== false) {
-    table = command >> 8;
-    command &= 0xff;
-  }
-  if (command > 4) throw new OfpError("OFPFMFC_BAD_COMMAND");
-  const actions = decodeShared(r, 1, () => decodeActions(r, 1, 0, true));
-  if (!nx) {
-    const done = normalizeMatch(match!);
-    if (done !== undefined) logNormalization(done);
-  }
-  if (nx && command === OFPFC_ADD && cookieMatch.mask !== 0n) throw new OfpError("NXBRC_NXM_INVALID");
-  return {
-    type: "flow-mod",
-    command,
-    match: match!,
-    priority,
-    cookie: cookieMatch.value,
-    cookieMask: cookieMatch.mask,
-    newCookie,
-    modifyCookie: (command === OFPFC_MODIFY || command === OFPFC_MODIFY_STRICT) && newCookie !== UNKNOWN64,
-    table,
-    idleSec,
-    hardSec,
-    importance: 0,
-    bufferId,
-    outPort,
-    outGroup: OFPG_ANY,
-    flags: flagsFromWire(wireFlags, 1) | impliedFlags(command, 1),
-    actions,
+const decodeFlowMod10 =
+  (nx: boolean) =>
+  (r: Reader, _version: Version, options: DecodeOptions): FlowMod => {
+    const cookieMatch = { value: 0n, mask: 0n };
+    let match: Match | undefined;
+    const exact = !nx && isExact10(r);
+    if (!nx)
+      match = readMatch10(r, options.scratch === undefined ? makeMatch() : clearMatch(options.scratch));
+    const newCookie = r.u64();
+    let command = r.u16();
+    const idleSec = r.u16();
+    const hardSec = r.u16();
+    const wirePriority = r.u16();
+    const priority = exact ? 0xffff : wirePriority;
+    const bufferId = r.u32();
+    const outPort = r.u16();
+    const wireFlags = r.u16();
+    if (nx) {
+      const length = r.u16();
+      r.skip(6);
+      match = readNxMatch(r, length, cookieMatch, options.scratch);
+    }
+    let table = 0xff;
+    if (options.tableIds !== false) {
+      table = command >> 8;
+      command &= 0xff;
+    }
+    if (command > 4) throw new OfpError("OFPFMFC_BAD_COMMAND");
+    const actions = decodeShared(r, 1, () => decodeActions(r, 1, 0, true));
+    if (!nx) {
+      const done = normalizeMatch(match!);
+      if (done !== undefined) logNormalization(done);
+    }
+    if (nx && command === OFPFC_ADD && cookieMatch.mask !== 0n) throw new OfpError("NXBRC_NXM_INVALID");
+    return {
+      type: "flow-mod",
+      command,
+      match: match!,
+      priority,
+      cookie: cookieMatch.value,
+      cookieMask: cookieMatch.mask,
+      newCookie,
+      modifyCookie: (command === OFPFC_MODIFY || command === OFPFC_MODIFY_STRICT) && newCookie !== UNKNOWN64,
+      table,
+      idleSec,
+      hardSec,
+      importance: 0,
+      bufferId,
+      outPort,
+      outGroup: OFPG_ANY,
+      flags: flagsFromWire(wireFlags, 1) | impliedFlags(command, 1),
+      actions,
+    };
   };
-}
 
 /** A Nicira match: `length` bytes of NXM padded to 8. */
 function readNxMatch(
@@ -164,24 +167,26 @@ function decodeFlowMod11(r: Reader, version: Version, options: DecodeOptions): F
   };
 }
 
-function encodeFlowMod10(m: FlowMod, w: Writer, nx: boolean, tableIds: boolean): void {
-  if (!nx) writeMatch10(w, m.match);
-  w.u64(m.newCookie);
-  w.u16((m.command & 0xff) | (tableIds ? m.table << 8 : 0));
-  w.u16(m.idleSec);
-  w.u16(m.hardSec);
-  w.u16(m.priority);
-  w.u32(m.bufferId);
-  w.u16(m.outPort);
-  w.u16(flagsToWire(m.flags, 1));
-  if (nx) {
-    const at = w.pos;
-    w.u16(0);
-    w.zeros(6);
-    writeNxMatch(w, m.match, at, { value: m.cookie, mask: m.cookieMask });
-  }
-  encodeInstructions(m.actions, w, 1, protocolOf(m.match));
-}
+const encodeFlowMod10 =
+  (nx: boolean) =>
+  (m: FlowMod, w: Writer, _version: Version, options: EncodeOptions): void => {
+    if (!nx) writeMatch10(w, m.match);
+    w.u64(m.newCookie);
+    w.u16((m.command & 0xff) | (options.tableIds === true ? m.table << 8 : 0));
+    w.u16(m.idleSec);
+    w.u16(m.hardSec);
+    w.u16(m.priority);
+    w.u32(m.bufferId);
+    w.u16(m.outPort);
+    w.u16(flagsToWire(m.flags, 1));
+    if (nx) {
+      const at = w.pos;
+      w.u16(0);
+      w.zeros(6);
+      writeNxMatch(w, m.match, at, { value: m.cookie, mask: m.cookieMask });
+    }
+    encodeInstructions(m.actions, w, 1, protocolOf(m.match));
+  };
 
 /** Writes NXM, its length at `at`, and pads to 8. */
 function writeNxMatch(w: Writer, match: Match, at: number, cookie?: { value: bigint; mask: bigint }): void {
@@ -220,8 +225,8 @@ const flowMod: MessageRow[] = [
     last: 1,
     min: 32,
     unit: 8,
-    decode: (r, _v, options) => decodeFlowMod10(r, options, true),
-    encode: (m, w, _v, options) => encodeFlowMod10(m, w, true, options.tableIds === true),
+    decode: decodeFlowMod10(true),
+    encode: encodeFlowMod10(true),
   }),
   message<FlowMod>({
     name: "OFPT_FLOW_MOD",
@@ -232,8 +237,8 @@ const flowMod: MessageRow[] = [
     last: 1,
     min: 64,
     unit: 8,
-    decode: (r, _v, options) => decodeFlowMod10(r, options, false),
-    encode: (m, w, _v, options) => encodeFlowMod10(m, w, false, options.tableIds === true),
+    decode: decodeFlowMod10(false),
+    encode: encodeFlowMod10(false),
   }),
   message<FlowMod>({
     name: "OFPT_FLOW_MOD",

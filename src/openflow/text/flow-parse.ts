@@ -3,8 +3,9 @@
  * (upstream: ofp-flow's parser). Errors are thrown as TextError with the original's words.
  */
 
+import { hashWord } from "../../flow/items.ts";
 import { clearMatch, type Match, makeMatch } from "../../flow/match.ts";
-import { takePlainItem } from "../../flow/match-plain.ts";
+import { scanDecimal, takePlainItem } from "../../flow/match-plain.ts";
 import { type PortNames, parseMatchItem, setDefaultPacketType } from "../../flow/match-text.ts";
 import { normalizeMatch } from "../../flow/normalize.ts";
 import { checkActions, checkOrder } from "../actions/check.ts";
@@ -171,7 +172,7 @@ export function parseFlow(text: string, command: number, options: FlowParseOptio
   let usable = P_ANY;
   const items = new Items(text, 0, end);
   while (items.next()) {
-    if (takePlainItem(match, items)) continue;
+    if (takePlainItem(match, items) || takePriority(fm, items, fields)) continue;
     usable &= parseItem(items.key, items.value, fm, fields, command, options);
   }
   setDefaultPacketType(fm.match);
@@ -179,10 +180,7 @@ export function parseFlow(text: string, command: number, options: FlowParseOptio
   if (changed !== undefined && !options.quiet) logNormalization(changed);
   usable &= matchProtocols(fm.match);
   if (hasActions) {
-    const parsed = parseActions(text.slice(actionsValue(text, end)), {
-      ports: options.ports,
-      tables: options.tables,
-    });
+    const parsed = parseActions(text, options, actionsValue(text, end));
     checkOrder(parsed.actions);
     const checked = checkActions(parsed.actions, fm.match, usable & parsed.usable, fm.table);
     if (checked.log !== undefined && !options.quiet) options.log?.(checked.module, "warn", checked.log);
@@ -195,6 +193,17 @@ export function parseFlow(text: string, command: number, options: FlowParseOptio
     fm.actions = parsed.actions;
   }
   return { fm, usable };
+}
+
+const PRIORITY_HASH = hashWord("priority");
+
+/** Nearly every flow has one, mostly plain. */
+function takePriority(fm: FlowMod, items: Items, fields: number): boolean {
+  if (items.hash !== PRIORITY_HASH || !(fields & PRIORITY) || items.key !== "priority") return false;
+  const value = scanDecimal(items.text, items.valueStart, items.valueEnd);
+  if (value < 0 || value > 0xffff) return false;
+  fm.priority = value;
+  return true;
 }
 
 /** One item of the match part; returns the protocols that it leaves. */
