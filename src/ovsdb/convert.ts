@@ -26,7 +26,7 @@ export function convertDatabase(from: Database, schema: DatabaseSchema, uuid: ()
         const datum = row.data[old.index]!;
         data[column.index] = same ? datum : datumFromJson(column.type, datumToJson(old.type, datum));
       }
-      table.rows.set(row.uuid, new Row(table, row.uuid, to.nextVersion(), data));
+      table.rows.add(new Row(table, row.uuid, to.nextVersion(), data));
     }
   }
   checkWhole(to, uuid);
@@ -38,7 +38,7 @@ export function convertDatabase(from: Database, schema: DatabaseSchema, uuid: ()
 function checkWhole(database: Database, uuid: () => string): void {
   const transaction = new Transaction(database, uuid);
   for (const table of database.tables.values()) {
-    const rows = [...table.rows.values()];
+    const rows = table.rows.list();
     table.rows.clear();
     for (const row of rows) transaction.insert(table, row.uuid, table.schema.columns, row.data);
   }

@@ -82,7 +82,7 @@ export function applyRecord(database: Database, json: JsonObject, options: Recor
   for (const { table, uuid, data } of changes) {
     const row = table.rows.get(uuid);
     if (data === undefined) table.rows.delete(uuid);
-    else if (row === undefined) table.rows.set(uuid, new Row(table, uuid, database.nextVersion(), data));
+    else if (row === undefined) table.rows.add(new Row(table, uuid, database.nextVersion(), data));
     else {
       row.data = data;
       row.version = database.nextVersion();

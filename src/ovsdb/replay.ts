@@ -36,7 +36,7 @@ export function resetTables(transaction: Transaction, tables: Iterable<Table>, u
   const all = isObject(updates) ? updates : {};
   for (const table of tables) {
     const rows = all[table.name];
-    for (const row of [...table.rows.values()]) {
+    for (const row of table.rows.list()) {
       if (!isObject(rows) || !Object.hasOwn(rows, row.uuid)) transaction.remove(row);
     }
   }

@@ -13,8 +13,10 @@ export class Snapshot {
   readonly #version: number;
   readonly #tables: Iterator<Table>;
   #table: Table | undefined;
-  #rows: Iterator<Row> | undefined;
-  /** Of `#table`. A row may come twice: an aborted transaction that has deleted it puts it back at the end. */
+  /** Those of `#table` when its turn began, and how many have been visited. */
+  #rows: readonly Row[] = [];
+  #visited = 0;
+  /** Of `#table`. */
   #written = new Set<Row>();
   /** Tables whose turn is over. */
   readonly #done = new Set<Table>();
@@ -52,19 +54,19 @@ export class Snapshot {
   next(size: number): string | undefined {
     if (this.#ended) return undefined;
     while (this.#text.length < size) {
-      if (this.#rows === undefined) {
+      if (this.#table === undefined) {
         this.#table = this.#tables.next().value as Table | undefined;
         if (this.#table === undefined) {
           this.#text += `,"_comment":${quote(this.#comment)}}`;
           this.#ended = true;
           break;
         }
-        this.#rows = this.#table.rows.values();
+        this.#rows = this.#table.rows.list();
+        this.#visited = 0;
         continue;
       }
-      const next = this.#rows.next();
-      if (next.done) this.#endTable(this.#table!);
-      else this.#visit(this.#table!, next.value);
+      if (this.#visited === this.#rows.length) this.#endTable(this.#table);
+      else this.#visit(this.#table, this.#rows[this.#visited++]!);
     }
     const text = this.#text;
     this.#text = "";
@@ -72,16 +74,16 @@ export class Snapshot {
   }
 
   #visit(table: Table, row: Row): void {
-    if (this.#written.has(row)) return;
     const before = this.#before.get(table);
     const old = before?.get(row);
     before?.delete(row);
-    if (row.version <= this.#version) this.#write(table, row, row.data);
-    else if (old !== undefined) this.#write(table, row, old);
+    // A row that was deleted meanwhile has still its version.
+    if (old !== undefined) this.#write(table, row, old);
+    else if (row.version <= this.#version) this.#write(table, row, row.data);
   }
 
   #endTable(table: Table): void {
-    // What is left has been deleted meanwhile.
+    // What is left was deleted before the table's turn.
     for (const [row, old] of this.#before.get(table) ?? []) this.#write(table, row, old);
     this.#before.delete(table);
     if (this.#comma !== "") this.#text += "}";
@@ -89,7 +91,7 @@ export class Snapshot {
     this.#done.add(table);
     this.#written = new Set();
     this.#table = undefined;
-    this.#rows = undefined;
+    this.#rows = [];
   }
 
   #write(table: Table, row: Row, data: readonly Datum[]): void {

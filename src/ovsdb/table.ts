@@ -9,6 +9,7 @@ import { datumFromJson, datumJsonText, defaultDatum, scalar } from "./datum.ts";
 import { OvsdbError, syntaxError } from "./error.ts";
 import type { Json } from "./json-text.ts";
 import { isObject } from "./json-text.ts";
+import { RowMap } from "./row-map.ts";
 import type { Column, DatabaseSchema, TableSchema } from "./schema.ts";
 import { UUID_INDEX } from "./schema.ts";
 import { hasConstraints, isScalar } from "./type.ts";
@@ -43,7 +44,7 @@ export interface Reference {
 export class Table {
   readonly database: Database;
   readonly schema: TableSchema;
-  readonly rows = new Map<string, Row>();
+  readonly rows = new RowMap<Row>();
   /** One map a schema index: `indexKey` of the columns' values to the committed row that has them. */
   readonly indexes: readonly Map<Atom, Row>[];
   /** Filled by Database, which knows the other tables. */

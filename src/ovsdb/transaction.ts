@@ -136,7 +136,7 @@ export class Transaction {
     const data = table.defaults.slice();
     for (let i = 0; i < columns.length; i++) if (columns[i]!.index >= 0) data[columns[i]!.index] = datums[i]!;
     const row = new Row(table, uuid, this.database.nextVersion(), data);
-    table.rows.set(uuid, row);
+    table.rows.add(row);
     const change = new Change(row, undefined);
     change.owned = true;
     this.#changesOf(table).add(change);
@@ -168,7 +168,7 @@ export class Transaction {
         if (old === undefined) table.rows.delete(row.uuid);
         else {
           row.data = old;
-          if (deleted) table.rows.set(row.uuid, row);
+          if (deleted) table.rows.add(row);
         }
       }
     }

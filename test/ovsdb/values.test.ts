@@ -18,6 +18,7 @@ import {
 } from "../../src/ovsdb/datum.ts";
 import { formatDatum, parseDatum } from "../../src/ovsdb/datum-text.ts";
 import { sortedText } from "../../src/ovsdb/json-text.ts";
+import { RowMap } from "../../src/ovsdb/row-map.ts";
 import { schemaFromJson, schemaToJson } from "../../src/ovsdb/schema.ts";
 import { checkAtom, columnTypeFromJson, columnTypeToJson } from "../../src/ovsdb/type.ts";
 
@@ -288,4 +289,42 @@ t.test("JSON and text forms can be read back", async () => {
       );
     }),
   );
+});
+
+t.test("rows are kept as a Map keeps them, whatever comes and goes", async (t) => {
+  // Some differ in their last digits only, some in their first.
+  const names = Array.from({ length: 4000 }, (_, i) => {
+    const digits = i.toString(16).padStart(8, "0");
+    return i % 2 === 0 ? `${digits}-0000-4000-8000-000000000000` : `00000000-0000-4000-8000-0000${digits}`;
+  });
+  const rows = new RowMap<{ readonly uuid: string; readonly number: number }>();
+  const model = new Map<string, number>();
+  let state = 1;
+  const random = (below: number): number => {
+    state = (Math.imul(state, 1103515245) + 12345) >>> 0;
+    return (state >>> 8) % below;
+  };
+  // How often of ten a row is added rather than deleted: it fills, empties, and fills again.
+  for (const [round, adds] of [9, 5, 1, 2, 9, 0].entries()) {
+    for (let i = 0; i < 6000; i++) {
+      const uuid = names[random(names.length)]!;
+      if (random(10) < adds) {
+        if (!model.has(uuid)) rows.add({ uuid, number: i });
+        if (!model.has(uuid)) model.set(uuid, i);
+      } else if (rows.delete(uuid) !== model.delete(uuid)) t.fail(`delete ${uuid}`);
+      if (rows.size !== model.size) t.fail(`size ${rows.size}, not ${model.size}`);
+    }
+    for (const uuid of names) {
+      if (rows.get(uuid)?.number !== model.get(uuid) || rows.has(uuid) !== model.has(uuid))
+        t.fail(`get ${uuid} in round ${round}`);
+    }
+    const pairs = [...model].join();
+    const show = (row: { uuid: string; number: number }): string => `${row.uuid},${row.number}`;
+    t.equal([...rows.values()].map(show).join(), pairs, `round ${round}: ${model.size} rows`);
+    t.equal(rows.list().map(show).join(), pairs);
+  }
+  rows.clear();
+  t.equal(rows.size, 0);
+  t.equal(rows.get(names[0]!), undefined);
+  t.same([...rows.values()], []);
 });
