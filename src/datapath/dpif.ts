@@ -54,8 +54,8 @@ export interface Upcall {
 }
 
 /**
- * Of a sampled packet at least so many bytes are there, though its length is the frame's; of its key the packet's words are,
- * and where it came by a tunnel all.
+ * Of a sampled packet at least so many bytes are there, though its length is the frame's; of its key port, addresses, tags,
+ * protocol, the fields of the IP header, TCP flags are, and all where it came by a tunnel.
  */
 export const SAMPLE_BYTES = 1024;
 

@@ -9,14 +9,22 @@ import { ODP_METER, ODP_SAMPLE, ODP_SET, ODP_USERSPACE } from "../../src/datapat
 import { makePacket } from "../../src/datapath/packet.ts";
 import { openLocalDpif } from "../../src/datapath/userspace/dpif-local.ts";
 import { openWorkerDpif } from "../../src/datapath/userspace/dpif-worker.ts";
-import { W_IN_PORT, W_SKB_PRIORITY, W_TP, W_TUN_DST } from "../../src/flow/layout.ts";
+import {
+  W_ETH_TYPE,
+  W_IN_PORT,
+  W_IPV4_DST,
+  W_IPV6_DST,
+  W_SKB_PRIORITY,
+  W_TP,
+  W_TUN_DST,
+} from "../../src/flow/layout.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { LocalPort, Netdev } from "../../src/netdev/netdev.ts";
 import { ebpfBench } from "./bpf/bench.ts";
 import { type Bench, type Checks, contract, fromPort, output, program, row, udp } from "./contract.ts";
 import { FakeRing } from "./fake-ring.ts";
 import { FakeMachine } from "./fake-thread.ts";
-import { frame, layers, partial } from "./frames.ts";
+import { type FrameSpec, frame, layers, partial } from "./frames.ts";
 
 const clock: Clock = {
   now: () => 5000,
@@ -155,10 +163,10 @@ t.test("worker: samples wait for company or for 50 ms, or come along with what c
   const samples = (count: number) => () => {
     for (let i = 0; i < count; i++) arrive("p1", frame(udp));
   };
-  t.equal(rung(samples(511)), 0);
+  t.equal(rung(samples(2114)), 0);
   t.equal(rung(samples(1)), 1);
   await sent("p1");
-  t.equal(operands.length, 512);
+  t.equal(operands.length, 2115);
   t.equal(rung(samples(1)), 0);
   machine.nowMs += 51;
   t.equal(
@@ -174,7 +182,7 @@ t.test("worker: samples wait for company or for 50 ms, or come along with what c
     "a miss",
   );
   await sent("p1");
-  t.strictSame(operands.slice(512), [-5, 0, -5], "a miss is first");
+  t.strictSame(operands.slice(2115), [-5, 0, -5], "a miss is first");
 });
 
 /** A worker with a flow from p1 whose packets are sampled. */
@@ -221,23 +229,29 @@ t.test("worker: a sample is the beginning of a frame, with the tunnel that it ca
     ...sample,
   );
   dpif.flowPut(...fromPort(2), program(...sample));
-  const seen: [number, number, number, number[]][] = [];
+  const seen: [string, number, number[]][] = [];
+  const words = [W_IN_PORT, W_ETH_TYPE, W_IPV4_DST, W_IPV6_DST + 3, W_TP, W_TUN_DST];
   dpif.setUpcallHandler(({ key, packet: { data, offset, length } }) => {
     const bytes = data.subarray(offset, offset + Math.min(length, SAMPLE_BYTES));
-    seen.push([key[W_IN_PORT]!, key[W_TUN_DST]!, length, [...bytes]]);
+    seen.push([words.map((word) => key[word]!.toString(16)).join(), length, [...bytes]]);
     return undefined;
   });
+  const six: FrameSpec = { ...udp, ip: 6, src: Array(16).fill(9), dst: [...Array(12).fill(8), 1, 2, 3, 4] };
   const long = frame({ ...udp, payload: Array.from({ length: 3001 }, (_, i) => (i * 7) & 0xff) });
   const odd = frame({ ...udp, payload: [...udp.payload, 1, 2, 3] });
   const want: typeof seen = [];
-  for (const bytes of [long, odd]) {
+  for (const [bytes, network] of [
+    [long, "800,a000002,0"],
+    [frame(six), "86dd,0,1020304"],
+    [odd, "800,a000002,0"],
+  ] as const) {
     for (const name of ["p1", "p2"]) arrive(name, bytes);
     for (const [port, tunnel] of [
-      [1, 0],
-      [1, 0x0a000001],
-      [2, 0],
-    ] as const)
-      want.push([port, tunnel, bytes.length, bytes.slice(0, SAMPLE_BYTES)]);
+      [1, "0"],
+      [1, "a000001"],
+      [2, "0"],
+    ])
+      want.push([`${port},${network},3e807d0,${tunnel}`, bytes.length, bytes.slice(0, SAMPLE_BYTES)]);
   }
   machine.nowMs += 51;
   await sent("p1");
@@ -245,22 +259,23 @@ t.test("worker: a sample is the beginning of a frame, with the tunnel that it ca
 });
 
 t.test("worker: samples that find no room are counted, and keep no miss waiting", async (t) => {
-  const { dpif, arrive, sent } = await sampledBench(ODP_USERSPACE, 3, -7);
+  const { machine, dpif, arrive, sent } = await sampledBench(ODP_USERSPACE, 3, -7);
   const seen: number[] = [];
   dpif.setUpcallHandler(({ userdata }) => {
     seen.push(userdata);
     return undefined;
   });
-  for (let i = 0; i < 6000; i++) arrive("p1", frame(udp));
+  for (let i = 0; i < 10_000; i++) arrive("p1", frame(udp));
   arrive("p2", frame(udp));
   const lost = dpif.drops().get(USERSPACE_ACTION_DROPS)!;
   t.ok(lost > 1000 && lost < 3000, `${lost} lost`);
   for (let i = 0; i < 20; i++) await sent("p1");
   t.equal(seen[0], 0, "the miss");
-  t.equal(seen.length, 6001 - lost);
+  t.equal(seen.length, 10_001 - lost);
   for (let i = 0; i < 600; i++) arrive("p1", frame(udp));
+  machine.nowMs += 51;
   await sent("p1");
-  t.equal(seen.length, 6601 - lost);
+  t.equal(seen.length, 10_601 - lost);
   t.equal((await dpif.stats()).lost, lost);
 });
 

@@ -104,8 +104,8 @@ export const SLOT_NONE = -1;
 const SLOTS_BYTES = SMALL_SLOTS * SMALL_SLOT_BYTES + LARGE_SLOTS * LARGE_SLOT_BYTES;
 const REQUEST_WORDS = 1 << 19;
 const UPCALL_WORDS = 1 << 14;
-/** 4000 samples of short frames, 850 of the longest. */
-const SAMPLE_WORDS = 1 << 18;
+/** 8000 samples of short frames, 900 of the longest. */
+export const SAMPLE_WORDS = 1 << 18;
 
 export interface SharedMemory {
   control: SharedArrayBuffer;

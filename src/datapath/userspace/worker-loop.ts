@@ -63,6 +63,7 @@ import {
   S_KIND,
   S_OFFSET,
   S_USERDATA,
+  SAMPLE_WORDS,
   type SharedMemory,
   SLOT_HEADER_BYTES,
   SLOT_HEADROOM,
@@ -79,8 +80,8 @@ const PORT_BUDGET = 64;
 const SPIN_MS = 0.05;
 /** Most upcalls of one port that may wait, so that none starves the others. */
 const PORT_UPCALLS = 320;
-/** Samples wait for so many, or so long, before main is woken: that costs more than the rest of it. */
-const LAZY_SAMPLES = 512;
+/** Samples wait for so many words of them, or so long, before main is woken: that costs more than the rest of it. */
+const LAZY_WORDS = SAMPLE_WORDS / 4;
 const LAZY_MS = 50;
 const WAKE_TAG = -1;
 const REPORT_MS = 1000;
@@ -118,8 +119,8 @@ export class WorkerLoop implements PacketIo, PortHost {
   private readonly waiting: number[] = [];
   private applied = 0;
   private upcallsPending = false;
-  /** Samples that main may not know of, and when the first of them came. */
-  private lazySamples = 0;
+  /** Words of the samples that main may not know of, and when the first of them came. */
+  private lazyWords = 0;
   private lazySinceMs = 0;
   private reportedMs = Number.NEGATIVE_INFINITY;
   private readonly mask = makeCompactMask();
@@ -179,7 +180,7 @@ export class WorkerLoop implements PacketIo, PortHost {
     Atomics.store(this.control, C_WORKER_SLEEPS, 1);
     // Whoever wrote before this word was set did not wake us.
     if (this.requests.peek() < 0) {
-      const count = this.epoll.wait(this.lazySamples > 0 ? LAZY_MS : -1);
+      const count = this.epoll.wait(this.lazyWords > 0 ? LAZY_MS : -1);
       for (let i = 0; i < count; i++) {
         const tag = this.epoll.ready[i]!;
         if (tag === WAKE_TAG) this.system.drainEventFd(this.wakeFd);
@@ -225,16 +226,18 @@ export class WorkerLoop implements PacketIo, PortHost {
       if (port.receive(this.datapath, PORT_BUDGET) > 0) work = true;
       this.flushAll();
     }
-    if (this.upcallsPending || (this.lazySamples > 0 && this.samplesWaited())) {
+    const samples = this.lazyWords > 0;
+    if (samples) this.samples.publish();
+    if (this.upcallsPending || (samples && this.samplesWaited())) {
       this.upcallsPending = false;
-      this.lazySamples = 0;
+      this.lazyWords = 0;
       this.wakeMain();
     }
     return work;
   }
 
   private samplesWaited(): boolean {
-    return this.lazySamples >= LAZY_SAMPLES || this.datapath.nowMs - this.lazySinceMs > LAZY_MS;
+    return this.lazyWords >= LAZY_WORDS || this.datapath.nowMs - this.lazySinceMs > LAZY_MS;
   }
 
   private wakeMain(): void {
@@ -282,13 +285,15 @@ export class WorkerLoop implements PacketIo, PortHost {
   }
 
   private sample(packet: Packet, key: Flow, operand: number): void {
-    if (!this.samples.write(packet, key, operand)) {
+    const words = this.samples.write(packet, key, operand);
+    if (words === 0) {
       this.counters[N_LOST]!++;
       this.counters[N_DROPS + DROP_USERSPACE_ACTION]!++;
       return;
     }
     this.counters[N_UPCALLS]!++;
-    if (this.lazySamples++ === 0) this.lazySinceMs = this.datapath.nowMs;
+    if (this.lazyWords === 0) this.lazySinceMs = this.datapath.nowMs;
+    this.lazyWords += words;
   }
 
   upcall(kind: number, packet: Packet, key: Flow, userdata: number): void {
