@@ -1,11 +1,17 @@
-/** Starts datapath workers: what `openWorkerDpif` takes as `spawn`. */
-
+/** Starts datapath workers: what `openWorkerDpif` takes as `threads`. */
+import { availableParallelism } from "node:os";
 import type { SharedMemory } from "../src/datapath/userspace/shared.ts";
-import type { DatapathInit, DatapathThread, UpcallRing } from "../src/datapath/userspace/thread.ts";
+import type {
+  DatapathInit,
+  DatapathThread,
+  DatapathThreads,
+  UpcallRing,
+} from "../src/datapath/userspace/thread.ts";
 import { closeFd, makeEventFd, signalEventFd } from "../src/sys/eventfd.ts";
 import { monotonicMs } from "../src/sys/monotonic.ts";
+import { receiveQueues } from "../src/sys/receive-queues.ts";
 
-export function spawnDatapathThread(
+function spawn(
   memory: SharedMemory,
   bell: () => void,
   died: (reason: string) => void,
@@ -36,3 +42,5 @@ export function spawnDatapathThread(
     },
   };
 }
+
+export const datapathThreads: DatapathThreads = { spawn, cores: availableParallelism(), receiveQueues };

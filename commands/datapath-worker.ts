@@ -3,10 +3,12 @@
  * and then runs the loop for ever: no other message is ever read.
  */
 import { UpcallPort, UpcallSource } from "../src/datapath/ebpf/upcall-port.ts";
-import type { PortRing } from "../src/datapath/userspace/system.ts";
+import { type PortRing, RING_DEAF } from "../src/datapath/userspace/system.ts";
 import type { DatapathInit, UpcallRing } from "../src/datapath/userspace/thread.ts";
 import { WorkerLoop } from "../src/datapath/userspace/worker-loop.ts";
+import { pinThread } from "../src/sys/affinity.ts";
 import { BpfRing, copyMemory } from "../src/sys/bpf-ring.ts";
+import { DeafRing } from "../src/sys/deaf-ring.ts";
 import { Epoll } from "../src/sys/epoll.ts";
 import { closeFd, drainEventFd } from "../src/sys/eventfd.ts";
 import { addressOf } from "../src/sys/ffi.ts";
@@ -40,7 +42,10 @@ function upcallPorts({ fd, bytes }: UpcallRing): (name: string) => PortRing {
 self.onmessage = (event) => {
   const { memory, wakeFd, upcalls } = event.data;
   new WorkerLoop(memory, wakeFd, {
-    openRing: upcalls === undefined ? (name) => new PacketRing(name) : upcallPorts(upcalls),
+    openRing:
+      upcalls !== undefined
+        ? upcallPorts(upcalls)
+        : (name, receives) => (receives === RING_DEAF ? new DeafRing(name) : new PacketRing(name, receives)),
     openTap,
     readTap,
     writeTap,
@@ -53,6 +58,7 @@ self.onmessage = (event) => {
     drainEventFd,
     addressOf,
     nowMs: monotonicMs,
+    pin: pinThread,
     random,
     ringBell: () => self.postMessage(0),
     report: (text) => self.postMessage(text),

@@ -17,7 +17,7 @@ import { openDeviceControl } from "../src/sys/ethtool.ts";
 import { openRouteSocket } from "../src/sys/netlink.ts";
 import { processUsage, systemStatistics } from "../src/sys/system-statistics.ts";
 import { Vswitchd } from "../src/vswitch/vswitchd.ts";
-import { spawnDatapathThread } from "./datapath-thread.ts";
+import { datapathThreads } from "./datapath-thread.ts";
 import { ebpfHost } from "./ebpf-system.ts";
 import "./kernel-system.ts";
 import { realPlatform } from "./platform.ts";
@@ -141,7 +141,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     dummy: settings.dummy,
     disableSystem: settings.disableSystem,
     rundir,
-    spawn: spawnDatapathThread,
+    threads: datapathThreads,
     ebpf: ebpfHost,
     openRouteSocket,
     openDeviceControl,

@@ -35,7 +35,7 @@ import { openRouteSocket } from "../src/sys/netlink.ts";
 import { processUsage, systemStatistics } from "../src/sys/system-statistics.ts";
 import { openVswitchSchema } from "../src/vswitch/schema/index.ts";
 import { Vswitchd } from "../src/vswitch/vswitchd.ts";
-import { spawnDatapathThread } from "./datapath-thread.ts";
+import { datapathThreads } from "./datapath-thread.ts";
 import { ebpfHost } from "./ebpf-system.ts";
 import "./kernel-system.ts";
 import { realPlatform } from "./platform.ts";
@@ -147,7 +147,7 @@ async function run(platform: Platform, args: string[]): Promise<number> {
     dummy: settings.dummy,
     disableSystem: settings.disableSystem,
     rundir: places.run,
-    spawn: spawnDatapathThread,
+    threads: datapathThreads,
     ebpf: ebpfHost,
     openRouteSocket,
     openDeviceControl,

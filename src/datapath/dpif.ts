@@ -101,6 +101,15 @@ export interface DpStats {
   cacheHits: number;
 }
 
+/** A thread that forwards, of several. */
+export interface DpThread {
+  /** Processor that it keeps to, or its number among them. */
+  readonly core: number;
+  readonly stats: DpStats;
+  /** What it receives of: a port's queues are numbered from 0. */
+  readonly queues: readonly { readonly port: string; readonly queue: number }[];
+}
+
 export interface DpFlow {
   handle: FlowHandle;
   key: Flow;
@@ -188,6 +197,11 @@ export interface Dpif {
   takeOver(): Promise<void>;
   /** The process is about to end: from now on nothing is undone that can go on forwarding without it. */
   leave(): void;
+
+  /** Threads that forward, where there may be several. */
+  threads?(): readonly DpThread[];
+  /** Threads from now on: at most one for each of these processors, to which it keeps; undefined: anywhere. */
+  setCpus?(cpus: readonly number[] | undefined): void;
 
   stats(): Promise<DpStats>;
   /** Packets dropped so far, by the counters of drop-reasons.ts. */

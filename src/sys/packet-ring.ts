@@ -12,13 +12,20 @@ import { addressOf, errno, libc, memoryAt, osError, pointer } from "./ffi.ts";
 import { PacketSender } from "./packet-sender.ts";
 
 const SOL_SOCKET = 1;
+const SO_ATTACH_FILTER = 26;
+const SO_DETACH_FILTER = 27;
 const SO_RCVBUFFORCE = 33;
 const SOL_PACKET = 263;
 const PACKET_RX_RING = 5;
 const PACKET_COPY_THRESH = 7;
 const PACKET_VERSION = 10;
 const PACKET_RESERVE = 12;
+const PACKET_FANOUT = 18;
 const PACKET_IGNORE_OUTGOING = 23;
+// linux/if_packet.h: PACKET_FANOUT_HASH | flags << 8, in the upper half of the option.
+const FANOUT_HASH = 0;
+const FANOUT_FLAG_UNIQUE_ID = 0x2000;
+const FANOUT_FLAG_IGNORE_OUTGOING = 0x4000;
 const ETH_P_ALL = 3;
 const MSG_DONTWAIT = 0x40;
 
@@ -61,18 +68,24 @@ export class PacketRing extends PacketSender {
   readonly frameOperand: number = 0;
   /** Frames that {@link next} has passed over because the kernel cut them off; the reader sets it back. */
   cut = 0;
+  /** Number of the group with which the device's frames are shared, -1 for none. */
+  readonly group: number;
   private readonly words: Int32Array;
   private readonly discarded = new Uint8Array(16);
   private readonly slots: number;
   private head = 0;
   private tail = 0;
 
-  /** Opens device `name` in the caller's network namespace; throws an OsError. */
-  constructor(name: string, slots = SLOTS) {
+  /**
+   * Opens device `name` in the caller's network namespace; throws an OsError. All its frames come here, or, by `group`, those
+   * of the flows that the kernel gives to this socket of a group: the number that another one has, or -2 for a new group.
+   */
+  constructor(name: string, group = -1, slots = SLOTS) {
     super(name);
     this.slots = slots;
     const bytes = slots * SLOT_BYTES;
     let map = 0;
+    let joined = -1;
     this.attempt(() => {
       this.option(SOL_PACKET, PACKET_VERSION, 1);
       this.option(SOL_PACKET, PACKET_RESERVE, RESERVE);
@@ -82,12 +95,47 @@ export class PacketRing extends PacketSender {
       this.option(SOL_PACKET, PACKET_RX_RING, BLOCK_BYTES, bytes / BLOCK_BYTES, SLOT_BYTES, slots);
       map = libc.mmap(null, bytes, 3, 1, this.fd, 0) as unknown as number;
       if (map === -1 || map === 0 || map > 2 ** 53) throw osError("mmap", errno());
-      this.bind(ETH_P_ALL);
+      try {
+        if (group === -1) this.bind(ETH_P_ALL);
+        else joined = this.join(group);
+      } catch (error) {
+        // It would keep the socket alive.
+        libc.munmap(pointer(map), bytes);
+        throw error;
+      }
     });
+    this.group = joined;
     this.address = map;
     const memory = memoryAt(map, bytes);
     this.data = new Uint8Array(memory);
     this.words = new Int32Array(memory);
+  }
+
+  /**
+   * Joins a group, for which the socket must be bound as the others are. Until it has joined it would get what they get:
+   * a filter keeps frames out.
+   */
+  private join(group: number): number {
+    // BPF_RET | BPF_K, 0; struct sock_fprog.
+    const nothing = new Uint8Array([6, 0, 0, 0, 0, 0, 0, 0]);
+    const program = new BigUint64Array([1n, BigInt(addressOf(nothing))]);
+    const filter = new Int32Array(program.buffer);
+    this.option(SOL_SOCKET, SO_ATTACH_FILTER, ...filter);
+    this.bind(ETH_P_ALL);
+    const flags = FANOUT_HASH | FANOUT_FLAG_IGNORE_OUTGOING | (group < 0 ? FANOUT_FLAG_UNIQUE_ID : 0);
+    this.option(SOL_PACKET, PACKET_FANOUT, (flags << 16) | Math.max(0, group));
+    this.option(SOL_SOCKET, SO_DETACH_FILTER, 0);
+    const value = new Int32Array(1);
+    const length = Int32Array.of(4);
+    const got = libc.getsockopt(
+      this.fd,
+      SOL_PACKET,
+      PACKET_FANOUT,
+      pointer(addressOf(value)),
+      pointer(addressOf(length)),
+    );
+    if (got < 0) throw osError("getsockopt", errno());
+    return value[0]! & 0xffff;
   }
 
   /** True when a frame waits. */

@@ -6,7 +6,7 @@ import { openKernelDpif } from "../datapath/kernel/dpif.ts";
 import { kernelDatapathAvailable, providedKernelSystem } from "../datapath/kernel/system.ts";
 import { openLocalDpif } from "../datapath/userspace/dpif-local.ts";
 import { openWorkerDpif } from "../datapath/userspace/dpif-worker.ts";
-import type { SpawnDatapathThread, UpcallRing } from "../datapath/userspace/thread.ts";
+import type { DatapathThreads, UpcallRing } from "../datapath/userspace/thread.ts";
 import type { Clock } from "../lib/clock.ts";
 import { describeError, osError } from "../lib/errors.ts";
 import { RateLimit, vlog } from "../lib/vlog.ts";
@@ -45,7 +45,7 @@ export interface OpenerOptions {
   dummy: DummyMode | undefined;
   /** `--disable-system`: there is no "system", nor anything in its place. */
   disableSystem: boolean;
-  spawn: SpawnDatapathThread;
+  threads: DatapathThreads;
   ebpf: EbpfHost;
   /** 32 random bits. */
   random: () => number;
@@ -61,7 +61,7 @@ const limit = new RateLimit(5, 5);
  * --enable-dummy=override (or =system) stand in for the others.
  */
 export function datapathOpener(options: OpenerOptions): DatapathOpener {
-  const { clock, dummy, disableSystem, spawn, ebpf, random } = options;
+  const { clock, dummy, disableSystem, threads, ebpf, random } = options;
   const local = (type: string, name: string): OpenedDpif => ({
     dpif: openLocalDpif({ type, name, clock, random }),
     class: "dummy",
@@ -71,7 +71,15 @@ export function datapathOpener(options: OpenerOptions): DatapathOpener {
       type,
       name,
       clock,
-      spawn: (memory, bell, died, fault) => spawn(memory, bell, died, fault, upcalls),
+      threads:
+        upcalls === undefined
+          ? threads
+          : {
+              ...threads,
+              spawn: (memory, bell, died, fault) => threads.spawn(memory, bell, died, fault, upcalls),
+              // One thread reads the ring buffer.
+              cores: 1,
+            },
       died: (reason) => logDpif.emer(`${type}@${name}: datapath thread died (${reason})`),
       fault: (text) => logDpif.err(`${type}@${name}: defect in the datapath thread: ${text}`),
     });

@@ -1,8 +1,9 @@
 /**
  * `ovs-appctl dpif-netdev/*` and odp-execute/*: what the userspace datapath tells of its threads and their implementations.
- * It has one thread, which belongs to no core, and one implementation of each part.
+ * One thread is shown as the original's main thread is, which belongs to no core, several as its polling threads are. There is
+ * one implementation of each part.
  */
-import type { Dpif, DpStats } from "../datapath/dpif.ts";
+import type { Dpif, DpStats, DpThread } from "../datapath/dpif.ts";
 import { Fatal } from "../lib/errors.ts";
 import type { UnixctlCommands } from "../lib/unixctl.ts";
 import type { Datapaths } from "./datapaths.ts";
@@ -11,7 +12,11 @@ type Counters = Pick<DpStats, "hits" | "misses" | "lost" | "maskHits" | "cacheHi
 
 const NO_COUNTS: Counters = { hits: 0, misses: 0, lost: 0, maskHits: 0, cacheHits: 0 };
 
-function statsText(now: DpStats, since: Counters): string {
+function threadName({ core }: DpThread): string {
+  return `pmd thread numa_id 0 core_id ${core}:\n`;
+}
+
+function statsText(name: string, now: DpStats, since: Counters): string {
   const count = (name: keyof Counters): number => now[name] - since[name];
   const hits = count("hits");
   const cached = count("cacheHits");
@@ -37,12 +42,21 @@ function statsText(now: DpStats, since: Counters): string {
     ["miss with failed upcall", lost],
     ["avg. packets per output batch", packets > 0 ? "1.00" : "0.00"],
   ];
-  return `main thread:\n${lines.map(([name, value]) => `  ${name}: ${value}\n`).join("")}`;
+  return `${name}${lines.map(([line, value]) => `  ${line}: ${value}\n`).join("")}`;
+}
+
+/** What a thread is busy with is not measured. */
+function queuesText(thread: DpThread): string {
+  const queues = thread.queues.map(({ port, queue }) => {
+    const id = String(queue).padStart(2);
+    return `  port: ${port.padEnd(16)}  queue-id: ${id} (enabled)   pmd usage: NOT AVAIL\n`;
+  });
+  return `${threadName(thread)}  isolated : false\n${queues.join("")}  overhead: NOT AVAIL\n`;
 }
 
 export function registerDpifNetdevCommands(commands: UnixctlCommands, datapaths: Datapaths): void {
-  /** As of pmd-stats-clear. */
-  const cleared = new WeakMap<Dpif, Counters>();
+  /** Of each thread, as of pmd-stats-clear. */
+  const cleared = new WeakMap<Dpif, readonly Counters[]>();
   let priority = 1;
 
   /** The datapath of that name, or the only one. */
@@ -59,6 +73,11 @@ export function registerDpifNetdevCommands(commands: UnixctlCommands, datapaths:
         name === undefined && all.length > 1 ? "please specify an existing datapath" : "no such datapath",
       );
     return found.dpif;
+  };
+  /** A datapath's threads where there are several, else undefined. */
+  const threadsOf = (dpif: Dpif): readonly DpThread[] | undefined => {
+    const threads = dpif.threads?.() ?? [];
+    return threads.length > 1 ? threads : undefined;
   };
   /** The words that are neither options nor their arguments. `-pmd` of a core that no thread has leaves nothing to show. */
   const takeWords = (args: readonly string[]): { words: string[]; pmd: string | undefined } => {
@@ -87,8 +106,18 @@ export function registerDpifNetdevCommands(commands: UnixctlCommands, datapaths:
   const show = async (args: readonly string[]): Promise<string> => {
     const { words, pmd } = takeWords(args);
     const dpif = find(words[0]);
-    if (pmd !== undefined && pmd !== "-1") return "";
-    return statsText(await dpif.stats(), cleared.get(dpif) ?? NO_COUNTS);
+    const all = await dpif.stats();
+    const since = cleared.get(dpif) ?? [];
+    const threads = threadsOf(dpif);
+    if (threads !== undefined)
+      return threads
+        .map((thread, i) =>
+          pmd === undefined || pmd === String(thread.core)
+            ? statsText(threadName(thread), thread.stats, since[i] ?? NO_COUNTS)
+            : "",
+        )
+        .join("");
+    return pmd === undefined || pmd === "-1" ? statsText("main thread:\n", all, since[0] ?? NO_COUNTS) : "";
   };
   add("pmd-stats-show", "[-pmd core] [dp]", 0, 3, show);
   add(
@@ -104,12 +133,16 @@ export function registerDpifNetdevCommands(commands: UnixctlCommands, datapaths:
   );
   add("pmd-stats-clear", "[-pmd core] [dp]", 0, 3, async (args) => {
     const dpif = find(takeWords(args).words[0]);
-    cleared.set(dpif, await dpif.stats());
+    const all = await dpif.stats();
+    cleared.set(dpif, threadsOf(dpif)?.map(({ stats }) => stats) ?? [all]);
     return "";
   });
   add("pmd-rxq-show", "[-pmd core] [-secs secs] [dp]", 0, 5, (args) => {
-    find(takeWords(args).words[0]);
-    return "Displaying last 60 seconds pmd usage %\n";
+    const { words, pmd } = takeWords(args);
+    let text = "Displaying last 60 seconds pmd usage %\n";
+    for (const thread of threadsOf(find(words[0])) ?? [])
+      if (pmd === undefined || pmd === String(thread.core)) text += queuesText(thread);
+    return text;
   });
   add("pmd-sleep-show", "[dp]", 0, 1, ([dp]) => {
     find(dp);

@@ -443,6 +443,7 @@ export class Vswitch {
     backer.setLimits(limits(other));
     backer.bundleIdleMs = bundleIdleMs(other);
     backer.setVlanLimit(vlanLimit(other));
+    backer.dpif.setCpus?.(cpuMask(other));
     const explicit = boolOption(other, "explicit-sampled-drops", false);
     if (explicit !== backer.explicitSampledDrops) {
       backer.explicitSampledDrops = explicit;
@@ -716,6 +717,17 @@ export class Vswitch {
 function vlanLimit(other: ReadonlyMap<string, string>): number {
   const tags = intOption(other, "vlan-limit", 1);
   return tags <= 0 ? MAX_VLAN_TAGS : Math.min(tags, MAX_VLAN_TAGS);
+}
+
+/** other_config:pmd-cpu-mask: the numbers of its bits, ascending; undefined when none is set, or it is no mask. */
+function cpuMask(other: ReadonlyMap<string, string>): number[] | undefined {
+  const digits = /^(?:0x)?([0-9a-f]+)$/i.exec(other.get("pmd-cpu-mask") ?? "")?.[1];
+  if (digits === undefined) return undefined;
+  const cpus = [...digits].reverse().flatMap((digit, at) => {
+    const bits = Number.parseInt(digit, 16);
+    return [0, 1, 2, 3].filter((bit) => ((bits >> bit) & 1) !== 0).map((bit) => at * 4 + bit);
+  });
+  return cpus.length > 0 ? cpus : undefined;
 }
 
 /** other_config:bundle-idle-timeout, in seconds there; 0 is the default too. */

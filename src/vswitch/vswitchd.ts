@@ -3,7 +3,7 @@
  * from what `commands/` hands in. `ovsbox up` makes one beside a database server in the same process.
  */
 import { parseOdpKey } from "../datapath/odp/key-text.ts";
-import type { SpawnDatapathThread } from "../datapath/userspace/thread.ts";
+import type { DatapathThreads } from "../datapath/userspace/thread.ts";
 import type { ProcessUsage } from "../export/bridge-exports.ts";
 import { composePacket } from "../flow/compose.ts";
 import type { Clock } from "../lib/clock.ts";
@@ -52,7 +52,7 @@ export interface VswitchdOptions {
   dummy: DummyMode | undefined;
   disableSystem: boolean;
   rundir: string;
-  spawn: SpawnDatapathThread;
+  threads: DatapathThreads;
   ebpf: EbpfHost;
   /** Opened when the first device of the kernel is wanted. */
   openRouteSocket: () => RouteSocket;
@@ -111,7 +111,7 @@ export class Vswitchd {
         clock,
         dummy,
         disableSystem: options.disableSystem,
-        spawn: options.spawn,
+        threads: options.threads,
         ebpf: options.ebpf,
         random: () => platform.random.u32(),
       }),

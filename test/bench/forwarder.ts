@@ -1,5 +1,5 @@
 /** forwarder.ts PORT PORT: our userspace datapath with one static flow each way, without a switch around it. */
-import { spawnDatapathThread } from "../../commands/datapath-thread.ts";
+import { datapathThreads } from "../../commands/datapath-thread.ts";
 import { ODP_OUTPUT } from "../../src/datapath/odp/actions.ts";
 import { openWorkerDpif } from "../../src/datapath/userspace/dpif-worker.ts";
 import { FLOW_DP_WORDS, W_IN_PORT } from "../../src/flow/layout.ts";
@@ -21,7 +21,7 @@ const dpif = openWorkerDpif({
   type: "netdev",
   name: "ovs-netdev",
   clock,
-  spawn: spawnDatapathThread,
+  threads: datapathThreads,
   died(reason) {
     console.error(reason);
     process.exit(1);

@@ -70,7 +70,7 @@ function localBench(): Bench {
 }
 
 function workerBench(machine = new FakeMachine()): Bench {
-  const dpif = openWorkerDpif({ type: "netdev", name: "ovs-netdev", clock, spawn: machine.spawn });
+  const dpif = openWorkerDpif({ type: "netdev", name: "ovs-netdev", clock, threads: machine.threads });
   return {
     dpif,
     device: (name) => ({ name, type: "tap", local: undefined }) as unknown as Netdev,

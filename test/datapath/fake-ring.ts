@@ -41,7 +41,9 @@ export class FakeRing {
   cut = 0;
   queued = 0;
   readonly incoming: Arrival[] = [];
-  readonly sent: Sent[] = [];
+  readonly sent: Sent[];
+  /** As openRing was told, or the number of the group that was made. */
+  group = -1;
   mtu = 1500;
   /** The device's answer to the next message: 0 or an errno. */
   trouble: () => number = () => 0;
@@ -55,9 +57,10 @@ export class FakeRing {
   private readonly pieces = new Float64Array(BATCH * PIECES * 2);
   private readonly counts = new Int32Array(BATCH);
 
-  constructor(machine: FakeMachine, fd: number) {
+  constructor(machine: FakeMachine, fd: number, sent: Sent[] = []) {
     this.machine = machine;
     this.fd = fd;
+    this.sent = sent;
     for (let slot = 0; slot < SLOTS; slot++)
       this.data.fill(0xc5, slot * SLOT_BYTES, slot * SLOT_BYTES + HEADER_BYTES);
     this.address = machine.addressOf(this.data);

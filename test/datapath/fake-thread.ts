@@ -3,11 +3,11 @@
  * takes its turns when the test (or main's wake) says so.
  */
 
-import type { DatapathSystem } from "../../src/datapath/userspace/system.ts";
-import type { SpawnDatapathThread } from "../../src/datapath/userspace/thread.ts";
+import { type DatapathSystem, RING_NEW_GROUP } from "../../src/datapath/userspace/system.ts";
+import type { DatapathThreads, SpawnDatapathThread } from "../../src/datapath/userspace/thread.ts";
 import { WorkerLoop } from "../../src/datapath/userspace/worker-loop.ts";
 import type { PacketRing } from "../../src/sys/packet-ring.ts";
-import type { FakeRing } from "./fake-ring.ts";
+import { FakeRing } from "./fake-ring.ts";
 
 interface Region {
   address: number;
@@ -20,15 +20,24 @@ export class FakeMachine {
   readonly incoming = new Map<string, Uint8Array[]>();
   readonly outgoing = new Map<string, Uint8Array[]>();
   private readonly fds: string[] = [];
-  /** Rings by device name; a device without one here is none. */
+  /** Descriptors that have been closed, in order. */
+  readonly closed: number[] = [];
+  /** Processor of each lane that has been told one. */
+  readonly pinned: number[] = [];
+  /** Lanes whose threads were ended. */
+  readonly terminated: number[] = [];
+  private groups = 0;
+  /**
+   * Rings by device name; a device without one here is none. What further lanes have of the device is under its name with
+   * "/" and the lane's number, and is made when a lane asks for it; what it sends is sent by the device.
+   */
   readonly rings = new Map<string, FakeRing>();
   /** What the worker reports; without a list it is an error. */
   reports: string[] | undefined;
   /** The next 32 random bits. */
   random: () => number = () => 12345;
-  loop: WorkerLoop | undefined;
-  private bell: () => void = () => {};
-  private rung = false;
+  /** Of each lane. */
+  readonly loops: WorkerLoop[] = [];
   /** How often main was to be woken. */
   bells = 0;
   nowMs = 1000;
@@ -48,16 +57,30 @@ export class FakeMachine {
     throw new Error(`no memory at ${address}`);
   }
 
-  private system(): DatapathSystem {
+  /** Of the first lane. */
+  get loop(): WorkerLoop | undefined {
+    return this.loops[0];
+  }
+
+  private ringOf(name: string, lane: number, receives: number): FakeRing {
+    const ring = this.rings.get(name);
+    if (ring === undefined) throw Object.assign(new Error("no such device"), { errno: 19 });
+    if (receives === RING_NEW_GROUP) ring.group = ++this.groups;
+    if (lane === 0) return ring;
+    const key = `${name}/${lane}`;
+    const own = this.rings.get(key) ?? new FakeRing(this, ring.fd, ring.sent);
+    own.group = receives === RING_NEW_GROUP ? ring.group : receives;
+    this.rings.set(key, own);
+    return own;
+  }
+
+  private system(lane: number, bell: () => void): DatapathSystem {
+    let rung = false;
     const unwanted = () => {
       throw new Error("not in this test");
     };
     return {
-      openRing: (name) => {
-        const ring = this.rings.get(name);
-        if (ring === undefined) throw Object.assign(new Error("no such device"), { errno: 19 });
-        return ring as unknown as PacketRing;
-      },
+      openRing: (name, receives) => this.ringOf(name, lane, receives) as unknown as PacketRing,
       openTap: (name) => {
         this.incoming.set(name, []);
         this.outgoing.set(name, []);
@@ -73,7 +96,10 @@ export class FakeMachine {
         this.outgoing.get(this.fds[fd]!)!.push(this.memory(address, length).slice());
         return 0;
       },
-      closeFd: () => {},
+      closeFd: (fd) => void this.closed.push(fd),
+      pin: (processor) => {
+        this.pinned[lane] = processor;
+      },
       makeEpoll: () =>
         ({
           add: () => {},
@@ -92,26 +118,31 @@ export class FakeMachine {
       },
       ringBell: () => {
         this.bells++;
-        if (!this.rung) setImmediate(() => this.ring());
-        this.rung = true;
+        if (!rung)
+          setImmediate(() => {
+            rung = false;
+            bell();
+            this.turn();
+          });
+        rung = true;
       },
     };
   }
 
-  private ring(): void {
-    this.rung = false;
-    this.bell();
-    this.turn();
-  }
-
   /** Turns until there is nothing to do. */
   turn(): void {
-    while (this.loop!.turn()) {}
+    for (let busy = true; busy; ) {
+      busy = false;
+      for (const loop of this.loops) if (loop.turn()) busy = true;
+    }
+  }
+
+  get threads(): DatapathThreads {
+    return { spawn: this.spawn, cores: 1, receiveQueues: () => 1 };
   }
 
   readonly spawn: SpawnDatapathThread = (memory, bell) => {
-    this.bell = bell;
-    this.loop = new WorkerLoop(memory, 0, this.system());
+    this.loops.push(new WorkerLoop(memory, 0, this.system(memory.lane, bell)));
     // As if asleep: each request wakes it.
     const control = new Int32Array(memory.control);
     const sleep = () => Atomics.store(control, 80, 1);
@@ -125,7 +156,7 @@ export class FakeMachine {
         });
       },
       nowMs: () => this.nowMs,
-      terminate: () => {},
+      terminate: () => void this.terminated.push(memory.lane),
     };
   };
 }

@@ -130,7 +130,7 @@ async function round(seed: number, frames: number): Promise<string | undefined> 
   const machine = new FakeMachine();
   machine.reports = [];
   machine.random = () => random(2 ** 32) | 0;
-  const dpif = openWorkerDpif({ type: "netdev", name: "ovs-netdev", clock, spawn: machine.spawn });
+  const dpif = openWorkerDpif({ type: "netdev", name: "ovs-netdev", clock, threads: machine.threads });
   const calm = { now: false };
   const troubles = [0, 0, 0, 0, 0, 0, 0, 22, 90, 11, 100, 4, 105];
   for (const [i, name] of ["r1", "r2"].entries()) {

@@ -18,6 +18,7 @@ import {
   type Packet,
   VNET_NEEDS_CSUM,
 } from "../../src/datapath/packet.ts";
+import { ownBuckets } from "../../src/datapath/userspace/buckets.ts";
 import { JOIN_ADDED, JOIN_ENDED, JOIN_OTHER, TcpJoin } from "../../src/datapath/userspace/coalesce.ts";
 import { crc32c } from "../../src/datapath/userspace/crc32c.ts";
 import { ExactMatchCache, keyHash } from "../../src/datapath/userspace/emc.ts";
@@ -361,7 +362,7 @@ function runProgram(packet: Packet, program: Int32Array, counters: Float64Array)
     () => {},
     (p, key) => extractFlow(p.data, p.offset, p.length, key, offsets),
     () => 0,
-    new MeterBank(new ArrayBuffer(METER_STATS_BYTES), { nowMs: 0 }),
+    new MeterBank(new ArrayBuffer(METER_STATS_BYTES), { nowMs: 0 }, ownBuckets()),
   );
   executor.run(packet, new Int32Array(FLOW_DP_WORDS), program, 0, program.length, 0);
   executor.finish();
@@ -685,7 +686,7 @@ t.test("the ring between threads hands over every record in order", async (t) =>
 t.test("meters hold packets to their rates, the fastest exceeded band applies", async (t) => {
   const stats = new ArrayBuffer(METER_STATS_BYTES);
   const time = { nowMs: 1000 };
-  const bank = new MeterBank(stats, time);
+  const bank = new MeterBank(stats, time, ownBuckets());
   const packet = packetOf(Array.from({ length: 60 }, () => 0));
   const run = (id: number, count: number): number[] =>
     Array.from({ length: count }, () => bank.run(id, packet));
@@ -699,7 +700,7 @@ t.test("meters hold packets to their rates, the fastest exceeded band applies", 
   t.same(run(1, 2), [METER_PASS, METER_DROP]);
   time.nowMs += 100_000;
   t.same(run(1, 4), [METER_PASS, METER_PASS, METER_PASS, METER_DROP], "no more than the burst is saved up");
-  t.same(readMeterStats(new Float64Array(stats), 1, 1), {
+  t.same(readMeterStats([new Float64Array(stats)], 1, 1), {
     packets: 11,
     bytes: 660,
     bands: [{ packets: 4, bytes: 240 }],

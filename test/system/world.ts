@@ -167,9 +167,13 @@ export class World {
     return readFileSync(join(this.dir, `${daemon}.log`), "utf8");
   }
 
-  /** A host with `address` (with prefix length) on eth0; the switch's end is called like the host. Static neighbours keep ARP out. */
-  host(name: string, address: string): void {
+  /**
+   * A host with `address` (with prefix length) on eth0; the switch's end is called like the host. Both ends have so many receive
+   * and send queues.
+   */
+  host(name: string, address: string, queues = 1): void {
     const netns = this.#namespace(name);
+    const counts = ["numrxqueues", String(queues), "numtxqueues", String(queues)];
     this.command(
       "ip",
       "-n",
@@ -178,11 +182,13 @@ export class World {
       "add",
       "name",
       name,
+      ...counts,
       "type",
       "veth",
       "peer",
       "name",
       "eth0",
+      ...counts,
       "netns",
       netns,
     );

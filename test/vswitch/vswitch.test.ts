@@ -106,8 +106,12 @@ class Bench {
         clock,
         dummy: "override",
         disableSystem: true,
-        spawn: () => {
-          throw new Error("no threads here");
+        threads: {
+          spawn: () => {
+            throw new Error("no threads here");
+          },
+          cores: 1,
+          receiveQueues: () => 1,
         },
         ebpf: {
           open: () => {

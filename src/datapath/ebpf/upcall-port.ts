@@ -7,7 +7,7 @@
  * slots, long ones to where the loop wants them.
  */
 import { makePacket, type Packet, VNET_HEADER_LENGTH } from "../packet.ts";
-import type { PortRing } from "../userspace/system.ts";
+import { type PortRing, RING_ALONE } from "../userspace/system.ts";
 import { storeVnet } from "../userspace/vnet.ts";
 import { recoverOffloads } from "./offloads.ts";
 import {
@@ -101,6 +101,7 @@ export class UpcallPort implements PortRing {
   frameAction = false;
   frameOperand = 0;
   cut = 0;
+  readonly group = RING_ALONE;
   private readonly source: UpcallSource;
   private readonly sender: Sender;
   private readonly packet: Packet;

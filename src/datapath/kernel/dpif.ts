@@ -31,9 +31,9 @@ import {
 import { POLICING_DROPS } from "../drop-reasons.ts";
 import { metersOf } from "../ebpf/programs/steps.ts";
 import { GSO_NONE, makePacket, type Packet } from "../packet.ts";
+import { MAX_DP_METERS } from "../userspace/buckets.ts";
 import { FlowMirror } from "../userspace/flow-mirror.ts";
 import { compactMask, makeCompactMask } from "../userspace/flow-table.ts";
-import { MAX_DP_METERS } from "../userspace/meters.ts";
 import { chooseOdpPort } from "../userspace/port-numbers.ts";
 import { MAX_FLOWS, STATS_BYTES } from "../userspace/shared.ts";
 import { wireBytes } from "../wire.ts";

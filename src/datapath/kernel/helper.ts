@@ -5,6 +5,7 @@
 import type { Flow } from "../../flow/layout.ts";
 import type { DpMeter, DpMeterStats, OdpPort } from "../dpif.ts";
 import type { Packet } from "../packet.ts";
+import { ownBuckets } from "../userspace/buckets.ts";
 import { readDrops } from "../userspace/counters.ts";
 import { Datapath } from "../userspace/datapath.ts";
 import type { PacketIo } from "../userspace/execute.ts";
@@ -48,7 +49,15 @@ export class Helper implements PacketIo {
     this.nowMs = nowMs;
     // It has no flows: each lookup is a miss.
     const flowStats = new ArrayBuffer(MAX_FLOWS * STATS_BYTES);
-    this.datapath = new Datapath(this, this.scratch, this.counters, flowStats, this.meterMemory, random);
+    this.datapath = new Datapath(
+      this,
+      this.scratch,
+      this.counters,
+      flowStats,
+      this.meterMemory,
+      ownBuckets(),
+      random,
+    );
   }
 
   /** Runs a program on a copy of the packet. */
@@ -94,10 +103,10 @@ export class Helper implements PacketIo {
   }
 
   meterStats(id: number, bands: number): DpMeterStats {
-    return readMeterStats(this.meterCounters, id, bands);
+    return readMeterStats([this.meterCounters], id, bands);
   }
 
   drops(): Map<string, number> {
-    return readDrops(this.counters);
+    return readDrops([this.counters]);
   }
 }

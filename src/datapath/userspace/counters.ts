@@ -12,22 +12,25 @@ import {
   N_MISSES,
 } from "./shared.ts";
 
-export function readCounters(counters: Float64Array, mirror: FlowMirror): DpStats {
+/** `lanes` has the counters of each. */
+export function readCounters(lanes: readonly Float64Array[], mirror: FlowMirror): DpStats {
+  const sum = (index: number): number => lanes.reduce((all, counters) => all + counters[index]!, 0);
   return {
-    hits: counters[N_HITS]!,
-    misses: counters[N_MISSES]!,
-    lost: counters[N_LOST]!,
+    hits: sum(N_HITS),
+    misses: sum(N_MISSES),
+    lost: sum(N_LOST),
     flows: mirror.size,
     masks: mirror.table.subtables.length,
-    maskHits: counters[N_MASKS_LOOKED_AT]!,
-    cacheHits: counters[N_EMC_HITS]!,
+    maskHits: sum(N_MASKS_LOOKED_AT),
+    cacheHits: sum(N_EMC_HITS),
   };
 }
 
 /** Packets dropped so far, by the names of coverage counters. */
-export function readDrops(counters: Float64Array): Map<string, number> {
+export function readDrops(lanes: readonly Float64Array[]): Map<string, number> {
+  const sum = (index: number): number => lanes.reduce((all, counters) => all + counters[index]!, 0);
   const drops = new Map<string, number>();
-  DATAPATH_DROPS.forEach(({ counter }, i) => void drops.set(counter, counters[N_DROPS + i]!));
-  ACTION_DROPS.forEach(({ counter }, i) => void drops.set(counter, counters[N_ACTION_DROPS + i]!));
+  DATAPATH_DROPS.forEach(({ counter }, i) => void drops.set(counter, sum(N_DROPS + i)));
+  ACTION_DROPS.forEach(({ counter }, i) => void drops.set(counter, sum(N_ACTION_DROPS + i)));
   return drops;
 }

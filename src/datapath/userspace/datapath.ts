@@ -19,6 +19,7 @@ import { ETH_TYPE_NSH } from "../../flow/packet/ethernet.ts";
 import { UPCALL_ACTION, UPCALL_MISS } from "../dpif.ts";
 import { ODP_OUTPUT, ODP_SAMPLE, ODP_USERSPACE } from "../odp/actions.ts";
 import type { Packet } from "../packet.ts";
+import type { Buckets } from "./buckets.ts";
 import { ExactMatchCache, keyHash } from "./emc.ts";
 import { Executor, type PacketIo } from "./execute.ts";
 import { type CompactMask, FlowTable } from "./flow-table.ts";
@@ -75,6 +76,7 @@ export class Datapath {
     counters: Float64Array,
     flowStats: ArrayBufferLike,
     meterStats: ArrayBufferLike,
+    buckets: Buckets,
     random: () => number,
   ) {
     this.io = io;
@@ -83,7 +85,7 @@ export class Datapath {
     this.stats = new Float64Array(flowStats);
     this.statsWords = new Int32Array(flowStats);
     const recirculate = (packet: Packet, key: Flow, depth: number) => this.classify(packet, key, depth);
-    this.meters = new MeterBank(meterStats, this);
+    this.meters = new MeterBank(meterStats, this, buckets);
     this.executor = new Executor(io, scratch, counters, recirculate, extractKey, random, this.meters);
   }
 

@@ -25,6 +25,7 @@ import {
 } from "../dpif.ts";
 import { formatFlowStats } from "../odp/stats-text.ts";
 import type { Packet } from "../packet.ts";
+import { MAX_DP_METERS, ownBuckets } from "./buckets.ts";
 import { readCounters, readDrops } from "./counters.ts";
 import { Datapath } from "./datapath.ts";
 import { logFlowAdd, logFlowDump, logFlowModify, logMiss, wantsFlowDump } from "./debug-log.ts";
@@ -32,7 +33,7 @@ import type { PacketIo } from "./execute.ts";
 import { FlowMirror } from "./flow-mirror.ts";
 import { compactMask, makeCompactMask } from "./flow-table.ts";
 import { finishChecksum, segment } from "./gso.ts";
-import { MAX_DP_METERS, METER_STATS_BYTES, readMeterStats } from "./meters.ts";
+import { METER_STATS_BYTES, readMeterStats } from "./meters.ts";
 import { makePolicer, type Policer } from "./policer.ts";
 import { chooseOdpPort } from "./port-numbers.ts";
 import { Scratch } from "./scratch.ts";
@@ -68,6 +69,7 @@ class LocalDpif implements Dpif, PacketIo {
   private readonly clock: Clock;
   private readonly counters = new Float64Array(COUNTERS);
   private readonly flowStatsMemory = new ArrayBuffer(MAX_FLOWS * STATS_BYTES);
+  private readonly buckets = ownBuckets();
   private readonly meterStatsMemory = new ArrayBuffer(METER_STATS_BYTES);
   private readonly meterCounters = new Float64Array(this.meterStatsMemory);
   private readonly mirror = new FlowMirror(this.flowStatsMemory);
@@ -103,6 +105,7 @@ class LocalDpif implements Dpif, PacketIo {
       this.counters,
       this.flowStatsMemory,
       this.meterStatsMemory,
+      this.buckets,
       options.random ?? sequence,
     );
   }
@@ -135,7 +138,7 @@ class LocalDpif implements Dpif, PacketIo {
   }
 
   portPolicing(port: OdpPort, policing: Policing): void {
-    const policer = makePolicer(policing);
+    const policer = makePolicer(policing, port, this.buckets);
     if (policer === undefined) this.policers.delete(port);
     else this.policers.set(port, policer);
   }
@@ -350,7 +353,7 @@ class LocalDpif implements Dpif, PacketIo {
   }
 
   meterStats(id: number, bands: number): DpMeterStats {
-    return readMeterStats(this.meterCounters, id, bands);
+    return readMeterStats([this.meterCounters], id, bands);
   }
 
   // ---- The rest ----
@@ -360,11 +363,11 @@ class LocalDpif implements Dpif, PacketIo {
   }
 
   async stats(): Promise<DpStats> {
-    return readCounters(this.counters, this.mirror);
+    return readCounters([this.counters], this.mirror);
   }
 
   drops(): ReadonlyMap<string, number> {
-    return readDrops(this.counters);
+    return readDrops([this.counters]);
   }
 
   async settled(): Promise<void> {}

@@ -1,11 +1,13 @@
 /**
- * `Dpif` over the datapath worker; see README.md. Main owns the numbers of flows and a mirror of the tables; each
- * request is one record in the request ring, numbered by its place in it, and the worker publishes the last one applied.
+ * `Dpif` over datapath workers; see README.md. Main owns the numbers of flows and a mirror of the tables. There is one lane
+ * (lane.ts) until a port comes whose device has several receive queues: then there are as many, as far as there are
+ * processors. All lanes have the same flows, meters and ports, by the same requests; each answers for what it has handed up,
+ * and what they count is added up.
  */
 import { setVlanLimit } from "../../flow/extract.ts";
 import { FLOW_DP_WORDS, type Flow } from "../../flow/layout.ts";
 import type { Clock } from "../../lib/clock.ts";
-import { errnoName, osError } from "../../lib/errors.ts";
+import { describeError, osError } from "../../lib/errors.ts";
 import type { Netdev } from "../../netdev/netdev.ts";
 import {
   type DpFlow,
@@ -15,6 +17,7 @@ import {
   type DpMeterStats,
   type DpPort,
   type DpStats,
+  type DpThread,
   type FlowHandle,
   type OdpPort,
   type Policing,
@@ -23,16 +26,14 @@ import {
   type UpcallHandler,
 } from "../dpif.ts";
 import { makePacket, type Packet } from "../packet.ts";
+import { Buckets, MAX_DP_METERS } from "./buckets.ts";
 import { readCounters, readDrops } from "./counters.ts";
 import { FlowMirror } from "./flow-mirror.ts";
-import { compactMask, makeCompactMask } from "./flow-table.ts";
+import { type CompactMask, compactMask, makeCompactMask } from "./flow-table.ts";
 import { Lane, type LaneHost } from "./lane.ts";
-import { MAX_DP_METERS, meterWords, readMeterStats } from "./meters.ts";
-import { chooseOdpPort } from "./port-numbers.ts";
+import { meterWords, readMeterStats } from "./meters.ts";
 import {
   EXECUTE_HEADER,
-  PORT_RING,
-  PORT_TAP,
   REQ_AGAIN,
   REQ_ANSWER,
   REQ_EXECUTE,
@@ -41,10 +42,7 @@ import {
   REQ_FLOW_PUT,
   REQ_METER_DEL,
   REQ_METER_SET,
-  REQ_PORT_ADD,
-  REQ_PORT_DEL,
-  REQ_PORT_POLICING,
-  REQ_PORT_SHAPED,
+  REQ_PIN,
   REQ_VLAN_LIMIT,
 } from "./requests.ts";
 import {
@@ -57,8 +55,13 @@ import {
   slotStart,
   storeSlotPacket,
 } from "./shared.ts";
-import type { SpawnDatapathThread } from "./thread.ts";
+import type { DatapathThreads, SpawnDatapathThread } from "./thread.ts";
+import { type PortLanes, WorkerPorts } from "./worker-ports.ts";
 
+/** More are of no use to the ports of one machine, and each has a heap and 8 MB of rings a port. */
+const MAX_LANES = 8;
+/** Flows that a new lane is told of in one turn of the loop. */
+const REPLAY_SLICE = 256;
 const NOTHING: Int32Array = new Int32Array(0);
 
 export interface WorkerDpifOptions {
@@ -68,26 +71,40 @@ export interface WorkerDpifOptions {
   name: string;
   clock: Clock;
   /** From `commands/datapath-thread.ts`. */
-  spawn: SpawnDatapathThread;
+  threads: DatapathThreads;
   /** Told when the worker ends unasked (a defect: all ports are dead then). */
   died?: (reason: string) => void;
   /** Told of a defect in the worker that it survived; at most one text a second. */
   fault?: (text: string) => void;
 }
 
-class WorkerDpif implements Dpif, LaneHost {
+class WorkerDpif implements Dpif, LaneHost, PortLanes {
   userspaceText: ((operand: number) => string) | undefined = undefined;
   readonly type: string;
   readonly name: string;
   readonly clock: Clock;
   readonly spawn: SpawnDatapathThread;
-  private readonly lanes: Lane[];
+  readonly lanes: Lane[];
   private readonly options: WorkerDpifOptions;
   private readonly mirror: FlowMirror;
-  private readonly portTable = new Map<OdpPort, DpPort>();
+  private readonly portSet = new WorkerPorts(this);
+  private readonly buckets: Buckets;
+  /** Words of each meter's last request, for lanes that come later. */
+  private readonly meters = new Map<number, number[]>();
+  private vlanLimit = -1;
+  private cpus: readonly number[] | undefined;
+  /** Lanes that know all flows. */
+  ready = 1;
+  private growing: Promise<void> = Promise.resolve();
   private handler: UpcallHandler | undefined;
   private readonly mask = makeCompactMask();
   private readonly key: Flow = new Int32Array(FLOW_DP_WORDS);
+  private readonly replayed: DpFlow = {
+    handle: -1,
+    key: new Int32Array(FLOW_DP_WORDS),
+    mask: new Int32Array(FLOW_DP_WORDS),
+    actions: NOTHING,
+  };
   private readonly upcall: Upcall = {
     kind: UPCALL_MISS,
     key: this.key,
@@ -100,21 +117,22 @@ class WorkerDpif implements Dpif, LaneHost {
     this.type = options.type;
     this.name = options.name;
     this.clock = options.clock;
-    this.spawn = options.spawn;
+    this.spawn = options.threads.spawn;
     this.options = options;
-    const lane = new Lane(makeSharedMemory(), this);
+    const lane = new Lane(makeSharedMemory(0), this);
     this.lanes = [lane];
+    this.buckets = new Buckets(lane.memory.buckets, false);
     this.mirror = new FlowMirror(lane.memory.flowStats);
   }
 
   // ---- Lanes ----
 
   /** Room for a request to all lanes, as of {@link Lane.request}; {@link post} follows in the same turn. */
-  private request(length: number): Lane {
+  request(length: number): Lane {
     return this.lanes[0]!.request(length);
   }
 
-  private post(): void {
+  post(): void {
     const { lanes } = this;
     const first = lanes[0]!;
     for (let i = 1; i < lanes.length; i++) lanes[i]!.repeat(first);
@@ -127,8 +145,91 @@ class WorkerDpif implements Dpif, LaneHost {
     return Promise.all(lanes.map((lane) => lane.settled())).then(() => {});
   }
 
+  receiveQueues(device: string): number {
+    return this.options.threads.receiveQueues(device);
+  }
+
+  grow(queues: number): Promise<void> {
+    this.growing = this.growing.then(() => this.growTo(Math.min(queues, this.mostLanes())));
+    return this.growing;
+  }
+
+  private mostLanes(): number {
+    return Math.min(this.cpus?.length ?? MAX_LANES, this.options.threads.cores, MAX_LANES);
+  }
+
+  private async growTo(count: number): Promise<void> {
+    try {
+      while (this.lanes.length < count && !this.closed) await this.addLane();
+    } catch (error) {
+      this.fault(`no further thread: ${describeError(error)}`);
+    }
+  }
+
+  /** Starts a lane and tells it all that the others have been told; what changes meanwhile it hears like them. */
+  private async addLane(): Promise<void> {
+    const first = this.lanes[0]!;
+    const number = this.lanes.length;
+    this.buckets.setLanes(number + 1);
+    const lane = new Lane(makeSharedMemory(number, first.memory.buckets), this);
+    const flows = Float64Array.from(this.mirror.numbers(), (flow) => this.mirror.handle(flow));
+    this.mirror.addLane(lane.memory.flowStats);
+    this.lanes.push(lane);
+    if (this.vlanLimit >= 0) this.requestVlanLimit(lane);
+    this.requestPin(lane, number);
+    for (const [id, words] of this.meters) this.requestMeter(lane, id, words);
+    this.portSet.replay(lane);
+    for (let at = 0; at < flows.length; at += REPLAY_SLICE) {
+      for (const handle of flows.subarray(at, at + REPLAY_SLICE)) this.replayFlow(lane, handle);
+      await new Promise<void>((resolve) => this.clock.soon(resolve));
+    }
+    await lane.settled();
+    this.ready = this.lanes.length;
+  }
+
+  /** Its number may have a newer flow by now, of which the lane has heard. */
+  private replayFlow(lane: Lane, handle: FlowHandle): void {
+    const flow = this.mirror.resolve(handle);
+    if (flow < 0) return;
+    const { key, mask } = this.replayed;
+    this.mirror.read(flow, this.replayed);
+    compactMask(mask, this.mask);
+    writeFlow(lane, flow, key, this.mask, this.replayed.actions);
+    lane.post();
+  }
+
+  setCpus(cpus: readonly number[] | undefined): void {
+    if (String(cpus) === String(this.cpus)) return;
+    this.cpus = cpus?.length === 0 ? undefined : cpus;
+    for (const [number, lane] of this.lanes.entries()) this.requestPin(lane, number);
+  }
+
+  private coreOf(number: number): number {
+    return this.cpus === undefined ? -1 : this.cpus[number % this.cpus.length]!;
+  }
+
+  private requestPin(lane: Lane, number: number): void {
+    const { words, at } = lane.request(2);
+    words[at] = REQ_PIN;
+    words[at + 1] = this.coreOf(number);
+    lane.post();
+  }
+
+  threads(): DpThread[] {
+    return this.lanes.map((lane, number) => ({
+      core: this.cpus === undefined ? number : this.coreOf(number),
+      stats: readCounters([lane.counters], this.mirror),
+      queues: [...this.portSet.table.values()].flatMap(({ name, readers }) => {
+        const queue = readers.indexOf(number);
+        return queue < 0 ? [] : [{ port: name, queue }];
+      }),
+    }));
+  }
+
   died(reason: string): void {
+    if (this.closed) return;
     this.abandon();
+    this.terminate();
     this.options.died?.(reason);
   }
 
@@ -189,55 +290,24 @@ class WorkerDpif implements Dpif, LaneHost {
 
   // ---- Ports ----
 
-  async portAdd(netdev: Netdev, wanted: OdpPort | undefined): Promise<OdpPort> {
-    if (netdev.local !== undefined) throw osError("EINVAL", "portAdd");
-    const odpPort = chooseOdpPort(this.portTable, wanted, undefined);
-    const name = netdev.name;
-    this.portTable.set(odpPort, { odpPort, name, type: netdev.type });
-    const answer = this.lanes[0]!.portAnswer(odpPort);
-    const { words, at } = this.request(4 + name.length);
-    words[at] = REQ_PORT_ADD;
-    words[at + 1] = odpPort;
-    words[at + 2] = netdev.type === "internal" || netdev.type === "tap" ? PORT_TAP : PORT_RING;
-    words[at + 3] = name.length;
-    for (let i = 0; i < name.length; i++) words[at + 4 + i] = name.charCodeAt(i);
-    this.post();
-    const errno = await answer;
-    if (errno === 0) return odpPort;
-    this.portTable.delete(odpPort);
-    throw osError(errnoName(errno), "portAdd");
+  portAdd(netdev: Netdev, wanted: OdpPort | undefined): Promise<OdpPort> {
+    return this.portSet.add(netdev, wanted);
   }
 
   portDel(port: OdpPort): Promise<void> {
-    if (!this.portTable.delete(port)) return Promise.reject(osError("ENODEV", "portDel"));
-    const { words, at } = this.request(2);
-    words[at] = REQ_PORT_DEL;
-    words[at + 1] = port;
-    this.post();
-    return this.settled();
+    return this.portSet.remove(port);
   }
 
   ports(): Iterable<DpPort> {
-    return [...this.portTable.values()];
+    return [...this.portSet.table.values()];
   }
 
   portShaped(port: OdpPort, shaped: boolean): void {
-    const { words, at } = this.request(3);
-    words[at] = REQ_PORT_SHAPED;
-    words[at + 1] = port;
-    words[at + 2] = shaped ? 1 : 0;
-    this.post();
+    this.portSet.setShaped(port, shaped);
   }
 
-  portPolicing(port: OdpPort, { kbps, burstKb, kpps, burstKpackets }: Policing): void {
-    const { words, at } = this.request(6);
-    words[at] = REQ_PORT_POLICING;
-    words[at + 1] = port;
-    words[at + 2] = kbps;
-    words[at + 3] = burstKb;
-    words[at + 4] = kpps;
-    words[at + 5] = burstKpackets;
-    this.post();
+  portPolicing(port: OdpPort, policing: Policing): void {
+    this.portSet.setPolicing(port, policing);
   }
 
   // ---- Flows ----
@@ -255,18 +325,7 @@ class WorkerDpif implements Dpif, LaneHost {
   private addFlow(key: Flow, actions: Int32Array): FlowHandle {
     const flow = this.mirror.add(key, this.mask, actions);
     if (flow < 0) throw osError("ENOSPC", "flowPut");
-    const { count, words: maskWords, bits } = this.mask;
-    const { words, at } = this.request(3 + count * 3 + actions.length);
-    words[at] = REQ_FLOW_PUT;
-    words[at + 1] = flow;
-    words[at + 2] = count;
-    let to = at + 3;
-    for (let i = 0; i < count; i++) {
-      words[to++] = maskWords[i]!;
-      words[to++] = bits[i]!;
-      words[to++] = key[maskWords[i]!]!;
-    }
-    writeProgram(actions, words, to);
+    writeFlow(this.lanes[0]!, flow, key, this.mask, actions);
     this.post();
     return this.mirror.handle(flow);
   }
@@ -324,14 +383,20 @@ class WorkerDpif implements Dpif, LaneHost {
 
   meterSet(id: number, meter: DpMeter): void {
     const wanted = meterWords(meter);
-    const { words, at } = this.request(2 + wanted.length);
+    this.meters.set(id, wanted);
+    for (const lane of this.lanes) this.requestMeter(lane, id, wanted);
+  }
+
+  private requestMeter(lane: Lane, id: number, wanted: readonly number[]): void {
+    const { words, at } = lane.request(2 + wanted.length);
     words[at] = REQ_METER_SET;
     words[at + 1] = id;
     words.set(wanted, at + 2);
-    this.post();
+    lane.post();
   }
 
   meterDel(id: number): void {
+    this.meters.delete(id);
     const { words, at } = this.request(2);
     words[at] = REQ_METER_DEL;
     words[at + 1] = id;
@@ -339,7 +404,11 @@ class WorkerDpif implements Dpif, LaneHost {
   }
 
   meterStats(id: number, bands: number): DpMeterStats {
-    return readMeterStats(this.lanes[0]!.meterCounters, id, bands);
+    return readMeterStats(
+      this.lanes.map((lane) => lane.meterCounters),
+      id,
+      bands,
+    );
   }
 
   flowFlush(): void {
@@ -389,7 +458,8 @@ class WorkerDpif implements Dpif, LaneHost {
   execute(packet: Packet, key: Flow, actions: Int32Array): void {
     const byteWords = (packet.length + 3) >> 2;
     const length = EXECUTE_HEADER + FLOW_DP_WORDS + byteWords + actions.length;
-    const { words, at } = this.request(length);
+    const lane = this.lanes[0]!;
+    const { words, at } = lane.request(length);
     words[at] = REQ_EXECUTE;
     words[at + 1] = packet.length;
     storeSlotPacket(words, at + 2 - S_OFFSET, packet, 0);
@@ -400,23 +470,32 @@ class WorkerDpif implements Dpif, LaneHost {
       packet.data.subarray(packet.offset, packet.offset + packet.length),
     );
     words.set(actions, to + byteWords);
-    this.post();
+    lane.post();
   }
 
   setVlanLimit(tags: number): void {
     setVlanLimit(tags);
-    const { words, at } = this.request(2);
+    this.vlanLimit = tags;
+    for (const lane of this.lanes) this.requestVlanLimit(lane);
+  }
+
+  private requestVlanLimit(lane: Lane): void {
+    const { words, at } = lane.request(2);
     words[at] = REQ_VLAN_LIMIT;
-    words[at + 1] = tags;
-    this.post();
+    words[at + 1] = this.vlanLimit;
+    lane.post();
   }
 
   stats(): Promise<DpStats> {
-    return this.settled().then(() => readCounters(this.lanes[0]!.counters, this.mirror));
+    return this.settled().then(() => readCounters(this.counters(), this.mirror));
   }
 
   drops(): ReadonlyMap<string, number> {
-    return readDrops(this.lanes[0]!.counters);
+    return readDrops(this.counters());
+  }
+
+  private counters(): Float64Array[] {
+    return this.lanes.map((lane) => lane.counters);
   }
 
   async takeOver(): Promise<void> {}
@@ -434,10 +513,30 @@ class WorkerDpif implements Dpif, LaneHost {
 
   async close(): Promise<void> {
     if (this.closed) return;
-    for (const port of [...this.portTable.keys()]) await this.portDel(port);
+    for (const port of [...this.portSet.table.keys()]) await this.portDel(port);
     this.abandon();
+    this.terminate();
+  }
+
+  private terminate(): void {
     for (const lane of this.lanes) lane.thread.terminate();
   }
+}
+
+/** Makes room for the request that installs a flow, and writes it. */
+function writeFlow(lane: Lane, flow: number, key: Flow, mask: CompactMask, actions: Int32Array): void {
+  const { count, words: maskWords, bits } = mask;
+  const { words, at } = lane.request(3 + count * 3 + actions.length);
+  words[at] = REQ_FLOW_PUT;
+  words[at + 1] = flow;
+  words[at + 2] = count;
+  let to = at + 3;
+  for (let i = 0; i < count; i++) {
+    words[to++] = maskWords[i]!;
+    words[to++] = bits[i]!;
+    words[to++] = key[maskWords[i]!]!;
+  }
+  writeProgram(actions, words, to);
 }
 
 function writeProgram(program: Int32Array, words: Int32Array, at: number): void {

@@ -25,12 +25,18 @@ export class FlowMirror {
   private readonly keys: Int32Array[] = [];
   /** Keys with words past the packet's (tunnels, conntrack). */
   private readonly wideKeys = new Map<number, Int32Array>();
-  private readonly stats: Float64Array;
-  private readonly statsWords: Int32Array;
+  /** Of each lane. */
+  private readonly stats: Float64Array[] = [];
+  private readonly statsWords: Int32Array[] = [];
 
   constructor(flowStats: ArrayBufferLike) {
-    this.stats = new Float64Array(flowStats);
-    this.statsWords = new Int32Array(flowStats);
+    this.addLane(flowStats);
+  }
+
+  /** Statistics of a further lane, zeros as yet. */
+  addLane(flowStats: ArrayBufferLike): void {
+    this.stats.push(new Float64Array(flowStats));
+    this.statsWords.push(new Int32Array(flowStats));
   }
 
   get size(): number {
@@ -52,7 +58,10 @@ export class FlowMirror {
     const flow = this.takeNumber();
     if (flow < 0) return -1;
     this.generations[flow]!++;
-    for (let at = flow * 4; at < flow * 4 + 4; at++) this.stats[at] = 0;
+    for (let lane = 0; lane < this.stats.length; lane++) {
+      const stats = this.stats[lane]!;
+      for (let at = flow * 4; at < flow * 4 + 4; at++) stats[at] = 0;
+    }
     this.storeKey(flow, key);
     this.table.insert(flow, key, mask);
     this.programs[flow] = this.programTable.hold(program, 0, program.length);
@@ -122,14 +131,21 @@ export class FlowMirror {
     into.handle = this.handle(flow);
   }
 
-  /** `offsetMs` turns the time of the statistics into Clock.now(). */
+  /** Of all lanes together. `offsetMs` turns the time of the statistics into Clock.now(). */
   readStats(flow: number, out: DpFlowStats, offsetMs: number): void {
     const row = flow * 4;
-    out.packets = this.stats[row + STATS_PACKETS]!;
-    out.bytes = this.stats[row + STATS_OCTETS]!;
-    const used = this.stats[row + STATS_USED]!;
+    out.packets = 0;
+    out.bytes = 0;
+    out.tcpFlags = 0;
+    let used = 0;
+    for (let lane = 0; lane < this.stats.length; lane++) {
+      const stats = this.stats[lane]!;
+      out.packets += stats[row + STATS_PACKETS]!;
+      out.bytes += stats[row + STATS_OCTETS]!;
+      used = Math.max(used, stats[row + STATS_USED]!);
+      out.tcpFlags |= this.statsWords[lane]![flow * 8 + STATS_TCP_FLAGS]!;
+    }
     out.usedMs = out.packets === 0 ? 0 : used + offsetMs;
-    out.tcpFlags = this.statsWords[flow * 8 + STATS_TCP_FLAGS]!;
   }
 
   *flows(): Iterable<DpFlow> {

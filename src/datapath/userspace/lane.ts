@@ -20,6 +20,7 @@ import {
   C_WORKER_SLEEPS,
   type SharedMemory,
 } from "./shared.ts";
+import { EIO } from "./system.ts";
 import type { DatapathThread, SpawnDatapathThread } from "./thread.ts";
 
 /** Upcalls handled, and time taken, before other work of main gets its turn. */
@@ -37,6 +38,12 @@ export interface LaneHost {
   sampleUp(sample: Upcall): void;
   died(reason: string): void;
   fault(text: string): void;
+}
+
+/** What becomes of a port that is added: 0 or an errno, and a value as of requests.ts. */
+export interface PortAnswer {
+  readonly errno: number;
+  readonly value: number;
 }
 
 interface Waiter {
@@ -60,7 +67,7 @@ export class Lane {
   private readonly requests: SharedRing;
   private readonly upcalls: SharedRing;
   private readonly samples: SampleReader;
-  private readonly adding = new Map<number, (errno: number) => void>();
+  private readonly adding = new Map<number, (answer: PortAnswer) => void>();
   /** Requests that did not fit into the ring, in order. */
   private readonly backlog: Int32Array[] = [];
   /** Number of the last request made. */
@@ -178,8 +185,9 @@ export class Lane {
     });
   }
 
-  /** Resolves with the worker's answer about a port that is about to be requested: 0 or an errno. */
-  portAnswer(odpPort: number): Promise<number> {
+  /** Resolves with the worker's answer about a port that is about to be requested. */
+  portAnswer(odpPort: number): Promise<PortAnswer> {
+    if (this.closed) return Promise.resolve({ errno: EIO, value: 0 });
     return new Promise((resolve) => void this.adding.set(odpPort, resolve));
   }
 
@@ -213,9 +221,10 @@ export class Lane {
       const type = words[at]!;
       const a = words[at + 1]!;
       const b = words[at + 2]!;
+      const c = words[at + 3]!;
       this.upcalls.release(at);
       if (type === UP_PACKET) this.host.packetUp(this, a);
-      else if (type === UP_PORT) this.portUp(a, b);
+      else if (type === UP_PORT) this.portUp(a, b, c);
       if (this.closed) return;
     }
     if (this.backlog.length > 0) this.pushBacklog();
@@ -239,17 +248,17 @@ export class Lane {
     return true;
   }
 
-  private portUp(odpPort: number, errno: number): void {
+  private portUp(odpPort: number, errno: number, value: number): void {
     const added = this.adding.get(odpPort);
     this.adding.delete(odpPort);
-    added?.(errno);
+    added?.({ errno, value });
   }
 
   /** Nothing more comes or is waited for; ports that were being added fail. */
   abandon(): void {
     this.closed = true;
     for (const waiter of this.waiters.splice(0)) waiter.resolve();
-    for (const added of this.adding.values()) added(5);
+    for (const added of this.adding.values()) added({ errno: EIO, value: 0 });
     this.adding.clear();
   }
 }

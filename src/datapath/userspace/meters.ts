@@ -1,29 +1,25 @@
 /**
  * Meters (OpenFlow 1.3.1 section 5.7): token buckets that say of each packet whether it passes, is dropped, or loses drop
- * precedence. Hot path: one row of doubles a meter, nothing allocated a packet. Rows belong to the thread that forwards;
- * the statistics lie in memory that main may share.
+ * precedence. Hot path: one row of doubles a meter, nothing allocated a packet. Rows belong to the thread that forwards,
+ * what the buckets have left to all that do; the statistics lie in memory that main may share.
  *
  * A bucket holds thousandths of packets, or bits: what a rate a second (of thousands, for bits) fills in in a millisecond.
  */
 import type { DpMeter, DpMeterStats } from "../dpif.ts";
 import { METER_KBPS, METER_MAX_BANDS } from "../dpif.ts";
 import type { Packet } from "../packet.ts";
+import { type Buckets, MAX_DP_METERS, meterLevels } from "./buckets.ts";
 
-/** Meters at a time. */
-export const MAX_DP_METERS = 1 << 18;
-
-// A row: kind, number of bands, time of the last refill, then the bands.
+// A row: kind, number of bands, then the bands.
 const R_KBPS = 0;
 const R_BANDS = 1;
-const R_FILLED = 2;
-const R_FIRST = 3;
+const R_FIRST = 2;
 // A band.
 const B_RATE = 0;
 const B_CAPACITY = 1;
-const B_TOKENS = 2;
 /** 0: drop, else how many drop precedences are added. */
-const B_REMARK = 3;
-const BAND = 4;
+const B_REMARK = 2;
+const BAND = 3;
 const ROW = R_FIRST + METER_MAX_BANDS * BAND;
 
 // Statistics: packets and bytes of the meter, then of each band.
@@ -62,11 +58,13 @@ export class MeterBank {
   private readonly chunks: (Float64Array | undefined)[] = [];
   private readonly stats: Float64Array;
   private readonly time: { readonly nowMs: number };
+  private readonly buckets: Buckets;
 
   /** `time.nowMs` is that of the packets in hand. `stats` holds METER_STATS_BYTES, zeros. */
-  constructor(stats: ArrayBufferLike, time: { readonly nowMs: number }) {
+  constructor(stats: ArrayBufferLike, time: { readonly nowMs: number }, buckets: Buckets) {
     this.stats = new Float64Array(stats);
     this.time = time;
+    this.buckets = buckets;
   }
 
   /** Makes or replaces a meter: its buckets are full, its counters zero. */
@@ -75,16 +73,24 @@ export class MeterBank {
     chunk.fill(0, row, row + ROW);
     chunk[row + R_KBPS] = (meter.flags & METER_KBPS) !== 0 ? 1 : 0;
     chunk[row + R_BANDS] = meter.bands.length;
-    chunk[row + R_FILLED] = this.time.nowMs;
     meter.bands.forEach(({ bandType, rate, burst, precLevel }, i) => {
       const band = row + R_FIRST + i * BAND;
       chunk[band + B_RATE] = rate;
       // Who gives no burst may send a second's worth at once.
       chunk[band + B_CAPACITY] = (burst > 0 ? burst : rate) * 1000;
-      chunk[band + B_TOKENS] = chunk[band + B_CAPACITY]!;
       chunk[band + B_REMARK] = bandType === BAND_DSCP_REMARK ? Math.max(1, precLevel) : 0;
     });
     this.stats.fill(0, id * STATS_ROW, (id + 1) * STATS_ROW);
+    if (this.buckets.fills) this.fill(id, chunk, row, meter.bands.length);
+  }
+
+  private fill(id: number, chunk: Float64Array, row: number, bands: number): void {
+    const { levels } = this.buckets;
+    const at = meterLevels(id);
+    const locked = this.buckets.lock(id);
+    levels[at] = this.time.nowMs;
+    for (let i = 0; i < bands; i++) levels[at + 1 + i] = chunk[row + R_FIRST + i * BAND + B_CAPACITY]!;
+    if (locked) this.buckets.unlock(id);
   }
 
   remove(id: number): void {
@@ -101,19 +107,22 @@ export class MeterBank {
     const stats = id * STATS_ROW;
     this.stats[stats]!++;
     this.stats[stats + 1]! += packet.length;
-    const now = this.time.nowMs;
-    const elapsed = now - chunk[row + R_FILLED]!;
-    chunk[row + R_FILLED] = now;
     const cost = chunk[row + R_KBPS] === 1 ? packet.length * 8 : packetsOf(packet) * 1000;
+    const { levels } = this.buckets;
+    let level = meterLevels(id);
     let hit = -1;
     let hitRate = -1;
+    const locked = this.buckets.lock(id);
+    // Another lane may be ahead.
+    const elapsed = Math.max(0, this.time.nowMs - levels[level]!);
+    levels[level]! += elapsed;
     for (let i = 0; i < bands; i++) {
       const band = row + R_FIRST + i * BAND;
       const rate = chunk[band + B_RATE]!;
-      const tokens = Math.min(chunk[band + B_CAPACITY]!, chunk[band + B_TOKENS]! + elapsed * rate);
-      if (tokens >= cost) chunk[band + B_TOKENS] = tokens - cost;
+      const tokens = Math.min(chunk[band + B_CAPACITY]!, levels[++level]! + elapsed * rate);
+      if (tokens >= cost) levels[level] = tokens - cost;
       else {
-        chunk[band + B_TOKENS] = tokens;
+        levels[level] = tokens;
         // Of the bands that are exceeded the fastest applies.
         if (rate > hitRate) {
           hit = i;
@@ -121,6 +130,7 @@ export class MeterBank {
         }
       }
     }
+    if (locked) this.buckets.unlock(id);
     if (hit < 0) return METER_PASS;
     const counter = stats + 2 + hit * 2;
     this.stats[counter]!++;
@@ -153,11 +163,10 @@ export function remarkDscp(dscp: number, levels: number): number {
   return (group << 3) | (Math.min(3, precedence + levels) << 1);
 }
 
-/** Reads a meter's counters out of the shared memory. */
-export function readMeterStats(stats: Float64Array, id: number, bands: number): DpMeterStats {
-  const at = id * STATS_ROW;
-  const out: DpMeterStats = { packets: stats[at]!, bytes: stats[at + 1]!, bands: [] };
-  for (let i = 0; i < bands; i++)
-    out.bands.push({ packets: stats[at + 2 + i * 2]!, bytes: stats[at + 3 + i * 2]! });
+/** Reads a meter's counters out of the shared memory of each lane. */
+export function readMeterStats(lanes: readonly Float64Array[], id: number, bands: number): DpMeterStats {
+  const sum = (at: number): number => lanes.reduce((all, stats) => all + stats[id * STATS_ROW + at]!, 0);
+  const out: DpMeterStats = { packets: sum(0), bytes: sum(1), bands: [] };
+  for (let i = 0; i < bands; i++) out.bands.push({ packets: sum(2 + i * 2), bytes: sum(3 + i * 2) });
   return out;
 }

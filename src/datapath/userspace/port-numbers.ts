@@ -1,7 +1,7 @@
 /** Which number a port of the datapath gets. Number 0 is the datapath's own. */
 import { osError } from "../../lib/errors.ts";
 import type { DpPort, OdpPort } from "../dpif.ts";
-import { MAX_PORTS } from "./shared.ts";
+import { MAX_PORTS } from "./buckets.ts";
 
 /**
  * `wanted` where given (throws EBUSY when taken); else, with `name`, the number in it, as the original's dummy datapaths

@@ -2,9 +2,9 @@
  * The language between main and the worker: records in the request ring (main → worker) and the upcall ring
  * (worker → main). A record is [type, operands...] in Int32 words.
  */
-/** [type, odp port, PORT_RING or PORT_TAP, characters, name as UTF-16 units...]; answered by UP_PORT. */
+/** [type, odp port, PORT_*, operand, characters, name as UTF-16 units...]; answered by UP_PORT. */
 export const REQ_PORT_ADD = 1;
-/** [type, odp port] */
+/** [type, odp port, 1 when the descriptor of a tap is to stay open, as other lanes have it] */
 export const REQ_PORT_DEL = 2;
 /** [type, flow, mask words, (word, bits, value)..., program...] */
 export const REQ_FLOW_PUT = 3;
@@ -30,11 +30,20 @@ export const REQ_PORT_SHAPED = 12;
 /** [type, odp port, kbps, burst in kilobits, kpps, burst in thousands of packets] */
 export const REQ_PORT_POLICING = 13;
 
+/** [type, descriptor]: closes it. */
+export const REQ_CLOSE = 14;
+/** [type, processor]: the thread keeps to it; -1: to none. */
+export const REQ_PIN = 15;
+
 /** [type, slot]: a packet goes up. */
 export const UP_PACKET = 1;
-/** [type, odp port, errno or 0]: a port was added, or could not be. */
+/** [type, odp port, errno or 0, value]: a port was added, or could not be. The value is as PORT_* says. */
 export const UP_PORT = 2;
-export const UP_WORDS = 3;
+export const UP_WORDS = 4;
 
+/** Of REQ_PORT_ADD: a packet socket; operand RING_* (system.ts) or the number of a group, which is also the value. */
 export const PORT_RING = 0;
+/** A tap that the lane opens and reads; the value is its descriptor. */
 export const PORT_TAP = 1;
+/** A tap that another lane reads; the operand is its descriptor. */
+export const PORT_TAP_SHARED = 2;

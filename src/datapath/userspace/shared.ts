@@ -1,20 +1,21 @@
 /**
- * Memory that main and the datapath worker share, and who writes what. Hot path: only typed arrays.
+ * Memory that main and one lane's worker share, and who writes what. Hot path: only typed arrays.
  *
  * - control: indices and `sleeping` words, accessed with Atomics alone.
  * - counters, flow statistics: written by the worker with plain stores; 8-byte stores do not tear here. Main reads them in
  *   calls, never in a loop that waits.
  * - slots: packets on their way up. The worker takes a free slot, fills it, names it in the upcall ring; main's answer
  *   gives it back. A packet stays where it is and is sent from there.
+ * - buckets: what rates have left (buckets.ts), the one thing that lanes share among each other.
  * - samples: copies for monitoring, which nobody answers (sample-ring.ts).
  */
 import { FLOW_DP_WORDS } from "../../flow/layout.ts";
 import { FLOW_INDICES } from "../dpif.ts";
 import { type Packet, VNET_HEADER_LENGTH } from "../packet.ts";
+import { BUCKETS_BYTES } from "./buckets.ts";
 import { METER_STATS_BYTES } from "./meters.ts";
 
 export const MAX_FLOWS = FLOW_INDICES;
-export const MAX_PORTS = 1 << 16;
 
 // Control words.
 export const C_REQUEST_HEAD = 0;
@@ -107,7 +108,10 @@ const UPCALL_WORDS = 1 << 14;
 /** 8000 samples of short frames, 900 of the longest. */
 export const SAMPLE_WORDS = 1 << 18;
 
+/** One for each lane. */
 export interface SharedMemory {
+  /** The lane's number. */
+  lane: number;
   control: SharedArrayBuffer;
   counters: SharedArrayBuffer;
   flowStats: SharedArrayBuffer;
@@ -116,10 +120,13 @@ export interface SharedMemory {
   upcalls: SharedArrayBuffer;
   samples: SharedArrayBuffer;
   slots: SharedArrayBuffer;
+  /** The same for all lanes. */
+  buckets: SharedArrayBuffer;
 }
 
-export function makeSharedMemory(): SharedMemory {
+export function makeSharedMemory(lane: number, buckets?: SharedArrayBuffer): SharedMemory {
   return {
+    lane,
     control: new SharedArrayBuffer(CONTROL_WORDS * 4),
     counters: new SharedArrayBuffer(COUNTERS * 8),
     flowStats: new SharedArrayBuffer(MAX_FLOWS * STATS_BYTES),
@@ -128,6 +135,7 @@ export function makeSharedMemory(): SharedMemory {
     upcalls: new SharedArrayBuffer(UPCALL_WORDS * 4),
     samples: new SharedArrayBuffer(SAMPLE_WORDS * 4),
     slots: new SharedArrayBuffer(SLOTS_BYTES),
+    buckets: buckets ?? new SharedArrayBuffer(BUCKETS_BYTES),
   };
 }
 

@@ -8,8 +8,14 @@ import type { PacketRing } from "../../sys/packet-ring.ts";
 /** What a port of the loop needs of a packet ring. */
 export type PortRing = Omit<PacketRing, "bindDeaf" | "ifindex">;
 
+/** How a packet socket receives: all that the device gets, its share of a group, which is new here, or nothing. */
+export const RING_ALONE = -1;
+export const RING_NEW_GROUP = -2;
+export const RING_DEAF = -3;
+
 export interface DatapathSystem {
-  openRing(name: string): PortRing;
+  /** `receives`: RING_*, or the number of a group that another lane's socket of the device has made. */
+  openRing(name: string, receives: number): PortRing;
   openTap(name: string): number;
   readTap(fd: number, address: number, room: number): number;
   writeTap(fd: number, address: number, length: number): number;
@@ -19,6 +25,8 @@ export interface DatapathSystem {
   addressOf(bytes: Uint8Array): number;
   /** CLOCK_MONOTONIC in milliseconds. */
   nowMs(): number;
+  /** Keeps this thread to a processor; -1: to none. One that is not there changes nothing. */
+  pin(processor: number): void;
   /** 32 random bits, of any quality. */
   random(): number;
   /** Rings main's bell. */

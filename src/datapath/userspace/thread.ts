@@ -1,8 +1,17 @@
 /**
- * What `dpif-worker.ts` needs of the machine: a thread that runs the worker loop. `commands/datapath-thread.ts` makes
+ * What `lane.ts` needs of the machine: a thread that runs the worker loop. `commands/datapath-thread.ts` makes
  * real ones; tests run the loop's steps by hand.
  */
 import type { SharedMemory } from "./shared.ts";
+
+/** What a datapath's threads are made with. */
+export interface DatapathThreads {
+  readonly spawn: SpawnDatapathThread;
+  /** Processors that there are for them. */
+  readonly cores: number;
+  /** Receive queues of a device of the system. */
+  receiveQueues(device: string): number;
+}
 
 /** Sent to the worker when it starts; afterwards only shared memory and the bell connect the two. */
 export interface DatapathInit {

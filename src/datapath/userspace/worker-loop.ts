@@ -10,6 +10,7 @@ import { setVlanLimit } from "../../flow/extract.ts";
 import { FLOW_DP_WORDS, type Flow } from "../../flow/layout.ts";
 import { UPCALL_MISS } from "../dpif.ts";
 import { makePacket, type Packet } from "../packet.ts";
+import { Buckets } from "./buckets.ts";
 import { Datapath } from "./datapath.ts";
 import type { PacketIo } from "./execute.ts";
 import { makeCompactMask } from "./flow-table.ts";
@@ -19,14 +20,17 @@ import { type PortHost, RingPort, TapPort } from "./ports.ts";
 import {
   EXECUTE_HEADER,
   PORT_RING,
+  PORT_TAP,
   REQ_AGAIN,
   REQ_ANSWER,
+  REQ_CLOSE,
   REQ_EXECUTE,
   REQ_FLOW_ACTIONS,
   REQ_FLOW_DEL,
   REQ_FLOW_PUT,
   REQ_METER_DEL,
   REQ_METER_SET,
+  REQ_PIN,
   REQ_PORT_ADD,
   REQ_PORT_DEL,
   REQ_PORT_POLICING,
@@ -73,7 +77,7 @@ import {
   slotStart,
   storeSlotPacket,
 } from "./shared.ts";
-import { type DatapathSystem, EIO } from "./system.ts";
+import { type DatapathSystem, EIO, RING_DEAF } from "./system.ts";
 
 const REQUEST_BUDGET = 256;
 const PORT_BUDGET = 64;
@@ -91,6 +95,7 @@ export class WorkerLoop implements PacketIo, PortHost {
   readonly scratch: Scratch;
   readonly counters: Float64Array;
   readonly datapath: Datapath;
+  private readonly buckets: Buckets;
   private readonly control: Int32Array;
   private readonly requests: SharedRing;
   private readonly upcalls: SharedRing;
@@ -147,12 +152,14 @@ export class WorkerLoop implements PacketIo, PortHost {
     for (let i = 0; i < SMALL_SLOTS; i++) this.freeSmall[i] = i;
     for (let i = 0; i < LARGE_SLOTS; i++) this.freeLarge[i] = SMALL_SLOTS + i;
     this.scratch = new Scratch(system.addressOf, () => this.flushAll());
+    this.buckets = new Buckets(memory.buckets, memory.lane === 0);
     this.datapath = new Datapath(
       this,
       this.scratch,
       this.counters,
       memory.flowStats,
       memory.meterStats,
+      this.buckets,
       system.random,
     );
     this.wakeFd = wakeFd;
@@ -376,7 +383,7 @@ export class WorkerLoop implements PacketIo, PortHost {
         this.portAdd(words, at);
         break;
       case REQ_PORT_DEL:
-        this.portDel(words[at + 1]!);
+        this.portDel(words[at + 1]!, words[at + 2] !== 0);
         break;
       case REQ_PORT_SHAPED: {
         const port = this.ports[words[at + 1]!];
@@ -387,12 +394,11 @@ export class WorkerLoop implements PacketIo, PortHost {
         const port = this.ports[words[at + 1]!];
         const [kbps, burstKb, kpps, burstKpackets] = [2, 3, 4, 5].map((i) => words[at + i]! >>> 0);
         if (port !== undefined)
-          port.policer = makePolicer({
-            kbps: kbps!,
-            burstKb: burstKb!,
-            kpps: kpps!,
-            burstKpackets: burstKpackets!,
-          });
+          port.policer = makePolicer(
+            { kbps: kbps!, burstKb: burstKb!, kpps: kpps!, burstKpackets: burstKpackets! },
+            port.odpPort,
+            this.buckets,
+          );
         break;
       }
       case REQ_VLAN_LIMIT:
@@ -435,6 +441,12 @@ export class WorkerLoop implements PacketIo, PortHost {
         break;
       case REQ_EXECUTE:
         this.execute(words, at, end);
+        break;
+      case REQ_CLOSE:
+        this.system.closeFd(words[at + 1]!);
+        break;
+      case REQ_PIN:
+        this.system.pin(words[at + 1]!);
         break;
       default:
         break;
@@ -489,19 +501,29 @@ export class WorkerLoop implements PacketIo, PortHost {
 
   private portAdd(words: Int32Array, at: number): void {
     const odpPort = words[at + 1]!;
-    const name = String.fromCharCode(...words.slice(at + 4, at + 4 + words[at + 3]!));
+    const name = String.fromCharCode(...words.slice(at + 5, at + 5 + words[at + 4]!));
+    const kind = words[at + 2]!;
+    const operand = words[at + 3]!;
     let error = 0;
+    let value = 0;
     try {
-      if (words[at + 2] === PORT_RING) {
-        const port = new RingPort(odpPort, this.system.openRing(name), this);
-        this.epoll.add(port.fd, odpPort);
+      if (kind === PORT_RING) {
+        const ring = this.system.openRing(name, operand);
+        const port = new RingPort(odpPort, ring, this);
+        value = ring.group;
+        if (operand !== RING_DEAF) {
+          this.epoll.add(port.fd, odpPort);
+          this.rings.push(port);
+        }
         this.ports[odpPort] = port;
-        this.rings.push(port);
       } else {
-        const port = new TapPort(odpPort, this.system.openTap(name), this);
-        this.epoll.add(port.fd, odpPort);
+        value = kind === PORT_TAP ? this.system.openTap(name) : operand;
+        const port = new TapPort(odpPort, value, this);
+        if (kind === PORT_TAP) {
+          this.epoll.add(port.fd, odpPort);
+          this.taps.push(port);
+        }
         this.ports[odpPort] = port;
-        this.taps.push(port);
       }
     } catch (caught) {
       error = (caught as { errno?: number }).errno ?? EIO;
@@ -511,18 +533,29 @@ export class WorkerLoop implements PacketIo, PortHost {
     this.upcalls.words[index] = UP_PORT;
     this.upcalls.words[index + 1] = odpPort;
     this.upcalls.words[index + 2] = error;
+    this.upcalls.words[index + 3] = value;
     this.upcalls.commit();
     this.upcallsPending = true;
   }
 
-  private portDel(odpPort: number): void {
+  private portDel(odpPort: number, shared: boolean): void {
     const port = this.ports[odpPort];
     if (port === undefined) return;
     this.flushAll();
     this.ports[odpPort] = undefined;
     this.epoll.remove(port.fd);
-    if (port instanceof RingPort) this.rings.splice(this.rings.indexOf(port), 1);
-    else this.taps.splice(this.taps.indexOf(port), 1);
-    port.close();
+    if (port instanceof RingPort) {
+      take(this.rings, port);
+      port.close();
+    } else {
+      take(this.taps, port);
+      if (!shared) port.close();
+    }
   }
+}
+
+/** Takes a port out of a list where it may be. */
+function take<T>(ports: T[], port: T): void {
+  const at = ports.indexOf(port);
+  if (at >= 0) ports.splice(at, 1);
 }

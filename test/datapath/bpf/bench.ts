@@ -46,7 +46,7 @@ export function ebpfBench(before?: EbpfBench, pinned = before !== undefined): Eb
     name: "ovs-ebpf",
     clock,
     system: bpf,
-    openInner: () => openWorkerDpif({ type: "ebpf", name: "ovs-ebpf", clock, spawn: machine.spawn }),
+    openInner: () => openWorkerDpif({ type: "ebpf", name: "ovs-ebpf", clock, threads: machine.threads }),
     warn: (text) => {
       throw new Error(text);
     },

@@ -45,7 +45,7 @@ export const openVswitchDoc: DocOf<typeof openVswitch> = {
         "dpdk-lcore-mask":
           "Processors for DPDK's own threads, a hexadecimal mask with the lowest bit for the first. The lowest of them then also carries all other threads of the switch. Default: chosen automatically.",
         "pmd-cpu-mask":
-          "Processors that each get a polling thread, a hexadecimal mask with the lowest bit for the first. Default: one thread on each NUMA node.",
+          "Processors that each may get a thread of the userspace datapath, which keeps to it; a hexadecimal mask with the lowest bit for the first. There is one thread until a port is added whose device has several receive queues, then one for each of them as far as there are processors; those that there are stay when the mask gets smaller. Default: any processors, at most 8 threads.",
         "dpdk-alloc-mem": "Megabytes of huge pages to take, wherever they are. Better use dpdk-socket-mem.",
         "dpdk-socket-mem":
           "Megabytes of huge pages to take on each processor socket, separated by commas; goes before dpdk-alloc-mem. Default: as DPDK chooses; read at start.",
