@@ -22,6 +22,7 @@ import { paintWith } from "../src/openflow/text/colors.ts";
 import { COMMANDS, type OfctlCommand } from "./ovs-ofctl/commands.ts";
 import { defaultSettings, type Ofctl, type Settings } from "./ovs-ofctl/settings.ts";
 import { realPlatform } from "./platform.ts";
+import { shortRun } from "./short-run.ts";
 
 export function main(args: string[], program: string): Promise<number> {
   const platform = realPlatform();
@@ -263,6 +264,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   checkArguments(name, command, rest.length);
   if (command.write && settings.readOnly)
     throw new Fatal(`'${name}' command does not work in read only mode`);
+  if (command.file !== undefined) shortRun(rest[command.file]!);
   // OVS_CTL_TIMEOUT is for those who wait: a monitor in the background would end in the midst of its work.
   const bySelf = isRespawned(platform) ? undefined : defaultTimeout(platform);
   armTimeout(platform, settings.timeoutSec ?? bySelf);

@@ -18,6 +18,8 @@ export interface OfctlCommand {
   /** -1: any number. */
   readonly max: number;
   readonly write: boolean;
+  /** Which argument is a file that may be large. */
+  readonly file?: number;
   run(o: Ofctl, args: string[]): Promise<number | void>;
 }
 
@@ -66,10 +68,13 @@ export const COMMANDS: Readonly<Record<string, OfctlCommand>> = {
   "queue-stats": read("switch [port [queue]]", 1, 3, dumps.queueStats, "dump queue stats"),
   "queue-get-config": read("switch [port [queue]]", 1, 3, dumps.queueGetConfig, "print queue configuration"),
   "add-flow": write("switch flow", 2, 2, flows.addFlow, "add flow described by FLOW"),
-  "add-flows": write("switch file", 2, 2, flows.addFlows, "add flows from FILE"),
+  "add-flows": { ...write("switch file", 2, 2, flows.addFlows, "add flows from FILE"), file: 1 },
   "mod-flows": write("switch flow", 2, 2, flows.modFlows, "modify actions of matching FLOWs"),
   "del-flows": write("switch [flow]", 1, 2, flows.delFlows, "delete matching FLOWs"),
-  "replace-flows": write("switch file", 2, 2, flows.replaceFlows, "replace flows with those in FILE"),
+  "replace-flows": {
+    ...write("switch file", 2, 2, flows.replaceFlows, "replace flows with those in FILE"),
+    file: 1,
+  },
   "diff-flows": read("source1 source2", 2, 2, flows.diffFlows, "compare flows from two sources"),
   "add-meter": write("switch meter", 2, 2, meters.addMeter, "add meter described by METER"),
   "mod-meter": write("switch meter", 2, 2, meters.modMeter, "modify specific METER"),
@@ -116,7 +121,7 @@ export const COMMANDS: Readonly<Record<string, OfctlCommand>> = {
     6,
     extensions.ctFlush,
   ),
-  "ofp-parse": read("file", 1, 1, parse.ofpParse, "print messages read from FILE"),
+  "ofp-parse": { ...read("file", 1, 1, parse.ofpParse, "print messages read from FILE"), file: 0 },
   "ofp-parse-pcap": read("pcap", 1, -1, packets.ofpParsePcap, "print OpenFlow read from PCAP"),
   "add-group": write("switch group", 1, 2, groups.addGroup, "add group described by GROUP"),
   "add-groups": write("switch file", 1, 2, groups.addGroups, "add group from FILE"),
@@ -138,7 +143,7 @@ export const COMMANDS: Readonly<Record<string, OfctlCommand>> = {
     "print TLV option mappings",
   ),
   "parse-flow": read("", 1, 1, parse.parseFlowCommand),
-  "parse-flows": read("", 1, 1, parse.parseFlows),
+  "parse-flows": { ...read("", 1, 1, parse.parseFlows), file: 0 },
   "parse-group": read("", 1, 1, groups.parseGroupCommand),
   "parse-nx-match": read("", 0, 0, parse.parseNxMatch),
   "parse-nxm": read("", 0, 0, parse.parseNxm),

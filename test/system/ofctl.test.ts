@@ -96,6 +96,36 @@ t.test("diff-flows goes by table, then by masks in order of priority", { skip },
   );
 });
 
+t.test("a large file is read as the same from standard input", { skip }, async (t) => {
+  const lines = Array.from({ length: 10_000 }, (_, i) => {
+    const fields = `priority=${i},tcp,nw_src=10.${i >> 8}.0.0/16,dl_dst=00:00:00:00:00:${(i & 255).toString(16).padStart(2, "0")}`;
+    return `${fields},tp_dst=${i} actions=output:${i & 3}`;
+  });
+  const file = join(folder, "large");
+  const input = `${lines.join("\n")}\n`;
+  writeFileSync(file, input);
+  const piped = spawnSync(OFCTL, ["parse-flows", "-"], { input, encoding: "utf8", maxBuffer: 1 << 24 });
+  const read = spawnSync(OFCTL, ["parse-flows", file], { encoding: "utf8", maxBuffer: 1 << 24 });
+  t.equal(read.status, 0);
+  t.equal(read.stdout.split("\n").length, lines.length + 3);
+  t.ok(read.stdout === piped.stdout);
+  writeFileSync(file, `${input}tcp\n`);
+  t.match(ofctl("parse-flows", file), {
+    status: 1,
+    stderr: `ovs-ofctl: ${file}:${lines.length + 1}: must specify an action\n`,
+  });
+});
+
+// This one narrows what the lines before it could be sent in.
+t.test("a later line decides how all are sent", { skip }, async (t) => {
+  writeFileSync(join(folder, "mixed"), "tcp,actions=drop\nudp,reg1=2,actions=drop\n");
+  const { stdout } = ofctl("parse-flows", "mixed");
+  t.match(
+    stdout,
+    /^chosen protocol: NXM-table_id\nNXT_FLOW_MOD \(xid=0x1\): ADD tcp actions=drop\nNXT_FLOW_MOD/m,
+  );
+});
+
 t.test("--color", { skip }, async (t) => {
   const flow = ["parse-flow", "tcp,actions=drop"];
   const painted = "ADD \x1b[32m\x1b[Ktcp\x1b[m\x1b[K actions=\x1b[34m\x1b[Kdrop\x1b[m\x1b[K\n";
