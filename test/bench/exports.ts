@@ -2,16 +2,20 @@
  * What monitoring costs: 64-byte UDP packets through one switch with an exporter and without, in pairs whose order
  * alternates; medians of the pairs' ratios and their spread. sFlow samples one packet in 64; IPFIX takes every packet of 10 000
  * flows, and says how many of them it told of. `exports.ts [PAIRS [EXPORTER]]`: 9 of both by default, for ours and then for
- * the peer; EXPORTER is a column of the Bridge table.
+ * the peer; EXPORTER is a column of the Bridge table. `exports.ts cpu [RATE]`: CPU nanoseconds a packet of each of our switch's
+ * threads at RATE (300 000) packets a second, for machines that are not quiet.
  */
 import { createSocket } from "node:dgram";
+import { readdirSync, readFileSync } from "node:fs";
 import { Collector } from "../../src/export/codec/collector.ts";
 import { forward, makeHosts, ovsSwitch, reach, type SwitchSubject, sleep, type Throughput } from "./net.ts";
 import { havePeer, type Maker, median } from "./side.ts";
 
 const SECONDS = 2;
-const PAIRS = Number(process.argv[2] ?? 9);
-const ONLY = process.argv[3];
+const CPU = process.argv[2] === "cpu";
+const PAIRS = CPU ? 5 : Number(process.argv[2] ?? 9);
+const ONLY = CPU ? undefined : process.argv[3];
+const RATE = Number((CPU && process.argv[3]) || 300_000);
 /** Datagrams are kept while packets flow, and decoded afterwards. */
 const datagrams: Uint8Array[] = [];
 
@@ -119,6 +123,63 @@ function report(name: string, pairs: readonly { on: Throughput; off: Throughput 
   );
 }
 
-await measure("ours");
-if (havePeer()) await measure("peer");
+/** Nanoseconds used so far, by the names of threads. */
+function threadTimes(pid: number): Map<string, number> {
+  const times = new Map<string, number>();
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const read = (file: string): string => readFileSync(`/proc/${pid}/task/${thread}/${file}`, "utf8");
+    try {
+      const name = read("comm").trim();
+      times.set(name, (times.get(name) ?? 0) + Number(read("schedstat").split(" ")[0]));
+    } catch {
+      // It has ended.
+    }
+  }
+  return times;
+}
+
+async function measureCpu(): Promise<void> {
+  const hosts = makeHosts();
+  const subject = ovsSwitch("ours", hosts);
+  try {
+    await reach(hosts);
+    const pid = subject.side.pid("ovs-vswitchd");
+    for (const flows of new Set(EXPORTERS.map((exporter) => exporter.flows))) {
+      const kinds = [undefined, ...EXPORTERS.filter((exporter) => exporter.flows === flows)];
+      const found = kinds.map(() => new Map<string, number[]>());
+      for (let round = 0; round <= PAIRS; round++) {
+        for (const [i, exporter] of kinds.entries()) {
+          if (exporter !== undefined) await turn(subject, exporter, true);
+          await forward(hosts, subject, flows, 0.3, RATE);
+          const before = threadTimes(pid);
+          const { packets } = await forward(hosts, subject, flows, SECONDS, RATE);
+          const after = threadTimes(pid);
+          if (exporter !== undefined) await turn(subject, exporter, false);
+          if (round === 0) continue;
+          let all = 0;
+          for (const [name, time] of after) {
+            const used = (time - (before.get(name) ?? 0)) / packets;
+            found[i]!.set(name, [...(found[i]!.get(name) ?? []), used]);
+            all += used;
+          }
+          found[i]!.set("all", [...(found[i]!.get("all") ?? []), all]);
+        }
+      }
+      for (const [i, exporter] of kinds.entries()) {
+        const each = [...found[i]!].map(([name, used]) => [name, median(used)] as const);
+        const text = each.filter(([, used]) => used >= 1).map(([name, used]) => `${name} ${used.toFixed(0)}`);
+        console.log(`${exporter?.name ?? "nothing"}, ${flows} flows, ns a packet: ${text.join(", ")}`);
+      }
+    }
+  } finally {
+    subject.stop();
+    hosts.close();
+  }
+}
+
+if (CPU) await measureCpu();
+else {
+  await measure("ours");
+  if (havePeer()) await measure("peer");
+}
 process.exit(0);
