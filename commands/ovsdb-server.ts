@@ -169,6 +169,7 @@ async function run(world: Platform, program: string, args: string[]): Promise<nu
     disk,
     uuid: () => platform.random.uuid(),
     trimMemory: () => Bun.gc(true),
+    collectGarbage: () => Bun.gc(false),
     columnDiff: settings.columnDiff,
   });
   const configFile =

@@ -322,8 +322,14 @@ export class ServedDatabase {
   }
 }
 
+/** So many are sooner put together one by one. */
+const FEW_RESULTS = 8;
+
 function resultArray(results: readonly string[]): string {
-  return results.length === 1 ? `[${results[0]}]` : `[${results.join(",")}]`;
+  if (results.length === 0 || results.length > FEW_RESULTS) return `[${results.join(",")}]`;
+  let text = `[${results[0]}`;
+  for (let i = 1; i < results.length; i++) text += `,${results[i]}`;
+  return `${text}]`;
 }
 
 const WRITES: ReadonlySet<Json | undefined> = new Set(["insert", "update", "mutate", "delete"]);

@@ -14,6 +14,7 @@ import { DatabaseFile } from "./database-file.ts";
 import { type Datum, EMPTY_SET, scalar } from "./datum.ts";
 import type { Disk } from "./disk.ts";
 import { OvsdbError } from "./error.ts";
+import { GarbageWatch } from "./garbage.ts";
 import type { Json } from "./json-text.ts";
 import { Locks } from "./locks.ts";
 import type { LinkOptions } from "./relay.ts";
@@ -42,6 +43,8 @@ export interface ServerOptions {
   readonly stepBytes?: number;
   /** Collects garbage and gives free memory back, which takes a while. */
   readonly trimMemory?: () => void;
+  /** The same beside the work, which goes on. */
+  readonly collectGarbage?: () => void;
   /** As FileContext has it. */
   readonly columnDiff?: boolean;
   /** As SessionHost has it; for tests, which have little data. */
@@ -189,6 +192,8 @@ export class OvsdbServer implements SessionHost, RemoteHost {
     this.databases.set(served.name, served);
     this.#addSystemRow(served);
     let nextCompaction = this.clock.now() + COMPACT_INTERVAL_MS;
+    const collect = (): void => this.#options.collectGarbage?.();
+    const garbage = new GarbageWatch(this.clock, served.file?.length ?? 0, collect);
     this.#unwatch.set(
       served.name,
       served.onCommit((changes) => {
@@ -196,8 +201,9 @@ export class OvsdbServer implements SessionHost, RemoteHost {
         this.onDataChange(served.name);
         if (this.#specs.size > 0) this.#reconfigureSoon(served);
         const { file } = served;
-        if (file === undefined || file.length < COMPACT_MIN_BYTES || file.records < COMPACT_MIN_RECORDS)
-          return;
+        if (file === undefined) return;
+        garbage.note(file.length);
+        if (file.length < COMPACT_MIN_BYTES || file.records < COMPACT_MIN_RECORDS) return;
         if (file.length < 2 * file.snapshotLength || this.clock.now() < nextCompaction) return;
         nextCompaction = this.clock.now() + COMPACT_INTERVAL_MS;
         this.compact(served).catch((error: unknown) => log.err((error as OvsdbError).message));

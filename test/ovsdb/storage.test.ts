@@ -9,6 +9,7 @@ import { createFile, DatabaseFile, loadFile } from "../../src/ovsdb/database-fil
 import { datumJsonText } from "../../src/ovsdb/datum.ts";
 import { execute } from "../../src/ovsdb/execute.ts";
 import type { FileContext } from "../../src/ovsdb/file-context.ts";
+import { GarbageWatch } from "../../src/ovsdb/garbage.ts";
 import type { Json } from "../../src/ovsdb/json-text.ts";
 import { schemaFromJson } from "../../src/ovsdb/schema.ts";
 import { type Answer, ServedDatabase } from "../../src/ovsdb/served-database.ts";
@@ -673,5 +674,25 @@ t.test("check-cluster finds what cannot be", async (t) => {
     }
     if (typeof want === "string") t.equal(lines.join("\n"), want, name);
     else t.match(lines.join("\n"), want, name);
+  }
+});
+
+t.test("garbage is collected after much was written, when it is quiet again", async (t) => {
+  const { clock } = world();
+  let collected = 0;
+  const watch = new GarbageWatch(clock, 1_000_000, () => collected++);
+  const steps: [length: number, quietMs: number, collected: number, what: string][] = [
+    [4_999_999, 1000, 0, "little"],
+    [5_000_000, 200, 0, "much, just now"],
+    [6_000_000, 200, 0, "still more"],
+    [6_000_000, 600, 1, "quiet"],
+    [9_999_999, 1000, 1, "little since"],
+    [500_000, 1000, 1, "compacted"],
+    [4_500_000, 700, 2, "much since"],
+  ];
+  for (const [length, quietMs, wanted, what] of steps) {
+    watch.note(length);
+    await clock.warp(quietMs);
+    t.equal(collected, wanted, what);
   }
 });
