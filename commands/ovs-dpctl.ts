@@ -1,8 +1,9 @@
 /**
- * `ovs-dpctl` (ovs-dpctl(8)): looks into datapaths. There is no datapath in the kernel that it could talk to itself, so each
- * command is asked of the running switch, as `ovs-appctl dpctl/COMMAND` is.
+ * `ovs-dpctl` (ovs-dpctl(8)): looks into datapaths. One of openvswitch.ko's it talks to itself; about others each command is
+ * asked of the running switch, as `ovs-appctl dpctl/COMMAND` is.
  */
 
+import { readFileSync } from "node:fs";
 import { normalizeText, parseActionsText } from "../src/datapath/odp/dpctl-text.ts";
 import { runApplet } from "../src/lib/applet.ts";
 import { helpTextOptions } from "../src/lib/common-options.ts";
@@ -79,16 +80,21 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     return platform.exit(0);
   }
   armTimeout(platform, timeoutSec ?? defaultTimeout(platform));
+  const words = [...handedOn, ...rest];
+  const inKernel = await askKernel(platform, program, command, words, command === "add-dp");
+  if (inKernel !== undefined) return platform.exit(inKernel);
   let client: UnixctlClient;
   try {
     client = await UnixctlClient.connect(platform, TARGET);
   } catch (error) {
     // Programs in the kernel forward without a switch, until somebody says otherwise.
-    if (!(await withoutSwitch(platform, command, rest))) throw error;
-    return platform.exit(0);
+    if (await withoutSwitch(platform, command, rest)) return platform.exit(0);
+    const answer = await askKernel(platform, program, command, words, true);
+    if (answer === undefined) throw error;
+    return platform.exit(answer);
   }
   const method = `dpctl/${command}`;
-  const answer = await client.transact(method, [...handedOn, ...rest]);
+  const answer = await client.transact(method, words);
   client.close();
   if ("error" in answer) {
     const text = String(answer.error);
@@ -100,6 +106,47 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   const text = String(answer.result);
   platform.stdout(text === "" || text.endsWith("\n") ? text : `${text}\n`);
   return platform.exit(0);
+}
+
+/**
+ * Where the kernel has openvswitch.ko with a datapath, it is asked itself, as the original asks it; the exit
+ * status. undefined: this is for the switch.
+ */
+async function askKernel(
+  platform: Platform,
+  program: string,
+  command: string,
+  args: readonly string[],
+  /** Also where it has no datapath. */
+  anyhow: boolean,
+): Promise<number | undefined> {
+  // What names a datapath of another type is no business of the kernel's.
+  if (args.some((word) => /^(?!system@)\w+@/.test(word))) return undefined;
+  const { openKernelSystem } = await import("./kernel-system.ts");
+  const { KernelDpctl } = await import("../src/vswitch/kernel-dpctl.ts");
+  let kernel: InstanceType<typeof KernelDpctl>;
+  try {
+    kernel = new KernelDpctl(openKernelSystem(), (path) => readFileSync(path, "utf8"));
+  } catch {
+    return undefined;
+  }
+  try {
+    const found = kernel.commands.get(`dpctl/${command}`);
+    if (found === undefined || (!anyhow && kernel.names().length === 0)) return undefined;
+    const [, , min, max, run] = found;
+    const words = args.filter((word) => !word.startsWith("-"));
+    if (words.length < min) throw new Fatal(`'${command}' command requires at least ${min} arguments`);
+    if (max >= 0 && words.length > max)
+      throw new Fatal(`'${command}' command takes at most ${max} arguments`);
+    platform.stdout(await run(args));
+    return 0;
+  } catch (error) {
+    if (!(error instanceof Fatal) || !error.message.startsWith("ovs-vswitchd: ")) throw error;
+    platform.stderr(`${error.message.replaceAll(/^ovs-vswitchd: /gm, `${program}: `)}\n`);
+    return 1;
+  } finally {
+    kernel.close();
+  }
 }
 
 /** What needs no switch to be done about programs that one has left in the kernel. False when there are none. */

@@ -211,3 +211,9 @@ export interface Dpif {
   run(): void;
   close(): Promise<void>;
 }
+
+/** What people look at and change by hand. */
+export type DpifFlows = Pick<
+  Dpif,
+  "type" | "name" | "ports" | "flows" | "flowStats" | "flowPut" | "flowSetActions" | "flowsDel" | "settled"
+>;

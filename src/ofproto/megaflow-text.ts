@@ -1,5 +1,5 @@
 /** Installed megaflows as text: what dpctl/dump-flows and dpif/dump-flows print. */
-import type { DpFlow, DpFlowStats, Dpif } from "../datapath/dpif.ts";
+import type { DpFlow, DpFlowStats, DpifFlows } from "../datapath/dpif.ts";
 import { formatOdpActions } from "../datapath/odp/action-text.ts";
 import { formatOdpKey, type OdpPortNames } from "../datapath/odp/key-text.ts";
 import { formatFlowStats } from "../datapath/odp/stats-text.ts";
@@ -9,7 +9,7 @@ import { matchesOverlap } from "../flow/match.ts";
 import { parseExactFlow, parseMatch } from "../flow/match-text.ts";
 import { type Backer, fillFlow } from "./backer.ts";
 
-export function portNames(dpif: Dpif): OdpPortNames {
+export function portNames(dpif: Pick<DpifFlows, "ports">): OdpPortNames {
   const byNumber = new Map<number, string>();
   const byName = new Map<string, number>();
   for (const port of dpif.ports()) {
@@ -31,7 +31,7 @@ export interface DumpOptions {
 }
 
 export interface FlowSource {
-  dpif: Dpif;
+  dpif: DpifFlows;
   /** Of a datapath without bridges there is none. */
   backer: Backer | undefined;
   now: number;

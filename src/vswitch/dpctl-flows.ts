@@ -1,5 +1,5 @@
 /** `ovs-appctl dpctl/*` about megaflows: dump them, and add, change and delete some by hand (upstream: lib/dpctl). */
-import type { DpFlow, DpFlowStats, Dpif, FlowHandle } from "../datapath/dpif.ts";
+import type { DpFlow, DpFlowStats, DpifFlows, FlowHandle } from "../datapath/dpif.ts";
 import { parseOdpActions } from "../datapath/odp/action-text.ts";
 import { OdpActionBuilder } from "../datapath/odp/actions.ts";
 import { normalizeText, parseActionsText } from "../datapath/odp/dpctl-text.ts";
@@ -40,6 +40,10 @@ export interface DpctlFlows {
   /** The datapath of that name, or the only one. Throws Fatal. */
   find: (name: string | undefined) => FlowTarget;
   readFile: (path: string) => string;
+  /** What a flow is called where it is. */
+  ufid?: (dpif: DpifFlows, flow: FlowHandle) => string | undefined;
+  /** Makes a mask what the datapath will make of it. */
+  narrow?: (key: Flow, mask: Flow) => void;
 }
 
 interface ParsedFlow {
@@ -64,9 +68,19 @@ export type DpctlCommand = readonly [
 
 /** Unique ids that people have given to flows of theirs. */
 class ChosenUfids {
-  readonly #byDpif = new WeakMap<Dpif, Map<FlowHandle, string>>();
+  readonly #given: DpctlFlows["ufid"];
 
-  of(dpif: Dpif): Map<FlowHandle, string> {
+  constructor(given: DpctlFlows["ufid"]) {
+    this.#given = given;
+  }
+
+  chosen(dpif: DpifFlows, flow: FlowHandle): string | undefined {
+    return this.of(dpif).get(flow) ?? this.#given?.(dpif, flow);
+  }
+
+  readonly #byDpif = new WeakMap<DpifFlows, Map<FlowHandle, string>>();
+
+  of(dpif: DpifFlows): Map<FlowHandle, string> {
     let found = this.#byDpif.get(dpif);
     if (found === undefined) {
       found = new Map();
@@ -75,8 +89,8 @@ class ChosenUfids {
     return found;
   }
 
-  find(dpif: Dpif, flow: DpFlow): string {
-    return this.of(dpif).get(flow.handle) ?? ufidOf(flow.key, flow.mask);
+  find(dpif: DpifFlows, flow: DpFlow): string {
+    return this.chosen(dpif, flow.handle) ?? ufidOf(flow.key, flow.mask);
   }
 }
 
@@ -93,17 +107,18 @@ function local(run: (args: readonly string[]) => string, args: readonly string[]
   }
 }
 
-function parseFlow(dpif: Dpif, text: string): ParsedFlow {
+function parseFlow(dpif: DpifFlows, text: string, narrow: DpctlFlows["narrow"]): ParsedFlow {
   const ufid = UFID.exec(text)?.[1]?.toLowerCase();
   const parsed = parseOdpKey(text, portNames(dpif));
   if ("error" in parsed) throw fatal(`parsing flow key (${parsed.error}) (Invalid argument)`);
   const { key, mask } = parsed;
+  narrow?.(key, mask);
   // A field that is not named is wildcarded; bits outside of the mask must not tell flows apart.
   for (let word = 0; word < FLOW_DP_WORDS; word++) key[word] = key[word]! & mask[word]!;
   return { ufid, key, mask };
 }
 
-function parseActions(dpif: Dpif, text: string): Int32Array {
+function parseActions(dpif: DpifFlows, text: string): Int32Array {
   const builder = new OdpActionBuilder();
   const bad = parseOdpActions(text, builder, { ports: portNames(dpif) });
   if (bad !== undefined) throw fatal("parsing actions (Invalid argument)");
@@ -111,17 +126,21 @@ function parseActions(dpif: Dpif, text: string): Int32Array {
 }
 
 /** The flow with this key under this mask, or that unique id. */
-function findFlow(ufids: ChosenUfids, dpif: Dpif, wanted: ParsedFlow): DpFlow | undefined {
+function findFlow(ufids: ChosenUfids, dpif: DpifFlows, wanted: ParsedFlow): DpFlow | undefined {
   const id = wanted.ufid ?? ufidOf(wanted.key, wanted.mask);
-  for (const flow of dpif.flows()) if (ufids.find(dpif, flow) === id) return flow;
+  for (const flow of dpif.flows()) {
+    // What people have called otherwise is found by that alone.
+    const byKey = wanted.ufid === undefined && !ufids.of(dpif).has(flow.handle);
+    if ((byKey ? ufidOf(flow.key, flow.mask) : ufids.find(dpif, flow)) === id) return flow;
+  }
   return undefined;
 }
 
 export function dpctlFlowCommands(context: DpctlFlows): DpctlCommand[] {
-  const ufids = new ChosenUfids();
+  const ufids = new ChosenUfids(context.ufid);
   const now = (): number => context.clock.now();
 
-  const statisticsOf = (dpif: Dpif, flow: DpFlow): string => {
+  const statisticsOf = (dpif: DpifFlows, flow: DpFlow): string => {
     const stats: DpFlowStats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
     dpif.flowStats(flow.handle, stats);
     return formatFlowStats(stats, now());
@@ -129,7 +148,7 @@ export function dpctlFlowCommands(context: DpctlFlows): DpctlCommand[] {
 
   const put = async (target: FlowTarget, flowText: string, actionText: string, change: Change) => {
     const { dpif } = target;
-    const flow = parseFlow(dpif, flowText);
+    const flow = parseFlow(dpif, flowText, context.narrow);
     const actions = parseActions(dpif, actionText);
     const fail = (reason: string): Fatal => {
       logDpif.warnRl(
@@ -158,7 +177,7 @@ export function dpctlFlowCommands(context: DpctlFlows): DpctlCommand[] {
 
   const remove = async (target: FlowTarget, flowText: string): Promise<string> => {
     const { dpif } = target;
-    const flow = findFlow(ufids, dpif, parseFlow(dpif, flowText));
+    const flow = findFlow(ufids, dpif, parseFlow(dpif, flowText, context.narrow));
     if (flow === undefined)
       throw fatal("deleting flow (No such file or directory)\nPerhaps you need to specify a UFID?");
     const text = statisticsOf(dpif, flow);
@@ -229,7 +248,7 @@ export function dpctlFlowCommands(context: DpctlFlows): DpctlCommand[] {
     const { dpif } = target;
     const lines = dumpFlows(
       { ...target, now: now() },
-      { more, names, dpctl: true, wanted: filter, ufid: (flow) => ufids.of(dpif).get(flow.handle) },
+      { more, names, dpctl: true, wanted: filter, ufid: (flow) => ufids.chosen(dpif, flow.handle) },
     );
     return lines.length === 0 ? "" : `flow-dump from the main thread:\n${lines.join("\n")}\n`;
   };
@@ -335,7 +354,7 @@ export function dpctlFlowCommands(context: DpctlFlows): DpctlCommand[] {
           const line = formatMegaflow({ ...target, now: now() }, flow, ports, {
             more,
             dpctl: true,
-            ufid: (each) => ufids.of(dpif).get(each.handle),
+            ufid: (each) => ufids.chosen(dpif, each.handle),
           });
           return `${line ?? ""}\n`;
         }

@@ -5,10 +5,11 @@
 import type { Clock } from "../lib/clock.ts";
 import { describeError, Fatal, osError } from "../lib/errors.ts";
 import type { UnixctlCommands } from "../lib/unixctl.ts";
-import type { Netdev, NetdevStats } from "../netdev/netdev.ts";
+import type { Netdev } from "../netdev/netdev.ts";
 import type { NetdevRegistry } from "../netdev/registry.ts";
 import type { Datapath, PlainDatapath } from "./datapaths.ts";
 import { dpctlFlowCommands, type FlowTarget } from "./dpctl-flows.ts";
+import { describeMasks, describeStats, parsePort } from "./dpctl-text.ts";
 import type { Vswitch } from "./vswitch.ts";
 
 export interface DpctlContext {
@@ -57,29 +58,6 @@ function flowTarget(context: DpctlContext, name: string | undefined): FlowTarget
   return found;
 }
 
-interface PortWords {
-  name: string;
-  type: string | undefined;
-  number: number | undefined;
-  options: Map<string, string>;
-}
-
-/** "NAME[,type=TYPE][,port_no=N][,KEY=VALUE...]" */
-function parsePort(text: string): PortWords {
-  const [name, ...rest] = text.split(",");
-  const options = new Map(
-    rest.map((word) => {
-      const at = word.indexOf("=");
-      return at < 0 ? ([word, ""] as const) : ([word.slice(0, at), word.slice(at + 1)] as const);
-    }),
-  );
-  const type = options.get("type");
-  const number = options.get("port_no");
-  options.delete("type");
-  options.delete("port_no");
-  return { name: name!, type, number: number === undefined ? undefined : Number(number), options };
-}
-
 function label(datapath: Any): string {
   return `${datapath.dpif.type}@${datapath.dpif.name}`;
 }
@@ -90,39 +68,13 @@ function describePort(netdev: Netdev | undefined, type: string): string {
   return config === "" ? ` (${type})` : ` (${type}: ${config})`;
 }
 
-function counter(stats: NetdevStats, name: keyof NetdevStats): string {
-  return stats[name] < 0 ? "?" : String(stats[name]);
-}
-
-function describeStats(stats: NetdevStats): string {
-  const c = (name: keyof NetdevStats): string => counter(stats, name);
-  return (
-    `    RX packets:${c("rxPackets")} errors:${c("rxErrors")} dropped:${c("rxDropped")} overruns:${c("rxOverErrors")} frame:${c("rxFrameErrors")}\n` +
-    `    TX packets:${c("txPackets")} errors:${c("txErrors")} dropped:${c("txDropped")} aborted:? carrier:?\n` +
-    `    collisions:${c("collisions")}\n` +
-    `    RX bytes:${c("rxBytes")}${scaled(stats.rxBytes)}  TX bytes:${c("txBytes")}${scaled(stats.txBytes)}\n` +
-    "    UPCALL packets:? errors:?\n"
-  );
-}
-
-/** " (1.5 MiB)" from one KiB on. */
-function scaled(bytes: number): string {
-  for (const [power, unit] of [
-    [4, "TiB"],
-    [3, "GiB"],
-    [2, "MiB"],
-    [1, "KiB"],
-  ] as const)
-    if (bytes >= 1024 ** power) return ` (${(bytes / 1024 ** power).toFixed(1)} ${unit})`;
-  return "";
-}
-
 async function show(context: DpctlContext, datapath: Any, statistics: boolean): Promise<string> {
   const { dpif } = datapath;
   const stats = await dpif.stats();
   let text = `${label(datapath)}:\n`;
   text += `  lookups: hit:${stats.hits} missed:${stats.misses} lost:${stats.lost}\n`;
   text += `  flows: ${stats.flows}\n`;
+  if (datapath.class === "kernel") text += describeMasks(stats);
   const ports = [...dpif.ports()].sort((a, b) => a.odpPort - b.odpPort);
   for (const port of ports) {
     const netdev = context.registry.get(port.name);

@@ -83,7 +83,7 @@ export interface GuestResult {
 }
 
 export async function runGuest(options: GuestOptions): Promise<GuestResult> {
-  const { modules, files = [], script, timeoutMs = 240_000 } = options;
+  const { modules, files = [], script, timeoutMs = 500_000 } = options;
   const folder = mkdtempSync(join(tmpdir(), "ovsbox-guest-"));
   const executable = join(BIN, "ovsbox");
   const text = (content: string): Uint8Array => new TextEncoder().encode(content);

@@ -63,8 +63,9 @@ t.test("a bridge", { skip }, async (t) => {
   t.match(part("ping"), all(8));
   t.match(part("ping-internal"), all(2));
   t.match(part("ping-other-vlan"), "0 packets received");
-  // The first packet of each went up, the others took the flow.
-  const echo = /in_port\((\d)\),.*eth_type\(0x0800\),ipv4\(.*packets:7, bytes:686, used:.*actions:(\d)$/gm;
+  // The first packet of each went up (on a busy machine some more), the others took the flow.
+  const echo =
+    /in_port\((\d)\),.*eth_type\(0x0800\),ipv4\(.*packets:[4-7], bytes:\d+, used:.*actions:(\d)$/gm;
   t.strictSame([...part("flows").matchAll(echo)].map((found) => `${found[1]} to ${found[2]}`).sort(), [
     "2 to 3",
     "3 to 2",
@@ -75,17 +76,55 @@ t.test("a bridge", { skip }, async (t) => {
   t.match(part("vlan"), all(4));
   t.match(
     part("vlan-flows"),
-    /in_port\(4\),.*eth_type\(0x0800\),ipv4\(.*packets:3, bytes:294, .*actions:push_vlan\(vid=10,pcp=0\),3\n/,
+    /in_port\(4\),.*eth_type\(0x0800\),ipv4\(.*packets:[1-3], bytes:\d+, .*actions:push_vlan\(vid=10,pcp=0\),3\n/,
   );
   t.match(
     part("vlan-flows"),
-    /in_port\(3\),.*vlan\(vid=10,pcp=0\),encap\(eth_type\(0x0800\),.*packets:3, bytes:306, .*actions:pop_vlan,4\n/,
+    /in_port\(3\),.*vlan\(vid=10,pcp=0\),encap\(eth_type\(0x0800\),.*packets:[1-3], bytes:\d+, .*actions:pop_vlan,4\n/,
   );
   t.match(part("arp-responder"), "10.0.0.77 dev h1 lladdr 02:00:00:00:00:77 REACHABLE");
 });
 
+t.test("ovs-dpctl asks the kernel", { skip }, async (t) => {
+  const looked = part("dpctl-flows");
+  t.match(
+    looked,
+    /^system@ovs-system\nsystem@ovs-system:\n {2}lookups: hit:\d+ missed:\d+ lost:0\n {2}flows: \d+\n/,
+  );
+  t.match(looked, /masks: hit:\d+ total:\d+ hit\/pkt:\d\.\d\d\n.*caches:\n {4}masks-cache: size:256\n/s);
+  t.match(
+    looked,
+    /^recirc_id\(0\),in_port\(2\),eth\(.*eth_type\(0x0800\),ipv4\(frag=no\), packets:[4-7], bytes:\d+, .*actions:3$/m,
+  );
+  t.match(looked, /^ufid:[0-9a-f-]{36}, .*in_port\(h1-p\).*actions:h2-p$/m);
+  const hand = part("by-hand");
+  t.match(hand, "ovs-dpctl: add_dp (File exists)\n");
+  t.match(hand, "ovs-dpctl: adding nothing to system@dp0 failed (No such device)\n");
+  t.match(hand, "ovs-dpctl: updating flow table (File exists)\n");
+  t.match(hand, "3 packets transmitted, 3 packets received", "no daemon, and packets pass");
+  t.match(hand, / ttl=9 time/);
+  t.match(
+    hand,
+    /in_port\(7\),eth\(\),eth_type\(0x0800\),ipv4\(src=10.0.0.2,proto=1\), packets:3, .*actions:set\(ipv4\(ttl=9\)\),1\n/,
+  );
+  const changed = part("by-hand-changes");
+  t.match(changed, /in_port\(1\),eth\(\), packets:3, bytes:294, .*actions:drop\n/);
+  t.notMatch(changed, "eth_type(0x0806)");
+  t.match(changed, /flows: 0\n.* port 1: h1-p\n {4}RX packets:\d/s);
+  t.notMatch(changed, "h2-p");
+  t.match(changed, "masks-cache: size:256\nSetting cache size successful, new size 0\n");
+  t.match(changed, "ovs-dpctl: Setting cache size failed (Numerical result out of range)\n");
+  t.match(changed, "default limit=10\nzone=5,limit=3,count=0\ndefault limit=10\nzone=5,limit=10,count=0\n");
+  t.match(changed, "ovs-dpctl: opening datapath (No such device)\n");
+});
+
 t.test("a daemon that is killed, and one that comes after", { skip }, async (t) => {
   t.match(part("left-alone"), "4 packets transmitted, 4 packets received");
+  t.match(
+    part("left-alone"),
+    /^recirc_id\(0\),in_port\(2\),.*eth_type\(0x0800\).*actions:3$/m,
+    "and is seen",
+  );
   const after = part("taken-over");
   t.match(after, "4 packets transmitted, 4 packets received");
   t.match(
@@ -95,7 +134,7 @@ t.test("a daemon that is killed, and one that comes after", { skip }, async (t) 
   );
   t.match(
     after,
-    /in_port\(2\),.*eth_type\(0x0800\),ipv4\(.*packets:\d{3,}, .*actions:3\n/,
+    /in_port\(3\),.*eth_type\(0x0800\),ipv4\(.*packets:\d+, bytes:80\d{5}, .*actions:2\n/,
     "what the old flow had counted is counted on",
   );
   t.notMatch(part("port-gone"), "h3-p");

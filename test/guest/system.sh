@@ -34,6 +34,11 @@ part ping-other-vlan
 in_host h1 ping -c 1 -W 1 10.0.0.3
 part flows
 ovs-appctl dpctl/dump-flows
+part dpctl-flows
+ovs-dpctl dump-dps
+ovs-dpctl show
+ovs-dpctl dump-flows
+ovs-dpctl --names -m dump-flows system@ovs-system filter=icmp
 part tcp
 mkdir -p /tmp/www
 head -c 8000000 /dev/urandom >/tmp/www/sent
@@ -59,6 +64,7 @@ part left-alone
 # The daemon is killed: what is known goes on.
 kill -9 $(cat /run/ovs-vswitchd.pid)
 in_host h1 ping -c 4 -i 0.2 -W 1 10.0.0.2
+ovs-dpctl dump-flows
 part taken-over
 start
 in_host h1 ping -c 4 -i 0.2 -W 1 10.0.0.2
@@ -71,5 +77,34 @@ part cleaned-up
 ovs-appctl exit --cleanup
 sleep 1
 ip -o link | sed 's/^[0-9]*: //; s/[:@].*//'
+part by-hand
+# No daemon at all.
+ovs-dpctl add-dp dp0 h1-p h2-p,port_no=7
+ovs-dpctl add-dp dp0
+ovs-dpctl add-if dp0 nothing
+ovs-dpctl add-flow dp0 "in_port(1)" 7
+ovs-dpctl add-flow dp0 "in_port(7),eth(dst=ff:ff:ff:ff:ff:ff),eth_type(0x0806)" 1
+ovs-dpctl add-flow dp0 "in_port(7),eth(),eth_type(0x0800),ipv4(src=10.0.0.2,proto=1)" "set(ipv4(ttl=9)),1"
+ovs-dpctl add-flow dp0 "in_port(1)" 7
+ip -n h2 neigh replace 10.0.0.1 lladdr $(in_host h1 cat /sys/class/net/h1/address) dev h2
+ip -n h1 neigh replace 10.0.0.2 lladdr $(in_host h2 cat /sys/class/net/h2/address) dev h1
+in_host h1 ping -c 3 -i 0.2 -W 1 10.0.0.2
+ovs-dpctl dump-flows dp0
+part by-hand-changes
+ovs-dpctl mod-flow dp0 "in_port(1)" drop
+ovs-dpctl del-flow dp0 "in_port(7),eth(dst=ff:ff:ff:ff:ff:ff),eth_type(0x0806)"
+ovs-dpctl dump-flows
+ovs-dpctl del-flows dp0
+ovs-dpctl del-if dp0 7
+ovs-dpctl -s show dp0
+ovs-dpctl cache-get-size
+ovs-dpctl cache-set-size dp0 masks-cache 0
+ovs-dpctl cache-set-size dp0 masks-cache 80000
+ovs-dpctl ct-set-limits default=10 zone=5,limit=3
+ovs-dpctl ct-get-limits
+ovs-dpctl ct-del-limits zone=5
+ovs-dpctl ct-get-limits zone=5
+ovs-dpctl del-dp dp0
+ovs-dpctl del-dp dp0
 part log
 cat /run/up.log

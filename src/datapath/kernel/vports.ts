@@ -145,3 +145,8 @@ export function setVportSocket(families: Families, dpIfindex: number, odpPort: O
 export function removeVport(families: Families, dpIfindex: number, odpPort: OdpPort): void {
   families.request("ovs_vport", U.CMD_DEL, dpIfindex, [[U.VPORT_ATTR_PORT_NO, words(odpPort)]]);
 }
+
+/** Slots of the cache of masks, a power of two or 0. Throws ERANGE for too many. */
+export function setCacheSize(families: Families, of: string, size: number): void {
+  families.request("ovs_datapath", U.CMD_SET, 0, [name(of), [U.DP_ATTR_MASKS_CACHE_SIZE, words(size)]]);
+}

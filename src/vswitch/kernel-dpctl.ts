@@ -1,0 +1,297 @@
+/**
+ * The commands of `ovs-dpctl` that the kernel itself answers where openvswitch.ko is (upstream: lib/dpctl, lib/dpif-netlink): no
+ * daemon is needed. Error texts begin as the daemon's do; `ovs-dpctl` puts its own name there.
+ */
+import { Families } from "../datapath/kernel/families.ts";
+import { narrowMask } from "../datapath/kernel/key-codec.ts";
+import type { KernelSystem } from "../datapath/kernel/system.ts";
+import { KernelView } from "../datapath/kernel/view.ts";
+import * as V from "../datapath/kernel/vports.ts";
+import type { Clock } from "../lib/clock.ts";
+import { describeError, Fatal, osError } from "../lib/errors.ts";
+import { noStats } from "../netdev/base.ts";
+import type { NetdevStats } from "../netdev/netdev.ts";
+import { type DpctlCommand, dpctlFlowCommands, type FlowTarget } from "./dpctl-flows.ts";
+import { describeMasks, describeStats, parsePort } from "./dpctl-text.ts";
+
+const PROGRAM = "ovs-vswitchd";
+const CACHE = "masks-cache";
+const NO_ACTIONS = new Int32Array(0);
+const MOST_CONNECTIONS = 0xffff_ffff;
+
+const fatal = (text: string): Fatal => new Fatal(`${PROGRAM}: ${text}`);
+
+/** "[system@]NAME", undefined for a datapath of another type. */
+export function kernelName(text: string): string | undefined {
+  const at = text.indexOf("@");
+  if (at < 0) return text;
+  return text.slice(0, at) === "system" ? text.slice(at + 1) : undefined;
+}
+
+export class KernelDpctl {
+  /** By their names, "dpctl/show" and so on. */
+  readonly commands = new Map<string, DpctlCommand>();
+  private readonly families: Families;
+
+  /** Throws an errno error where the kernel has no such module. */
+  constructor(system: KernelSystem, readFile: (path: string) => string) {
+    this.families = new Families(system);
+    // Of the time alone that statistics are told in.
+    const clock = { now: () => system.nowMs() } as Clock;
+    const flows = dpctlFlowCommands({
+      clock,
+      readFile,
+      find: (name): FlowTarget => ({ dpif: this.find(name), backer: undefined }),
+      ufid: (dpif, flow) => (dpif as KernelView).ufid(flow),
+      narrow: (key, mask) => narrowMask(key, mask, NO_ACTIONS),
+    });
+    for (const command of [...flows, ...this.own()]) this.commands.set(command[0], command);
+  }
+
+  /** Datapaths that there are. */
+  names(): string[] {
+    return V.listDatapaths(this.families)
+      .map(({ name }) => name)
+      .sort();
+  }
+
+  private find(given: string | undefined): KernelView {
+    const names = this.names();
+    if (given === undefined && names.length !== 1)
+      throw fatal(names.length === 0 ? "no datapaths exist" : "multiple datapaths, specify one");
+    const name = given === undefined ? names[0]! : kernelName(given);
+    if (name === undefined || !names.includes(name)) throw fatal("datapath not found (Invalid argument)");
+    return new KernelView(this.families, name);
+  }
+
+  private open(given: string, message = "opening datapath"): KernelView {
+    try {
+      return new KernelView(this.families, kernelName(given) ?? given);
+    } catch (error) {
+      throw fatal(`${message} (${describeError(error)})`);
+    }
+  }
+
+  close(): void {
+    this.families.close();
+  }
+
+  private own(): DpctlCommand[] {
+    return [
+      [
+        "dpctl/dump-dps",
+        "",
+        0,
+        0,
+        () =>
+          this.names()
+            .map((name) => `system@${name}\n`)
+            .join(""),
+      ],
+      ["dpctl/show", "[-s] [dp...]", 0, -1, (args) => this.show(args)],
+      ["dpctl/add-dp", "dp [iface...]", 1, -1, ([dp, ...ifaces]) => this.addDatapath(dp!, ifaces)],
+      ["dpctl/del-dp", "dp", 1, 1, ([dp]) => this.removeDatapath(dp!)],
+      ["dpctl/add-if", "dp iface...", 2, -1, ([dp, ...ifaces]) => this.addPorts(dp!, ifaces)],
+      ["dpctl/set-if", "dp iface...", 2, -1, ([dp, ...ifaces]) => this.setPorts(dp!, ifaces)],
+      ["dpctl/del-if", "dp iface...", 2, -1, ([dp, ...ifaces]) => this.removePorts(dp!, ifaces)],
+      ["dpctl/cache-get-size", "[dp]", 0, 1, ([dp]) => this.cacheSizes(dp)],
+      [
+        "dpctl/cache-set-size",
+        "dp cache size",
+        3,
+        3,
+        ([dp, cache, size]) => this.setCacheSize(dp!, cache!, size!),
+      ],
+      ["dpctl/ct-get-limits", "[dp] [zone=N[,N]...]", 0, 2, (args) => this.limits(args)],
+      ["dpctl/ct-set-limits", "[dp] [default=L] [zone=N,limit=L]...", 1, -1, (args) => this.setLimits(args)],
+      ["dpctl/ct-del-limits", "[dp] [default] [zone=N[,N]...]", 1, 3, (args) => this.removeLimits(args)],
+    ];
+  }
+
+  private show(args: readonly string[]): string {
+    const names = args.filter((word) => word !== "-s" && word !== "--statistics");
+    const statistics = names.length < args.length;
+    const views =
+      names.length > 0
+        ? names.map((name) => this.open(name, `opening datapath ${name} failed`))
+        : this.names().map((name) => this.open(name));
+    return views.map((view) => this.describe(view, statistics)).join("");
+  }
+
+  private describe(view: KernelView, statistics: boolean): string {
+    const { dpIfindex, stats, cacheSize } = view.facts();
+    let text = `system@${view.name}:\n`;
+    text += `  lookups: hit:${stats.hits} missed:${stats.misses} lost:${stats.lost}\n`;
+    text += `  flows: ${stats.flows}\n${describeMasks(stats)}`;
+    if (cacheSize !== undefined) text += `  caches:\n    ${CACHE}: size:${cacheSize}\n`;
+    for (const port of V.listVports(this.families, dpIfindex)) {
+      const type = V.VPORT_TYPE_NAMES[port.type] ?? String(port.type);
+      text += `  port ${port.odpPort}: ${port.name}${type === "system" ? "" : ` (${type})`}\n`;
+      if (statistics) text += describeStats(statsOf(port));
+    }
+    return text;
+  }
+
+  private addDatapath(dp: string, ifaces: readonly string[]): string {
+    try {
+      V.createDatapath(this.families, kernelName(dp) ?? dp, 0);
+    } catch (error) {
+      throw fatal(`add_dp (${describeError(error)})`);
+    }
+    return this.addPorts(dp, ifaces);
+  }
+
+  private removeDatapath(dp: string): string {
+    const { name } = this.open(dp);
+    try {
+      V.removeDatapath(this.families, name);
+    } catch (error) {
+      throw fatal(`del_dp (${describeError(error)})`);
+    }
+    return "";
+  }
+
+  private addPorts(dp: string, ifaces: readonly string[]): string {
+    const view = this.open(dp);
+    const { dpIfindex } = view.facts();
+    for (const iface of ifaces) {
+      const { name, type, number } = parsePort(iface);
+      const vport = V.VPORT_TYPE_NAMES.indexOf(type ?? "system");
+      try {
+        if (vport <= 0) throw osError("EAFNOSUPPORT");
+        const wanted = number === undefined ? {} : { odpPort: number };
+        V.addVport(this.families, dpIfindex, { name, type: vport, ...wanted }, 0);
+      } catch (error) {
+        throw fatal(`adding ${name} to system@${view.name} failed (${describeError(error)})`);
+      }
+    }
+    return "";
+  }
+
+  private setPorts(dp: string, ifaces: readonly string[]): string {
+    const view = this.open(dp);
+    const ports = view.ports();
+    for (const iface of ifaces) {
+      const { name, type, number } = parsePort(iface);
+      const port = ports.find((each) => each.name === name);
+      if (port === undefined)
+        throw fatal(`${name}: failed to query port in system@${view.name} (No such device)`);
+      if (type !== undefined && type !== port.type)
+        throw fatal(`${name}: can't change type from ${port.type} to ${type}`);
+      if (number !== undefined && number !== port.odpPort)
+        throw fatal(`${name}: can't change port number from ${port.odpPort} to ${number}`);
+    }
+    return "";
+  }
+
+  private removePorts(dp: string, names: readonly string[]): string {
+    const view = this.open(dp);
+    const { dpIfindex } = view.facts();
+    for (const name of names) {
+      const port = view
+        .ports()
+        .find((each) => each.name === name || (/^\d+$/.test(name) && each.odpPort === Number(name)));
+      if (port === undefined) throw fatal(`no port named ${name}`);
+      try {
+        V.removeVport(this.families, dpIfindex, port.odpPort);
+      } catch (error) {
+        throw fatal(`deleting port ${name} from system@${view.name} failed (${describeError(error)})`);
+      }
+    }
+    return "";
+  }
+
+  private cacheSizes(dp: string | undefined): string {
+    const view = dp === undefined ? this.find(undefined) : this.open(dp, `Opening datapath ${dp} failed`);
+    const { cacheSize } = view.facts();
+    return cacheSize === undefined ? "" : `  ${CACHE}: size:${cacheSize}\n`;
+  }
+
+  private setCacheSize(dp: string, cache: string, size: string): string {
+    const { name } = this.open(dp, `Opening datapath ${dp} failed`);
+    if (!/^\d+$/.test(size)) throw fatal("Malformed size (Invalid argument)");
+    if (cache !== CACHE) throw fatal(`Cache name "${cache}" not found on dpif (Invalid argument)`);
+    try {
+      V.setCacheSize(this.families, name, Number(size));
+    } catch (error) {
+      throw fatal(`Setting cache size failed (${describeError(error)})`);
+    }
+    return `Setting cache size successful, new size ${size}\n`;
+  }
+
+  /** The datapath that the first word names, unless that says something else. */
+  private takeDatapath(args: readonly string[]): { view: KernelView; rest: readonly string[] } {
+    const named = args.length > 0 && !/^default\b|=/.test(args[0]!);
+    return named
+      ? { view: this.open(args[0]!), rest: args.slice(1) }
+      : { view: this.find(undefined), rest: args };
+  }
+
+  private limits(args: readonly string[]): string {
+    const { view, rest } = this.takeDatapath(args);
+    const zones = rest.flatMap(parseZones);
+    const found = this.ask("failed to get conntrack limit", () => view.zoneLimits(zones));
+    const ofDefault = found.find(({ zone }) => zone === -1)?.limit ?? 0;
+    const lines = found
+      .filter(({ zone }) => zone !== -1)
+      .map(({ zone, limit, count }) => `zone=${zone},limit=${limit},count=${count}\n`);
+    return `default limit=${ofDefault}\n${lines.join("")}`;
+  }
+
+  private setLimits(args: readonly string[]): string {
+    const { view, rest } = this.takeDatapath(args);
+    const limits = rest.map((word) => {
+      const ofDefault = /^default=(.*)$/.exec(word);
+      if (ofDefault !== null) return { zone: -1, limit: parseLimit(ofDefault[1]!, "invalid default limit") };
+      const [, zone, limit] = /^zone=(\d+),limit=(.*)$/.exec(word) ?? [];
+      if (zone === undefined || Number(zone) > 0xffff)
+        throw fatal("failed to parse field zone (Invalid argument)");
+      return { zone: Number(zone), limit: parseLimit(limit!, "failed to parse field limit") };
+    });
+    this.ask("failed to set conntrack limit", () => view.setZoneLimits(limits));
+    return "";
+  }
+
+  private removeLimits(args: readonly string[]): string {
+    const { view, rest } = this.takeDatapath(args);
+    const zones = rest.flatMap((word) => (word === "default" ? [-1] : parseZones(word)));
+    if (zones.length > 0) this.ask("failed to delete conntrack limit", () => view.removeZoneLimits(zones));
+    return "";
+  }
+
+  private ask<T>(what: string, run: () => T): T {
+    try {
+      return run();
+    } catch (error) {
+      throw fatal(`${what} (${describeError(error)})`);
+    }
+  }
+}
+
+function parseLimit(text: string, message: string): number {
+  if (!/^\d+$/.test(text) || Number(text) > MOST_CONNECTIONS) throw fatal(`${message} (Invalid argument)`);
+  return Number(text);
+}
+
+/** "zone=1,2" */
+function parseZones(word: string): number[] {
+  if (!word.startsWith("zone=")) throw fatal("invalid argument (Invalid argument)");
+  return word
+    .slice("zone=".length)
+    .split(",")
+    .filter((zone) => zone !== "")
+    .map((zone) => {
+      if (!/^\d+$/.test(zone) || Number(zone) > 0xffff) throw fatal("invalid zone (Invalid argument)");
+      return Number(zone);
+    });
+}
+
+/** The module counts less than a device does. */
+function statsOf({ stats }: V.Vport): NetdevStats {
+  const [rxPackets, txPackets, rxBytes, txBytes, rxErrors, txErrors, rxDropped, txDropped] = stats;
+  const known = { rxPackets, txPackets, rxBytes, txBytes, rxErrors, txErrors, rxDropped, txDropped };
+  const out = noStats();
+  for (const name of Object.keys(out) as (keyof NetdevStats)[])
+    out[name] = (known as Partial<NetdevStats>)[name] ?? -1;
+  return out;
+}
