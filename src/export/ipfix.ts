@@ -19,13 +19,13 @@ import {
   W_VLAN0,
 } from "../flow/layout.ts";
 import type { Clock, Timer } from "../lib/clock.ts";
-import { hashAdd, hashFinish } from "../lib/hash.ts";
 import type { IpfixStats } from "../ofproto/sampling.ts";
 import type { ElementName } from "./codec/information-elements.ts";
 import { MessageWriter, type RecordValues, type Template } from "./codec/ipfix.ts";
 import { ByteWriter } from "./codec/layout.ts";
 import type { CollectorStatus, Collectors } from "./collectors.ts";
 import { ethDstBytes, ethSrcBytes, ipv6Bytes } from "./flow-bytes.ts";
+import { FlowCache } from "./ipfix-cache.ts";
 import {
   dataTemplates,
   exporterStatistics,
@@ -133,38 +133,37 @@ const T_MULTICAST_OCTETS_OUT = 12;
 /** Of the first of {@link TCP_FLAGS}; the others follow. */
 const T_TCP = 13;
 
-/** What tells flows apart, as {@link writeKey} writes it: words, and what words cannot say. */
-const KEY_WORDS = 21;
-/** So many hashes there are: enough to tell a million flows apart, and few enough that some have the same. */
-const HASH_MASK = 0xfffff;
+/** Words of what tells flows apart, as {@link IpfixExporter} writes them. */
+const KEY_WORDS = 26;
 
+// Sums of a flow, in ms, packets, octets.
+const S_FIRST_MS = 0;
+const S_LAST_MS = 1;
+const S_PACKETS = 2;
+const S_OCTETS = 3;
+const S_OCTET_SQUARES = 4;
+const S_LAYER2_OCTETS = 5;
+const S_DROPPED = 6;
+const S_DROPPED_OCTETS = 7;
+const S_MIN_LENGTH = 8;
+const S_MAX_LENGTH = 9;
+const S_MULTICAST_OUT = 10;
+const S_MULTICAST_OCTETS_OUT = 11;
+/** The exporter's sums after the last packet, in the order of {@link TOTALS}. */
+const S_TOTALS = 12;
+const SUMS = S_TOTALS + TOTALS.length;
+
+/** What does not change from packet to packet. */
 interface Entry {
-  key: Int32Array;
-  input: string | undefined;
-  output: string | undefined;
-  tunnel: string | undefined;
-  /** Another flow whose key has the same hash. */
-  same: Entry | undefined;
-  /** The flow that came next. */
-  newer: Entry | undefined;
   template: Template;
   domain: number;
-  /** What does not change from packet to packet. */
   fixed: RecordValues;
-  firstMs: number;
-  lastMs: number;
-  packets: number;
-  octets: number;
-  octetSquares: number;
-  layer2Octets: number;
-  dropped: number;
-  droppedOctets: number;
-  minLength: number;
-  maxLength: number;
-  multicastOut: number;
-  multicastOctetsOut: number;
-  /** The exporter's sums after the last packet, in the order of {@link TOTALS}. */
-  totals: Float64Array;
+}
+
+interface Finished {
+  entry: Entry;
+  sums: Float64Array;
+  reason: number;
 }
 
 export class IpfixExporter {
@@ -172,18 +171,16 @@ export class IpfixExporter {
   readonly #collectors: Collectors;
   readonly #out = new ByteWriter();
   readonly #totals = new Float64Array(TOTALS.length);
-  /** Flows under way by the hash of their keys: the first of each list. */
-  readonly #cache = new Map<number, Entry>();
-  #oldest: Entry | undefined = undefined;
-  #newest: Entry | undefined = undefined;
-  #flows = 0;
+  readonly #cache = new FlowCache<Entry>(KEY_WORDS, SUMS);
   /** Of the packet at hand. */
   readonly #key = new Int32Array(KEY_WORDS);
+  /** Numbers of the ports that samples have named. */
+  readonly #portNumbers = new Map<string, number>();
   #options: IpfixOptions;
   #templates: ReadonlyMap<number, Template>;
   #timer: Timer;
   /** Finished flows that wait for company, by domain. */
-  readonly #finished = new Map<number, { entry: Entry; reason: number }[]>();
+  readonly #finished = new Map<number, Finished[]>();
   /** Data records sent, by domain (RFC 7011 section 3.1). */
   readonly #sequences = new Map<number, number>();
   readonly #templatesSentMs = new Map<number, number>();
@@ -237,7 +234,7 @@ export class IpfixExporter {
   get stats(): IpfixStats {
     return {
       ...this.#stats,
-      currentFlows: this.#flows,
+      currentFlows: this.#cache.size,
       tx: this.#collectors.sent,
       txErrors: this.#collectors.errors,
     };
@@ -248,48 +245,67 @@ export class IpfixExporter {
     const kind = kindOf(sample);
     this.#count(kind, sample);
     const now = this.#clock.now();
-    const key = this.#key;
-    writeKey(sample, kind, key);
-    const hash = hashKey(key);
-    const tunnel = sample.tunnel && tunnelText(sample.tunnel);
-    const first = this.#cache.get(hash);
-    let entry = first;
-    while (entry !== undefined && !isOf(entry, key, sample, tunnel)) entry = entry.same;
-    if (entry !== undefined) {
-      this.#add(entry, sample, now);
+    const count = this.#writeKey(sample, kind);
+    const cache = this.#cache;
+    let row = cache.find(this.#key, count);
+    if (row >= 0) {
+      this.#add(row, sample, now);
       return;
     }
-    entry = this.#newEntry(sample, kind, tunnel, now);
+    row = cache.add(this.#key, {
+      template: this.#templates.get(templateId(kind))!,
+      domain: sample.domain,
+      fixed: fixedValues(sample, kind, this.#options.virtualObsId),
+    });
+    cache.sums[row * SUMS + S_FIRST_MS] = now;
+    cache.sums[row * SUMS + S_MIN_LENGTH] = Number.POSITIVE_INFINITY;
     this.#stats.flows++;
-    this.#add(entry, sample, now);
+    this.#add(row, sample, now);
     if (this.#options.cacheActiveTimeoutMs <= 0 || this.#options.cacheMaxFlows <= 0) {
-      this.#finish(entry, END_ACTIVE_TIMEOUT);
+      this.#finishOldest(END_ACTIVE_TIMEOUT);
       this.#sendFinished();
-      return;
-    }
-    entry.same = first;
-    this.#cache.set(hash, entry);
-    if (this.#newest === undefined) this.#oldest = entry;
-    else this.#newest.newer = entry;
-    this.#newest = entry;
-    if (++this.#flows > this.#options.cacheMaxFlows) this.#finishOldest(this.#oldest!, END_LACK_OF_RESOURCES);
+    } else if (cache.size > this.#options.cacheMaxFlows) this.#finishOldest(END_LACK_OF_RESOURCES);
   }
 
-  /** Takes the oldest flow out of the cache. */
-  #finishOldest(oldest: Entry, reason: number): void {
-    this.#oldest = oldest.newer;
-    if (oldest.newer === undefined) this.#newest = undefined;
-    this.#flows--;
-    const hash = hashKey(oldest.key);
-    let other = this.#cache.get(hash)!;
-    if (other !== oldest) {
-      while (other.same !== oldest) other = other.same!;
-      other.same = oldest.same;
-    } else if (oldest.same === undefined) this.#cache.delete(hash);
-    else this.#cache.set(hash, oldest.same);
-    oldest.same = undefined;
-    oldest.newer = undefined;
-    this.#finish(oldest, reason);
+  /** Writes what tells the packet's flow from others, and returns how many words that is. */
+  #writeKey({ flow, domain, point, input, output, tunnel }: IpfixSample, kind: RecordKind): number {
+    const key = this.#key;
+    key[0] = templateId(kind);
+    key[1] = domain;
+    key[2] = point;
+    key[3] = input === undefined ? 0 : this.#portNumber(input.name);
+    key[4] = output === undefined ? 0 : this.#portNumber(output.name);
+    key[5] = flow[W_ETH_DST_HI]!;
+    key[6] = flow[W_ETH_DST_SRC]!;
+    key[7] = flow[W_ETH_SRC_LO]!;
+    key[8] = flow[W_ETH_TYPE]!;
+    key[9] = flow[W_VLAN0]!;
+    key[10] = kind.l3 === L3.unknown ? 0 : flow[W_NW]! & 0xffffff;
+    key[11] = kind.l4 === L4.unknown ? 0 : flow[W_TP]!;
+    let at = 12;
+    if (kind.l3 === L3.ipv4) {
+      key[at++] = flow[W_IPV4_SRC]!;
+      key[at++] = flow[W_IPV4_DST]!;
+    } else if (kind.l3 === L3.ipv6) {
+      for (let word = W_IPV6_SRC; word <= W_IPV6_LABEL; word++) key[at++] = flow[word]!;
+    }
+    if (tunnel !== undefined) {
+      key[at++] = tunnel.source;
+      key[at++] = tunnel.destination;
+      key[at++] = (tunnel.protocol << 16) | (tunnel.type << 8) | tunnel.tos;
+      key[at++] = (tunnel.sourcePort << 16) | tunnel.destinationPort;
+      key[at++] = tunnel.id;
+    }
+    return at;
+  }
+
+  #portNumber(name: string): number {
+    let number = this.#portNumbers.get(name);
+    if (number === undefined) {
+      number = this.#portNumbers.size + 1;
+      this.#portNumbers.set(name, number);
+    }
+    return number;
   }
 
   #count({ l3, l4 }: RecordKind, { ipLength }: IpfixSample): void {
@@ -307,52 +323,27 @@ export class IpfixExporter {
     if (l3 !== L3.unknown && !whole) stats.errors++;
   }
 
-  #newEntry(sample: IpfixSample, kind: RecordKind, tunnel: string | undefined, now: number): Entry {
-    return {
-      key: this.#key.slice(),
-      input: sample.input?.name,
-      output: sample.output?.name,
-      tunnel,
-      same: undefined,
-      newer: undefined,
-      template: this.#templates.get(templateId(kind))!,
-      domain: sample.domain,
-      fixed: fixedValues(sample, kind, this.#options.virtualObsId),
-      firstMs: now,
-      lastMs: now,
-      packets: 0,
-      octets: 0,
-      octetSquares: 0,
-      layer2Octets: 0,
-      dropped: 0,
-      droppedOctets: 0,
-      minLength: Number.POSITIVE_INFINITY,
-      maxLength: 0,
-      multicastOut: 0,
-      multicastOctetsOut: 0,
-      totals: new Float64Array(TOTALS.length),
-    };
-  }
-
-  #add(entry: Entry, sample: IpfixSample, now: number): void {
+  #add(row: number, sample: IpfixSample, now: number): void {
     const { flow, length, ipLength, weight, output, tcpFlags } = sample;
     const t = this.#totals;
     const octets = ipLength * weight;
     const squares = ipLength * ipLength * weight;
-    entry.lastMs = now;
-    entry.packets += weight;
-    entry.octets += octets;
-    entry.octetSquares += squares;
-    entry.layer2Octets += length * weight;
-    entry.minLength = Math.min(entry.minLength, ipLength);
-    entry.maxLength = Math.max(entry.maxLength, ipLength);
+    const { sums } = this.#cache;
+    const at = row * SUMS;
+    sums[at + S_LAST_MS] = now;
+    sums[at + S_PACKETS]! += weight;
+    sums[at + S_OCTETS]! += octets;
+    sums[at + S_OCTET_SQUARES]! += squares;
+    sums[at + S_LAYER2_OCTETS]! += length * weight;
+    sums[at + S_MIN_LENGTH] = Math.min(sums[at + S_MIN_LENGTH]!, ipLength);
+    sums[at + S_MAX_LENGTH] = Math.max(sums[at + S_MAX_LENGTH]!, ipLength);
     t[T_PACKETS]! += weight;
     t[T_OCTETS]! += octets;
     t[T_OCTET_SQUARES]! += squares;
     t[T_LAYER2_OCTETS]! += length * weight;
     if (sample.dropped) {
-      entry.dropped += weight;
-      entry.droppedOctets += octets;
+      sums[at + S_DROPPED]! += weight;
+      sums[at + S_DROPPED_OCTETS]! += octets;
       t[T_DROPPED]! += weight;
       t[T_DROPPED_OCTETS]! += octets;
     }
@@ -364,14 +355,13 @@ export class IpfixExporter {
     else if (multicast) {
       t[T_MULTICAST_OUT]! += weight;
       t[T_MULTICAST_OCTETS_OUT]! += octets;
-      entry.multicastOut += weight;
-      entry.multicastOctetsOut += octets;
+      sums[at + S_MULTICAST_OUT]! += weight;
+      sums[at + S_MULTICAST_OCTETS_OUT]! += octets;
     } else t[T_EGRESS_UNICAST]! += weight;
     for (let i = 0; i < TCP_FLAGS.length; i++) {
       if ((tcpFlags & TCP_FLAGS[i]!) !== 0) t[T_TCP + i]! += weight;
     }
-    const { totals } = entry;
-    for (let i = 0; i < TOTALS.length; i++) totals[i] = t[i]!;
+    for (let i = 0; i < TOTALS.length; i++) sums[at + S_TOTALS + i] = t[i]!;
   }
 
   /** Once a second: flows that are old enough, statistics that are due. */
@@ -379,8 +369,9 @@ export class IpfixExporter {
     this.#collectors.forgetRefusals();
     const now = this.#clock.now();
     const limit = now - this.#options.cacheActiveTimeoutMs;
-    while (this.#oldest !== undefined && this.#oldest.firstMs <= limit)
-      this.#finishOldest(this.#oldest, END_ACTIVE_TIMEOUT);
+    const cache = this.#cache;
+    while (cache.oldest >= 0 && cache.sums[cache.oldest * SUMS + S_FIRST_MS]! <= limit)
+      this.#finishOldest(END_ACTIVE_TIMEOUT);
     if (this.#stats.packets > 0 && now >= this.#statsSentMs + this.#options.statsIntervalMs)
       this.#sendStats(now);
     this.#sendFinished();
@@ -388,14 +379,18 @@ export class IpfixExporter {
 
   /** Ends all flows. */
   flush(reason = END_FORCED): void {
-    while (this.#oldest !== undefined) this.#finishOldest(this.#oldest, reason);
+    while (this.#cache.size > 0) this.#finishOldest(reason);
     this.#sendFinished();
   }
 
-  #finish(entry: Entry, reason: number): void {
+  #finishOldest(reason: number): void {
+    const cache = this.#cache;
+    const at = cache.oldest * SUMS;
+    const entry = cache.removeOldest();
+    const finished = { entry, sums: cache.sums.slice(at, at + SUMS), reason };
     const waiting = this.#finished.get(entry.domain);
-    if (waiting === undefined) this.#finished.set(entry.domain, [{ entry, reason }]);
-    else waiting.push({ entry, reason });
+    if (waiting === undefined) this.#finished.set(entry.domain, [finished]);
+    else waiting.push(finished);
   }
 
   #sendFinished(): void {
@@ -440,7 +435,7 @@ export class IpfixExporter {
     return messages;
   }
 
-  #sendRecords(domain: number, waiting: readonly { entry: Entry; reason: number }[]): void {
+  #sendRecords(domain: number, waiting: readonly Finished[]): void {
     let writer: MessageWriter | undefined;
     let records = 0;
     let template: Template | undefined;
@@ -452,38 +447,38 @@ export class IpfixExporter {
       template = undefined;
       records = 0;
     };
-    for (const { entry, reason } of waiting) {
+    for (const { entry, sums, reason } of waiting) {
       if (this.#out.length > MAX_MESSAGE_BYTES - 400) send();
       writer ??= this.#begin(domain);
       if (template !== entry.template) writer.data(entry.template);
       template = entry.template;
-      writer.record(entry.template, this.#values(entry, reason));
+      writer.record(entry.template, this.#values(entry, sums, reason));
       records++;
     }
     send();
   }
 
-  #values(entry: Entry, reason: number): RecordValues {
+  #values(entry: Entry, sums: Float64Array, reason: number): RecordValues {
     // Times are relative to the header's, which has whole seconds.
     const exportMs = Math.floor(this.#clock.wall() / 1000) * 1000;
     const offset = this.#clock.wall() - this.#clock.now();
     const delta = (ms: number): number => Math.max(0, Math.round((exportMs - (ms + offset)) * 1000)) >>> 0;
     return {
       ...entry.fixed,
-      ...Object.fromEntries(TOTALS.map((name, i) => [name, entry.totals[i]!])),
-      flowStartDeltaMicroseconds: delta(entry.firstMs),
-      flowEndDeltaMicroseconds: delta(entry.lastMs),
-      packetDeltaCount: entry.packets,
-      droppedPacketDeltaCount: entry.dropped,
-      droppedOctetDeltaCount: entry.droppedOctets,
-      postMCastPacketDeltaCount: entry.multicastOut,
-      layer2OctetDeltaCount: entry.layer2Octets,
+      ...Object.fromEntries(TOTALS.map((name, i) => [name, sums[S_TOTALS + i]!])),
+      flowStartDeltaMicroseconds: delta(sums[S_FIRST_MS]!),
+      flowEndDeltaMicroseconds: delta(sums[S_LAST_MS]!),
+      packetDeltaCount: sums[S_PACKETS]!,
+      droppedPacketDeltaCount: sums[S_DROPPED]!,
+      droppedOctetDeltaCount: sums[S_DROPPED_OCTETS]!,
+      postMCastPacketDeltaCount: sums[S_MULTICAST_OUT]!,
+      layer2OctetDeltaCount: sums[S_LAYER2_OCTETS]!,
       flowEndReason: reason,
-      octetDeltaCount: entry.octets,
-      octetDeltaSumOfSquares: entry.octetSquares,
-      minimumIpTotalLength: entry.minLength,
-      maximumIpTotalLength: entry.maxLength,
-      postMCastOctetDeltaCount: entry.multicastOctetsOut,
+      octetDeltaCount: sums[S_OCTETS]!,
+      octetDeltaSumOfSquares: sums[S_OCTET_SQUARES]!,
+      minimumIpTotalLength: sums[S_MIN_LENGTH]!,
+      maximumIpTotalLength: sums[S_MAX_LENGTH]!,
+      postMCastOctetDeltaCount: sums[S_MULTICAST_OCTETS_OUT]!,
     };
   }
 
@@ -519,49 +514,6 @@ function kindOf({ flow, output, tunnel }: IpfixSample): RecordKind {
     tunnel !== undefined,
     output !== undefined,
   );
-}
-
-/** What tells flows apart, but for the names of ports and the tunnel. */
-function writeKey(sample: IpfixSample, kind: RecordKind, key: Int32Array): void {
-  const { flow, input, output } = sample;
-  const { l3, l4 } = kind;
-  key[0] = templateId(kind);
-  key[1] = sample.domain;
-  key[2] = sample.point;
-  key[3] = input === undefined ? -1 : input.ifIndex;
-  key[4] = output === undefined ? -1 : output.ifIndex;
-  key[5] = flow[W_ETH_DST_HI]!;
-  key[6] = flow[W_ETH_DST_SRC]!;
-  key[7] = flow[W_ETH_SRC_LO]!;
-  key[8] = flow[W_ETH_TYPE]!;
-  key[9] = flow[W_VLAN0]!;
-  key[10] = l3 === L3.unknown ? 0 : flow[W_NW]! & 0xffffff;
-  key[11] = l4 === L4.unknown ? 0 : flow[W_TP]!;
-  if (l3 === L3.ipv6) {
-    for (let word = W_IPV6_SRC, at = 12; word <= W_IPV6_LABEL; word++, at++) key[at] = flow[word]!;
-    return;
-  }
-  key[12] = l3 === L3.ipv4 ? flow[W_IPV4_SRC]! : 0;
-  key[13] = l3 === L3.ipv4 ? flow[W_IPV4_DST]! : 0;
-  for (let at = 14; at < KEY_WORDS; at++) key[at] = 0;
-}
-
-function hashKey(key: Int32Array): number {
-  let hash = 0;
-  for (let i = 0; i < KEY_WORDS; i++) hash = hashAdd(hash, key[i]!);
-  return hashFinish(hash, KEY_WORDS) & HASH_MASK;
-}
-
-function isOf(entry: Entry, key: Int32Array, sample: IpfixSample, tunnel: string | undefined): boolean {
-  const own = entry.key;
-  for (let i = 0; i < KEY_WORDS; i++) if (own[i] !== key[i]) return false;
-  return (
-    entry.input === sample.input?.name && entry.output === sample.output?.name && entry.tunnel === tunnel
-  );
-}
-
-function tunnelText(tunnel: TunnelInfo): string {
-  return JSON.stringify(tunnel, (_, v) => (v instanceof Uint8Array ? [...v] : v));
 }
 
 function fixedValues(
