@@ -1,13 +1,14 @@
 /** bpf(2) for the eBPF datapath. */
 import { readFileSync } from "node:fs";
 import { LeftBehind } from "../src/datapath/ebpf/left-behind.ts";
-import type { EbpfLink, EbpfSystem } from "../src/datapath/ebpf/system.ts";
+import type { EbpfLink, EbpfSystem, PinFolder } from "../src/datapath/ebpf/system.ts";
 import { LinkTable, setPromiscuous } from "../src/netdev/rtnetlink.ts";
 import { attach, type BpfLink, type BpfProgram, createMap, ifindexOf, loadProgram } from "../src/sys/bpf.ts";
-import { bpfPins, pinnedDatapaths } from "../src/sys/bpf-pins.ts";
+import { type BpfPins, bpfPins, pinnedDatapaths } from "../src/sys/bpf-pins.ts";
 import { monotonicMs } from "../src/sys/monotonic.ts";
 import { openRouteSocket } from "../src/sys/netlink.ts";
 import type { EbpfHost } from "../src/vswitch/datapath-opener.ts";
+import { attachesByFilters, Filters, removeOrphans } from "./ebpf-filters.ts";
 
 /** Processors that there may ever be, from a list like "0-3,8". */
 function possibleProcessors(): number {
@@ -26,28 +27,36 @@ function asLink(link: BpfLink): EbpfLink {
   };
 }
 
+function pinFolder(pins: BpfPins): PinFolder {
+  return {
+    path: pins.path,
+    list: () => pins.list(),
+    pin: (object, name) => pins.pin(object, name),
+    openMap: (name, spec) => pins.openMap(name, spec),
+    openLink: (name) => {
+      const link = pins.openLink(name);
+      return link && asLink(link);
+    },
+    remove: (name) => pins.remove(name),
+    close: () => pins.close(),
+  };
+}
+
 export function openEbpfSystem(): EbpfSystem {
   const route = openRouteSocket();
+  const filters = attachesByFilters() ? new Filters(route) : undefined;
   return {
     processors: possibleProcessors(),
     createMap,
     loadProgram,
-    attach: (program, ifindex, egress) => asLink(attach(program as BpfProgram, ifindex, egress)),
+    attach: (program, ifindex, egress) =>
+      filters?.attach(program as BpfProgram, ifindex, egress) ??
+      asLink(attach(program as BpfProgram, ifindex, egress)),
     pins: (datapath) => {
       const pins = bpfPins(datapath);
       if (typeof pins === "string") return pins;
-      return {
-        path: pins.path,
-        list: () => pins.list(),
-        pin: (object, name) => pins.pin(object, name),
-        openMap: (name, spec) => pins.openMap(name, spec),
-        openLink: (name) => {
-          const link = pins.openLink(name);
-          return link && asLink(link);
-        },
-        remove: (name) => pins.remove(name),
-        close: () => pins.close(),
-      };
+      const folder = pinFolder(pins);
+      return filters?.pins(folder) ?? folder;
     },
     setPromiscuous: (ifindex, on) => setPromiscuous(route, ifindex, on),
     ifindexOf,
@@ -86,5 +95,9 @@ export function removeLeftBehind(datapath: string, keep: (device: string) => boo
 
 export const ebpfHost: EbpfHost = {
   open: openEbpfSystem,
-  removeLeftBehind: (keep) => pinnedDatapaths().filter((datapath) => removeLeftBehind(datapath, keep)),
+  removeLeftBehind(keep) {
+    const names = pinnedDatapaths().filter((datapath) => removeLeftBehind(datapath, keep));
+    if (attachesByFilters()) removeOrphans();
+    return names;
+  },
 };

@@ -45,14 +45,14 @@ export function kernel(): Finding[] {
   const found: Finding[] = [];
   const version = release();
   const [major = 0, minor = 0] = version.split(".").map(Number);
-  if (major > 6 || (major === 6 && minor >= 6))
+  if (major > 5 || (major === 5 && minor >= 11))
     found.push(good("kernel", `${version}: userspace and eBPF datapaths`));
   else
     found.push(
       warn(
         "kernel",
-        `${version} is older than 6.6`,
-        "datapath_type=ebpf falls back to forwarding in userspace",
+        `${version} is older than 5.11`,
+        "it does not take the eBPF datapath's programs: packets are forwarded in userspace",
       ),
     );
   if (!fs.existsSync("/dev/net/tun"))

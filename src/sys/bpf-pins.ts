@@ -52,11 +52,7 @@ export class BpfPins {
   }
 
   list(): string[] {
-    try {
-      return readdirSync(this.path);
-    } catch {
-      return [];
-    }
+    return namesIn(this.path);
   }
 
   /** Throws an OsError. */
@@ -98,12 +94,21 @@ export class BpfPins {
 const FOLDER = `${MOUNT}/ovsbox`;
 /** What the names of this namespace's folders end with. */
 const here = (): string => `@${statSync("/proc/self/ns/net").ino}`;
+/** The file system takes no dots. */
+const folderOf = (datapath: string): string => `${FOLDER}/${datapath.replaceAll(".", "_")}${here()}`;
+
+function namesIn(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
 
 /** The folder of a datapath of this network namespace; a text says why there is none. */
 export function bpfPins(datapath: string): BpfPins | string {
   if (!isMounted()) return `no bpf file system at ${MOUNT}`;
-  // The file system takes no dots.
-  const path = `${FOLDER}/${datapath.replaceAll(".", "_")}${here()}`;
+  const path = folderOf(datapath);
   try {
     return BpfPins.open(path) ?? `another switch has ${path}`;
   } catch (error) {
@@ -114,12 +119,11 @@ export function bpfPins(datapath: string): BpfPins | string {
 /** Names of the datapaths of this network namespace that have a folder, whether or not a switch has them. */
 export function pinnedDatapaths(): string[] {
   if (!isMounted()) return [];
-  try {
-    const end = here();
-    return readdirSync(FOLDER)
-      .filter((name) => name.endsWith(end))
-      .map((name) => name.slice(0, -end.length));
-  } catch {
-    return [];
-  }
+  const end = here();
+  return namesIn(FOLDER)
+    .filter((name) => name.endsWith(end))
+    .map((name) => name.slice(0, -end.length));
 }
+
+/** What is in a datapath's folder, whoever has it. */
+export const pinnedNames = (datapath: string): string[] => namesIn(folderOf(datapath));

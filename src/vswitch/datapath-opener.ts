@@ -168,8 +168,13 @@ export function datapathOpener(options: OpenerOptions): DatapathOpener {
 const EPERM = 1;
 
 function whyNoEbpf(error: unknown): string {
-  const { errno, message } = error as { errno?: number; message: string };
-  return errno === EPERM
-    ? "programs cannot be loaded without the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN"
-    : message;
+  const { errno, message, log } = error as { errno?: number; message: string; log?: string };
+  if (errno === EPERM)
+    return "programs cannot be loaded without the capabilities CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN";
+  if (log === undefined) return message;
+  // The verifier says why in one of its last lines, before it counts what it has done.
+  const lines = log.trimEnd().split("\n");
+  const reason =
+    lines.findLast((line) => !/^(processed|verification time|stack depth) /.test(line)) ?? message;
+  return `this kernel does not take the programs (${reason})`;
 }

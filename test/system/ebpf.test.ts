@@ -5,8 +5,7 @@ import t from "tap";
 import { cannotRun, World, withTwoHosts, withWorld } from "./world.ts";
 
 const [major, minor] = release().split(".").map(Number);
-/** TCX links came with Linux 6.6. */
-const tooOld = major! > 6 || (major === 6 && minor! >= 6) ? false : "needs Linux 6.6";
+const tooOld = major! > 5 || (major === 5 && minor! >= 11) ? false : "needs Linux 5.11";
 const skip = cannotRun("ping") || tooOld;
 /** Then that is what datapath_type=system means. */
 const hasModule = existsSync("/sys/module/openvswitch") ? "the kernel has openvswitch.ko" : false;
@@ -151,7 +150,9 @@ t.test("meters by programs", { skip }, async (t) => {
     const before = byPrograms(world);
     const flood = world.tryInside("ha", "ping", "-q", "-c", "300", "-i", "0.002", "-W", "1", "10.1.1.2");
     const answered = Number(/(\d+) received/.exec(flood.stdout)![1]);
-    t.ok(answered >= 10 && answered < 150, `${answered} of 300 passed`);
+    // A busy machine sends them more slowly.
+    const seconds = Number(/time (\d+)ms/.exec(flood.stdout)![1]) / 1000;
+    t.ok(answered >= 10 && answered <= 15 + 20 * seconds, `${answered} of 300 passed in ${seconds} s`);
     t.ok(byPrograms(world) - before >= 300, "none came up");
     t.match(world.appctl("dpif-ebpf/show"), /left to userspace: 0\n/);
     const stats = ofctl("meter-stats", "br0", "meter=3");

@@ -508,13 +508,12 @@ export class EbpfDpif implements Dpif {
 const ENODEV = 19;
 const NO_DEVICE = 0x7fffffff;
 
-/** Throws when there are no TCX links: where there are, only the device is missing. */
+/** Throws when programs cannot be attached: where they can, only the device is missing. */
 function probe(system: EbpfSystem, program: EbpfProgram): void {
   try {
     system.attach(program, NO_DEVICE, false).close();
   } catch (error) {
-    if ((error as { errno?: number }).errno === ENODEV) return;
-    throw new Error("programs cannot be attached to devices by TCX links, which Linux has from 6.6 on");
+    if ((error as { errno?: number }).errno !== ENODEV) throw error;
   }
 }
 

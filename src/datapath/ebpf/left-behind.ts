@@ -3,7 +3,7 @@
  * over, and the maps by which its megaflows are known again. A run that ended while it took over has left two generations.
  *
  *   N-vV/stats, counters, programs, ports, journal    maps of generation N, layout version V
- *   link-IFINDEX-in, link-IFINDEX-out                 links
+ *   link-IFINDEX-in, link-IFINDEX-out                 links, or where the kernel has none, what stands for a filter
  *
  * All other maps and programs live by those that name them. The array of programs must be pinned: the kernel empties it when
  * nobody but programs holds it.
@@ -32,6 +32,12 @@ export function generationName(number: number): string {
 
 export function linkName(ifindex: number, egress: boolean): string {
   return `link-${ifindex}-${egress ? "out" : "in"}`;
+}
+
+/** undefined for what is no link's name. */
+export function parseLinkName(name: string): { ifindex: number; egress: boolean } | undefined {
+  const [, ifindex, way] = /^link-(\d+)-(in|out)$/.exec(name) ?? [];
+  return ifindex === undefined ? undefined : { ifindex: Number(ifindex), egress: way === "out" };
 }
 
 /** One run's maps, undefined where the run was of another version, whose memory we cannot read. */

@@ -25,7 +25,9 @@ import { policeProgram, policingValue } from "./programs/police.ts";
 import { upcallProgram } from "./programs/upcall.ts";
 import { Rows } from "./rows.ts";
 import { flowMapSpec, otherSpecs, pinnedSpecs, rowProcessors } from "./specs.ts";
-import type { EbpfMap, EbpfProgram, EbpfSystem } from "./system.ts";
+import { type EbpfMap, type EbpfProgram, type EbpfSystem, MAP_RINGBUF } from "./system.ts";
+
+const EINVAL = 22;
 
 export interface LoadedProgram {
   readonly name: string;
@@ -58,7 +60,7 @@ export class EbpfObjects {
         const map = this.#add(spec);
         pin?.(map);
       }
-      for (const spec of otherSpecs()) this.#add(spec);
+      for (const spec of otherSpecs()) this.#addOther(spec);
       this.rows = new Rows(this.maps.get(MAP_STATS)!.memory(), this.processors);
       this.counters = new Uint32Array(this.maps.get(MAP_COUNTERS)!.memory());
       this.#journal = this.maps.get(MAP_JOURNAL);
@@ -76,6 +78,16 @@ export class EbpfObjects {
     const map = this.system.createMap(spec);
     this.maps.set(spec.name, map);
     return map;
+  }
+
+  #addOther(spec: BpfMapSpec): void {
+    try {
+      this.#add(spec);
+    } catch (error) {
+      if (spec.type === MAP_RINGBUF && (error as { errno?: number }).errno === EINVAL)
+        throw new Error("this kernel has no BPF ring buffers, which came with Linux 5.8");
+      throw error;
+    }
   }
 
   get upcallRing(): number {

@@ -18,5 +18,7 @@ export const SKB_GSO_SEGS = 164;
 export const SKB_GSO_SIZE = 176;
 
 /** Goes on its way: at egress of an internal port, up the tap. */
+/** As if the program were not there. */
+export const TC_ACT_UNSPEC = -1;
 export const TC_ACT_OK = 0;
 export const TC_ACT_SHOT = 2;
