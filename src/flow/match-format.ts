@@ -6,7 +6,7 @@ import { TextWriter } from "../lib/text-writer.ts";
 import { type Field, getField, getFieldBig, isFieldZero, mustField } from "./fields/index.ts";
 import { CT_STATE, formatFlagsMasked, formatFragment, TCP_FLAGS, TUN_FLAGS } from "./flags.ts";
 import * as L from "./layout.ts";
-import { anyBits, type Match } from "./match.ts";
+import { anyBits, type Match, matchesTunnel } from "./match.ts";
 import {
   ETH_TYPE_ARP,
   ETH_TYPE_IPV4,
@@ -131,10 +131,10 @@ class Formatter {
       this.out.decimal(priority);
     }
     const { mask, flow } = this;
-    const further = anyBits(mask, L.FLOW_PACKET_WORDS, L.FLOW_WORDS);
+    const further = matchesTunnel(this.match) || anyBits(mask, L.W_METADATA_HI, L.FLOW_WORDS);
     if (further || anyBits(mask, L.W_IN_PORT + 1, L.W_PACKET_TYPE)) this.metadata();
     this.types();
-    if (further || this.match.tunMetadata !== undefined) {
+    if (further) {
       this.registers();
       this.tunnel();
       this.field("metadata", F.metadata);

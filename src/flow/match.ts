@@ -4,7 +4,7 @@
  * {@link prerequisitesMet} and ./normalize.ts.
  */
 import { clearField, type Field, fillField, setField, setFieldBig } from "./fields/index.ts";
-import { FLOW_WORDS, type Flow } from "./layout.ts";
+import { FLOW_PACKET_WORDS, FLOW_WORDS, type Flow, W_TUN_METADATA_PRESENT } from "./layout.ts";
 
 /** Where a match keeps one tun_metadata field that no TLV table places: `bytes` bytes at byte `offset` of the area. */
 export interface TunMetadataSlot {
@@ -121,6 +121,12 @@ export function isCatchall(match: Match): boolean {
 export function anyBits(mask: Flow, from: number, end: number): boolean {
   for (let i = from; i < end; i++) if (mask[i] !== 0) return true;
   return false;
+}
+
+/** Something of what lies between a packet's headers and metadata counts: of the original tuple, NSH or a tunnel. */
+export function matchesTunnel({ mask, tunMetadata }: Match): boolean {
+  // Words of tun_metadata have bits only where there are slots.
+  return tunMetadata !== undefined || anyBits(mask, FLOW_PACKET_WORDS, W_TUN_METADATA_PRESENT);
 }
 
 /** 32-bit hash of values and mask. */

@@ -22,7 +22,7 @@ import {
   W_TUN_FLAGS_TOS_TTL,
   W_VLAN0,
 } from "../flow/layout.ts";
-import { anyBits, type Match } from "../flow/match.ts";
+import { anyBits, type Match, matchesTunnel } from "../flow/match.ts";
 import { P_ANY, P_OF10_STD, P_OF10_STD_TID, P_OF11_STD, USABLE_NXM_OXM } from "./protocols.ts";
 
 const STD10 = P_OF10_STD | P_OF10_STD_TID;
@@ -56,8 +56,7 @@ export function matchProtocols(match: Match): number {
   const { mask, flow } = match;
   let of10 = true;
   if (mask[W_SKB_PRIORITY] !== 0 || mask[W_TUN_FLAGS_TOS_TTL]! >>> 16 !== 0) return 0;
-  if (anyBits(mask, FLOW_PACKET_WORDS, W_METADATA_HI)) return USABLE_NXM_OXM;
-  if (anyBits(mask, W_METADATA_LO + 1, FLOW_WORDS)) return USABLE_NXM_OXM;
+  if (matchesTunnel(match) || anyBits(mask, W_METADATA_LO + 1, FLOW_WORDS)) return USABLE_NXM_OXM;
   if (mask[W_METADATA_HI] !== 0 || mask[W_METADATA_LO] !== 0) of10 = false;
   for (let i = 0; i < FLOW_PACKET_WORDS; i++) {
     if (mask[i] === 0) continue;

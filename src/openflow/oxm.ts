@@ -20,7 +20,6 @@ import {
   setFieldBig,
 } from "../flow/fields/index.ts";
 import {
-  FLOW_PACKET_WORDS,
   FLOW_WORDS,
   VLAN_CFI,
   W_CT_NW_PROTO,
@@ -28,6 +27,7 @@ import {
   W_ETH_DST_HI,
   W_ETH_TYPE,
   W_IN_PORT,
+  W_METADATA_HI,
   W_MPLS,
   W_NSH_BASE,
   W_NW,
@@ -37,7 +37,14 @@ import {
   W_TUN_ID_HI,
   W_VLAN0,
 } from "../flow/layout.ts";
-import { anyBits, clearMatch, type Match, makeMatch, type TunMetadataSlot } from "../flow/match.ts";
+import {
+  anyBits,
+  clearMatch,
+  type Match,
+  makeMatch,
+  matchesTunnel,
+  type TunMetadataSlot,
+} from "../flow/match.ts";
 import { setDefaultPacketType } from "../flow/match-text.ts";
 import { prerequisitesMet } from "../flow/normalize.ts";
 import { isMplsType } from "../flow/packet/ethernet.ts";
@@ -266,7 +273,7 @@ export function writeMatch(
 ): void {
   const { flow, mask } = match;
   const metadata = anyBits(mask, W_IN_PORT + 1, W_PACKET_TYPE);
-  const further = anyBits(mask, FLOW_PACKET_WORDS, FLOW_WORDS);
+  const further = matchesTunnel(match) || anyBits(mask, W_METADATA_HI, FLOW_WORDS);
   if (mask[W_PACKET_TYPE] !== 0 && (flow[W_PACKET_TYPE] !== 0 || !impliesEthernet(flow, mask))) {
     put(w, match, PACKET_TYPE, version);
   }
