@@ -26,6 +26,8 @@ export class FakeMachine {
   readonly pinned: number[] = [];
   /** Lanes whose threads were ended. */
   readonly terminated: number[] = [];
+  /** What opening a ring comes to in a lane: 0 or an errno. */
+  trouble: (lane: number, receives: number) => number = () => 0;
   private groups = 0;
   /**
    * Rings by device name; a device without one here is none. What further lanes have of the device is under its name with
@@ -65,6 +67,8 @@ export class FakeMachine {
   private ringOf(name: string, lane: number, receives: number): FakeRing {
     const ring = this.rings.get(name);
     if (ring === undefined) throw Object.assign(new Error("no such device"), { errno: 19 });
+    const errno = this.trouble(lane, receives);
+    if (errno !== 0) throw Object.assign(new Error(`errno ${errno}`), { errno });
     if (receives === RING_NEW_GROUP) ring.group = ++this.groups;
     if (lane === 0) return ring;
     const key = `${name}/${lane}`;

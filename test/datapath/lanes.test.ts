@@ -5,6 +5,7 @@ import { POLICING_DROPS } from "../../src/datapath/drop-reasons.ts";
 import { ODP_METER } from "../../src/datapath/odp/actions.ts";
 import { BUCKETS_BYTES, Buckets } from "../../src/datapath/userspace/buckets.ts";
 import { openWorkerDpif } from "../../src/datapath/userspace/dpif-worker.ts";
+import { RING_NEW_GROUP } from "../../src/datapath/userspace/system.ts";
 import { W_IN_PORT, W_TP } from "../../src/flow/layout.ts";
 import type { Clock } from "../../src/lib/clock.ts";
 import type { Netdev } from "../../src/netdev/netdev.ts";
@@ -268,6 +269,33 @@ t.test("ports that go: descriptors are closed when all lanes have let go", async
   dpif.flowPut(...fromPort(3), program(...output(1)));
   await dpif.settled();
   for (const lane of [0, 1]) arriveAt(lane, "m3", frame(udp));
+  t.equal((await sent("m1")).length, 2);
+});
+
+t.test("a kernel without groups, and a lane that cannot open a device", async (t) => {
+  const { dpif, device, machine, arriveAt, sent } = lanesBench();
+  machine.trouble = (_lane, receives) => (receives === RING_NEW_GROUP ? 22 : 0);
+  t.equal(await dpif.portAdd(device("m1"), 1), 1);
+  t.strictSame(
+    ["m1", "m1/1"].map((name) => machine.rings.get(name)!.group),
+    [-1, -3],
+    "one lane gets all",
+  );
+  t.strictSame(
+    dpif.threads!().map(({ queues }) => queues.length),
+    [1, 0],
+  );
+  machine.trouble = (lane) => (lane === 0 ? 12 : 0);
+  await t.rejects(dpif.portAdd(device("m2"), 2), { code: "ENOMEM" });
+  t.strictSame(
+    [...dpif.ports()].map(({ name }) => name),
+    ["m1"],
+  );
+  machine.trouble = () => 0;
+  t.equal(await dpif.portAdd(device("m2"), 2), 2, "nothing of it is left in the other lane");
+  dpif.flowPut(...fromPort(2), program(...output(1)));
+  await dpif.settled();
+  for (const lane of [0, 1]) arriveAt(lane, "m2", frame(udp));
   t.equal((await sent("m1")).length, 2);
 });
 
