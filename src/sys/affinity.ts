@@ -3,11 +3,18 @@ import { addressOf, libc, pointer } from "./ffi.ts";
 
 const MASK_BYTES = 128;
 
-/** Keeps the calling thread to a processor; -1: to none. One that is not there changes nothing. */
+/** Where this thread might run before it was kept anywhere; each thread has this module for itself. */
+let before: Uint8Array | undefined;
+
+/** Keeps the calling thread to a processor; -1: to none any more. One that is not there changes nothing. */
 export function pinThread(processor: number): void {
   if (processor >= MASK_BYTES * 8) return;
-  const mask = new Uint8Array(MASK_BYTES);
-  if (processor < 0) mask.fill(0xff);
-  else mask[processor >> 3] = 1 << (processor & 7);
+  if (before === undefined) {
+    if (processor < 0) return;
+    before = new Uint8Array(MASK_BYTES);
+    libc.sched_getaffinity(0, MASK_BYTES, pointer(addressOf(before)));
+  }
+  const mask = processor < 0 ? before : new Uint8Array(MASK_BYTES);
+  if (processor >= 0) mask[processor >> 3] = 1 << (processor & 7);
   libc.sched_setaffinity(0, MASK_BYTES, pointer(addressOf(mask)));
 }

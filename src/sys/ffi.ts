@@ -23,6 +23,7 @@ export const { symbols: libc } = dlopen("libc.so.6", {
   epoll_wait: { args: ["i32", "ptr", "i32", "i32"], returns: "i32" },
   if_nametoindex: { args: ["ptr"], returns: "u32" },
   clock_gettime: { args: ["i32", "ptr"], returns: "i32" },
+  sched_getaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
   sched_setaffinity: { args: ["i32", "u64", "ptr"], returns: "i32" },
   sched_yield: { args: [], returns: "i32" },
   __errno_location: { args: [], returns: "ptr" },

@@ -179,6 +179,8 @@ t.test("pmd-cpu-mask: how many threads, and where they run", { skip }, async (t)
       [0, 1],
     );
     t.strictSame(pinned(world), ["0", "1"]);
+    world.vsctl("remove", "Open_vSwitch", ".", "other_config", "pmd-cpu-mask");
+    t.strictSame(pinned(world), [], "as it was before");
   });
 });
 

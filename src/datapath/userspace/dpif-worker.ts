@@ -172,25 +172,25 @@ class WorkerDpif implements Dpif, LaneHost, PortLanes {
     const number = this.lanes.length;
     this.buckets.setLanes(number + 1);
     const lane = new Lane(makeSharedMemory(number, first.memory.buckets), this);
-    const flows = Float64Array.from(this.mirror.numbers(), (flow) => this.mirror.handle(flow));
+    const generations = this.mirror.generationsNow();
     this.mirror.addLane(lane.memory.flowStats);
     this.lanes.push(lane);
     if (this.vlanLimit >= 0) this.requestVlanLimit(lane);
     this.requestPin(lane, number);
     for (const [id, words] of this.meters) this.requestMeter(lane, id, words);
     this.portSet.replay(lane);
-    for (let at = 0; at < flows.length; at += REPLAY_SLICE) {
-      for (const handle of flows.subarray(at, at + REPLAY_SLICE)) this.replayFlow(lane, handle);
-      await new Promise<void>((resolve) => this.clock.soon(resolve));
+    let told = 0;
+    for (let flow = 0; flow < generations.length; flow++) {
+      // A newer flow of this number the lane has heard of.
+      if (!this.mirror.isOf(flow, generations)) continue;
+      this.replayFlow(lane, flow);
+      if (++told % REPLAY_SLICE === 0) await new Promise<void>((resolve) => this.clock.soon(resolve));
     }
     await lane.settled();
     this.ready = this.lanes.length;
   }
 
-  /** Its number may have a newer flow by now, of which the lane has heard. */
-  private replayFlow(lane: Lane, handle: FlowHandle): void {
-    const flow = this.mirror.resolve(handle);
-    if (flow < 0) return;
+  private replayFlow(lane: Lane, flow: number): void {
     const { key, mask } = this.replayed;
     this.mirror.read(flow, this.replayed);
     compactMask(mask, this.mask);

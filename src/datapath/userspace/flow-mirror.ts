@@ -47,6 +47,16 @@ export class FlowMirror {
     return this.generations[flow]! * MAX_FLOWS + flow;
   }
 
+  /** What {@link isOf} takes to tell the flows of now from later ones. */
+  generationsNow(): Int32Array {
+    return this.generations.slice(0, this.used);
+  }
+
+  /** Flow number `flow` is there, and was when `generations` were taken. */
+  isOf(flow: number, generations: Int32Array): boolean {
+    return this.programs[flow] !== undefined && this.generations[flow] === generations[flow];
+  }
+
   /** The flow's number, or -1 when it is gone. */
   resolve(handle: FlowHandle): number {
     const flow = flowIndex(handle);
