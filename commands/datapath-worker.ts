@@ -41,12 +41,13 @@ function upcallPorts({ fd, bytes }: UpcallRing): (name: string) => PortRing {
 
 self.onmessage = (event) => {
   const { memory, wakeFd, upcalls } = event.data;
+  const openRecords = upcalls && upcallPorts(upcalls);
   new WorkerLoop(memory, wakeFd, {
     openRing:
-      upcalls !== undefined
-        ? upcallPorts(upcalls)
-        : (name, receives) => (receives === RING_DEAF ? new DeafRing(name) : new PacketRing(name, receives)),
+      openRecords ??
+      ((name, receives) => (receives === RING_DEAF ? new DeafRing(name) : new PacketRing(name, receives))),
     openTap,
+    openRecords,
     readTap,
     writeTap,
     closeFd,

@@ -184,6 +184,18 @@ t.test("copies to a controller and samples, by programs", { skip }, async (t) =>
     world.ping("ha", "10.1.1.2", 20);
     await world.until("a copy of each", () => heard.split("NXT_PACKET_IN2").length >= packetIns + 20);
     t.ok(byPrograms(world) - before >= 40, "there and back");
+    // What the host sends by the bridge's own port, too.
+    world.ofctl("del-flows", "br0", "icmp");
+    world.inside("sw", "ip", "addr", "add", "10.1.1.100/24", "dev", "br0");
+    world.inside("sw", "ip", "link", "set", "br0", "up");
+    world.ofctl("add-flow", "br0", "priority=10,in_port=LOCAL,icmp,actions=controller,normal");
+    world.ping("sw", "10.1.1.1", 1);
+    await programsKnowAll(world);
+    const [own, ownIns] = [byPrograms(world), heard.split("in_port=LOCAL").length];
+    world.ping("sw", "10.1.1.1", 20);
+    await world.until("a copy of each", () => heard.split("in_port=LOCAL").length >= ownIns + 20);
+    t.ok(byPrograms(world) - own >= 20, "of the host's own packets");
+    t.match(world.appctl("dpif-ebpf/show"), /left to userspace: 0\n/);
     world.ofctl("del-flows", "br0", "icmp");
     world.vsctl(
       ...[

@@ -365,6 +365,8 @@ export class TapPort {
   private gone = false;
   private readonly host: PortHost;
   policer: Policer | undefined = undefined;
+  /** Receives only: {@link DatapathSystem.openRecords}. */
+  records: RingPort | undefined = undefined;
   private readonly sendAgain = (packet: Packet): void => this.output(packet);
 
   constructor(odpPort: number, fd: number, host: PortHost) {

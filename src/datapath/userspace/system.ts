@@ -17,6 +17,8 @@ export interface DatapathSystem {
   /** `receives`: RING_*, or the number of a group that another lane's socket of the device has made. */
   openRing(name: string, receives: number): PortRing;
   openTap(name: string): number;
+  /** Where programs in the kernel are at a tap: what their actions hand up of its packets. */
+  openRecords?: ((name: string) => PortRing) | undefined;
   readTap(fd: number, address: number, room: number): number;
   writeTap(fd: number, address: number, length: number): number;
   closeFd(fd: number): void;

@@ -522,6 +522,11 @@ export class WorkerLoop implements PacketIo, PortHost {
         if (kind === PORT_TAP) {
           this.epoll.add(port.fd, odpPort);
           this.taps.push(port);
+          const records = this.system.openRecords?.(name);
+          if (records !== undefined) {
+            port.records = new RingPort(odpPort, records, this);
+            this.rings.push(port.records);
+          }
         }
         this.ports[odpPort] = port;
       }
@@ -549,6 +554,10 @@ export class WorkerLoop implements PacketIo, PortHost {
       port.close();
     } else {
       take(this.taps, port);
+      if (port.records !== undefined) {
+        take(this.rings, port.records);
+        port.records.close();
+      }
       if (!shared) port.close();
     }
   }

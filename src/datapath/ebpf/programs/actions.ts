@@ -209,7 +209,8 @@ class ActionEmitter {
         this.lines.push(...meter(step.id, this.name("meter")));
         return undefined;
       case "userspace":
-        return this.userspace(step.operand, step.probability);
+        this.userspace(step.operand, step.probability);
+        return undefined;
       case "drop":
         this.lines.push(
           comment(`drop ${step.reason}`),
@@ -223,12 +224,8 @@ class ActionEmitter {
     }
   }
 
-  /** A packet of an internal port goes up its tap, which has no room for an operand. */
-  private userspace(operand: number, probability: number): string | undefined {
-    const { inPort } = this.lookup;
-    if (inPort === undefined || this.host.portOf(inPort)?.tap !== false)
-      return "action userspace on packets of an internal port";
-    if (probability === 0) return undefined;
+  private userspace(operand: number, probability: number): void {
+    if (probability === 0) return;
     const name = this.name("up");
     const [sent, lost] = [`${name}_sent`, `${name}_lost`];
     this.lines.push(comment(`userspace ${operand}`));
@@ -239,7 +236,6 @@ class ActionEmitter {
       ...countUp(COUNT_ACTION_LOST),
       label(sent),
     );
-    return undefined;
   }
 
   private change(program: Int32Array, at: number): string | undefined {

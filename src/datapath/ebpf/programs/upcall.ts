@@ -1,6 +1,6 @@
 /**
  * The program that hands packets up: a record in the ring buffer, whose layout is in layout.ts. A packet that the host sent
- * by an internal port need not be copied: it goes on its way, up the tap. Pure.
+ * by an internal port need not be copied when nothing matches it: it goes on its way, up the tap. Pure.
  */
 import {
   MAP_LOOKUP_ELEM,
