@@ -13,7 +13,16 @@ import { LinkTable } from "../src/netdev/rtnetlink.ts";
 import { openDeviceControl } from "../src/sys/ethtool.ts";
 import { openRouteSocket } from "../src/sys/netlink.ts";
 import { bad, type Finding } from "./doctor/finding.ts";
-import { daemon, database, kernel, leftovers, limits, privileges, time } from "./doctor/machine.ts";
+import {
+  daemon,
+  database,
+  kernel,
+  leftovers,
+  limits,
+  privileges,
+  time,
+  unattended,
+} from "./doctor/machine.ts";
 import { type BridgeRow, bridges } from "./doctor/network.ts";
 import { readBridges } from "./doctor/rows.ts";
 import { carriedBy } from "./ovs-vsctl/carried.ts";
@@ -96,6 +105,7 @@ async function examine(platform: Platform, where: Dirs): Promise<Finding[]> {
   if (server.level !== "good" && !(vswitchd.level === "good" && fs.existsSync(join(where.run, "db.sock"))))
     found.push(server);
   found.push(...both, vswitchd, ...leftovers(where), ...limits(pidOf(where)));
+  if (vswitchd.level !== "good") found.push(...unattended());
   const rows = await configured(platform, where, found);
   if (rows !== undefined) found.push(...look(rows));
   return found;

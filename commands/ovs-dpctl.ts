@@ -156,8 +156,8 @@ async function withoutSwitch(platform: Platform, command: string, rest: readonly
     return removeLeftBehind(rest[0]!.replace(/^(system|ebpf)@/, ""), () => false);
   }
   if (command !== "dump-dps") return false;
-  const { pinnedDatapaths } = await import("../src/sys/bpf-pins.ts");
+  const { leftLabel, pinnedDatapaths } = await import("../src/sys/bpf-pins.ts");
   const names = pinnedDatapaths();
-  for (const name of names) platform.stdout(`${name === "ovs-system" ? "system" : "ebpf"}@${name}\n`);
+  for (const name of names) platform.stdout(`${leftLabel(name)}\n`);
   return names.length > 0;
 }

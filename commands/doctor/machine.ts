@@ -8,6 +8,7 @@ import type { Platform } from "../../src/lib/platform.ts";
 import { UnixctlClient } from "../../src/lib/unixctl-client.ts";
 import { loadFile } from "../../src/ovsdb/database-file.ts";
 import { nodeDisk } from "../../src/ovsdb/disk-node.ts";
+import { leftLabel, pinnedDatapaths } from "../../src/sys/bpf-pins.ts";
 import { bad, type Finding, good, warn } from "./finding.ts";
 
 function read(path: string): string | undefined {
@@ -158,6 +159,18 @@ export function leftovers(dirs: Dirs): Finding[] {
       `rm ${paths.join(" ")}`,
     ),
   ];
+}
+
+/** Programs in the kernel that go on by what they know, while no switch runs. */
+export function unattended(): Finding[] {
+  return pinnedDatapaths().map((name) =>
+    warn(
+      leftLabel(name),
+      "still forwards by the flows that it knew",
+      "its ports' packets do not reach this host's network",
+      `ovs-ctl start   # or, to end it: ovs-dpctl del-dp ${leftLabel(name)}`,
+    ),
+  );
 }
 
 const MB = 1024 * 1024;

@@ -125,5 +125,9 @@ export function pinnedDatapaths(): string[] {
     .map((name) => name.slice(0, -end.length));
 }
 
+/** As `ovs-dpctl` names datapaths: what only a switch knows, its type, is told from the name. */
+export const leftLabel = (datapath: string): string =>
+  `${datapath === "ovs-system" ? "system" : "ebpf"}@${datapath}`;
+
 /** What is in a datapath's folder, whoever has it. */
 export const pinnedNames = (datapath: string): string[] => namesIn(folderOf(datapath));

@@ -254,6 +254,11 @@ t.test(
       world.appctl("exit");
       await sleep(300);
       t.equal(world.mounted("ovs-dpctl", "dump-dps"), "system@ovs-system\n", "also when no switch runs");
+      const doctor = world.mountedTry("ovsbox", "doctor");
+      t.match(
+        doctor.stdout,
+        /warn system@ovs-system: still forwards .*\n.*\n.*ovs-dpctl del-dp system@ovs-system\n/,
+      );
       world.startSwitch();
       await sleep(300);
       for (const ping of pings) {
