@@ -46,6 +46,7 @@ self.onmessage = (event) => {
     openRing:
       openRecords ??
       ((name, receives) => (receives === RING_DEAF ? new DeafRing(name) : new PacketRing(name, receives))),
+    takeRing: (held) => PacketRing.take(held),
     openTap,
     openRecords,
     readTap,

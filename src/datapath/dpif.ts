@@ -200,6 +200,8 @@ export interface Dpif {
 
   /** Threads that forward, where there may be several. */
   threads?(): readonly DpThread[];
+  /** Gives each thread about as many ports, without loss. */
+  rebalance?(): Promise<void>;
   /** Threads from now on: at most one for each of these processors, to which it keeps; undefined: anywhere. */
   setCpus?(cpus: readonly number[] | undefined): void;
 

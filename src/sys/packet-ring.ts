@@ -9,7 +9,7 @@
  * when the socket's buffer is full it is cut off instead, and of no use.
  */
 import { addressOf, errno, libc, memoryAt, osError, pointer } from "./ffi.ts";
-import { PacketSender } from "./packet-sender.ts";
+import { type HeldSocket, PacketSender } from "./packet-sender.ts";
 
 const SOL_SOCKET = 1;
 const SO_ATTACH_FILTER = 26;
@@ -52,6 +52,16 @@ const STATUS_COPY = 2;
 const STATUS_VLAN_VALID = 0x10;
 const STATUS_VLAN_TPID_VALID = 0x40;
 
+const TWO_32 = 0x100000000;
+
+/** A ring on its way from one thread to another, which share descriptors and memory. */
+interface HeldRing extends HeldSocket {
+  readonly address: number;
+  readonly head: number;
+  readonly slots: number;
+  readonly group: number;
+}
+
 export class PacketRing extends PacketSender {
   /** Bytes before a frame, its virtio header included, that are the reader's. */
   readonly headroom: number = RESERVE;
@@ -73,37 +83,40 @@ export class PacketRing extends PacketSender {
   private readonly words: Int32Array;
   private readonly discarded = new Uint8Array(16);
   private readonly slots: number;
-  private head = 0;
-  private tail = 0;
+  private head: number;
+  private tail: number;
 
   /**
    * Opens device `name` in the caller's network namespace; throws an OsError. All its frames come here, or, by `group`, those
    * of the flows that the kernel gives to this socket of a group: the number that another one has, or -2 for a new group.
    */
-  constructor(name: string, group = -1, slots = SLOTS) {
-    super(name);
+  constructor(name: string, group = -1, slots = SLOTS, held?: HeldRing) {
+    super(name, held);
     this.slots = slots;
     const bytes = slots * SLOT_BYTES;
-    let map = 0;
-    let joined = -1;
-    this.attempt(() => {
-      this.option(SOL_PACKET, PACKET_VERSION, 1);
-      this.option(SOL_PACKET, PACKET_RESERVE, RESERVE);
-      this.option(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
-      this.option(SOL_PACKET, PACKET_COPY_THRESH, 1);
-      this.option(SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER_BYTES);
-      this.option(SOL_PACKET, PACKET_RX_RING, BLOCK_BYTES, bytes / BLOCK_BYTES, SLOT_BYTES, slots);
-      map = libc.mmap(null, bytes, 3, 1, this.fd, 0) as unknown as number;
-      if (map === -1 || map === 0 || map > 2 ** 53) throw osError("mmap", errno());
-      try {
-        if (group === -1) this.bind(ETH_P_ALL);
-        else joined = this.join(group);
-      } catch (error) {
-        // It would keep the socket alive.
-        libc.munmap(pointer(map), bytes);
-        throw error;
-      }
-    });
+    let map = held?.address ?? 0;
+    let joined = held?.group ?? -1;
+    this.head = held?.head ?? 0;
+    this.tail = this.head;
+    if (held === undefined)
+      this.attempt(() => {
+        this.option(SOL_PACKET, PACKET_VERSION, 1);
+        this.option(SOL_PACKET, PACKET_RESERVE, RESERVE);
+        this.option(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1);
+        this.option(SOL_PACKET, PACKET_COPY_THRESH, 1);
+        this.option(SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER_BYTES);
+        this.option(SOL_PACKET, PACKET_RX_RING, BLOCK_BYTES, bytes / BLOCK_BYTES, SLOT_BYTES, slots);
+        map = libc.mmap(null, bytes, 3, 1, this.fd, 0) as unknown as number;
+        if (map === -1 || map === 0 || map > 2 ** 53) throw osError("mmap", errno());
+        try {
+          if (group === -1) this.bind(ETH_P_ALL);
+          else joined = this.join(group);
+        } catch (error) {
+          // It would keep the socket alive.
+          libc.munmap(pointer(map), bytes);
+          throw error;
+        }
+      });
     this.group = joined;
     this.address = map;
     const memory = memoryAt(map, bytes);
@@ -136,6 +149,27 @@ export class PacketRing extends PacketSender {
     );
     if (got < 0) throw osError("getsockopt", errno());
     return value[0]! & 0xffff;
+  }
+
+  /** What {@link take} needs in another thread, when every slot has been released. This object is of no use afterwards. */
+  handOver(): number[] {
+    const { fd, ifindex, address, head, slots, group } = this;
+    return [fd, ifindex, Math.floor(address / TWO_32), address | 0, head, slots, group];
+  }
+
+  /** The ring that another thread has handed over, all frames in their order. */
+  static take(words: ArrayLike<number>): PacketRing {
+    const [fd, ifindex, high, low, head, slots, group] = Array.from(words) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ];
+    const address = high * TWO_32 + (low >>> 0);
+    return new PacketRing("", group, slots, { fd, ifindex, address, head, slots, group });
   }
 
   /** True when a frame waits. */

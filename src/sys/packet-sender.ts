@@ -26,6 +26,12 @@ const MMSGHDR_WORDS = 16;
 const TWO_32 = 0x100000000;
 const TWO_32_INVERSE = 1 / TWO_32;
 
+/** A socket that is there already: another thread's, which does not use it any more. */
+export interface HeldSocket {
+  readonly fd: number;
+  readonly ifindex: number;
+}
+
 export class PacketSender {
   readonly fd: number;
   readonly ifindex: number;
@@ -36,18 +42,17 @@ export class PacketSender {
   private readonly messagesAddress: number;
 
   /** A socket for device `name` in the caller's network namespace, to be bound. Throws an OsError. */
-  constructor(name: string) {
-    const nameBytes = cString(name);
-    this.ifindex = libc.if_nametoindex(pointer(addressOf(nameBytes)));
-    if (this.ifindex === 0) throw osError("if_nametoindex", ENODEV);
+  constructor(name: string, held?: HeldSocket) {
+    this.ifindex = held?.ifindex ?? ifindexOf(name);
     // Protocol 0: deaf until bound to another.
-    this.fd = libc.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    this.fd = held?.fd ?? libc.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
     if (this.fd < 0) throw osError("socket", errno());
-    this.attempt(() => {
-      this.option(SOL_PACKET, PACKET_VNET_HDR, 1);
-      this.option(SOL_PACKET, PACKET_QDISC_BYPASS, 1);
-      this.option(SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER_BYTES);
-    });
+    if (held === undefined)
+      this.attempt(() => {
+        this.option(SOL_PACKET, PACKET_VNET_HDR, 1);
+        this.option(SOL_PACKET, PACKET_QDISC_BYPASS, 1);
+        this.option(SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER_BYTES);
+      });
     this.messages = new Int32Array(TX_BATCH * MMSGHDR_WORDS);
     this.vectors = new Uint32Array(TX_BATCH * TX_PIECES * 4);
     this.messagesAddress = addressOf(this.messages);
@@ -149,4 +154,11 @@ export class PacketSender {
   close(): void {
     libc.close(this.fd);
   }
+}
+
+function ifindexOf(name: string): number {
+  const nameBytes = cString(name);
+  const ifindex = libc.if_nametoindex(pointer(addressOf(nameBytes)));
+  if (ifindex === 0) throw osError("if_nametoindex", ENODEV);
+  return ifindex;
 }

@@ -148,8 +148,8 @@ export function registerDpifNetdevCommands(commands: UnixctlCommands, datapaths:
     find(dp);
     return "Default max sleep:    0 us\n";
   });
-  add("pmd-rxq-rebalance", "[dp]", 0, 1, ([dp]) => {
-    find(dp);
+  add("pmd-rxq-rebalance", "[dp]", 0, 1, async ([dp]) => {
+    await find(dp).rebalance?.();
     return "pmd rxq rebalance requested.\n";
   });
   add("pmd-perf-log-set", "on|off [-b before] [-a after] [-e|-ne] [-us usec] [-q qlen]", 0, 10, () => "");

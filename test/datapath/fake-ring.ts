@@ -171,6 +171,10 @@ export class FakeRing {
     this.priority = priority;
   }
 
+  handOver(): number[] {
+    return [this.fd, 0, 0, 0, 0, 0, this.group];
+  }
+
   takeError(): number {
     return 0;
   }

@@ -85,6 +85,10 @@ export class FakeMachine {
     };
     return {
       openRing: (name, receives) => this.ringOf(name, lane, receives) as unknown as PacketRing,
+      takeRing: (held) => {
+        for (const ring of this.rings.values()) if (ring.fd === held[0]) return ring as unknown as PacketRing;
+        throw new Error(`no ring ${held[0]}`);
+      },
       openTap: (name) => {
         this.incoming.set(name, []);
         this.outgoing.set(name, []);

@@ -129,9 +129,9 @@ t.test("lanes come with queues, and know what was there before", async (t) => {
   t.strictSame(
     dpif.threads!().map(({ core, queues }) => [core, queues.map(({ port, queue }) => `${port}.${queue}`)]),
     [
-      [0, ["s1.0", "t1.0", "m1.2"]],
-      [1, ["m1.0"]],
-      [2, ["m1.1"]],
+      [0, ["t1.0", "m1.1"]],
+      [1, ["s1.0", "m1.2"]],
+      [2, ["m1.0"]],
     ],
   );
 
@@ -270,6 +270,70 @@ t.test("ports that go: descriptors are closed when all lanes have let go", async
   await dpif.settled();
   for (const lane of [0, 1]) arriveAt(lane, "m3", frame(udp));
   t.equal((await sent("m1")).length, 2);
+});
+
+t.test("ports of one queue move to lanes that have less, with what waits in their rings", async (t) => {
+  const { dpif, device, machine, sent, rest } = lanesBench();
+  for (const name of ["s1", "s2", "s3"]) await dpif.portAdd(device(name), undefined);
+  for (const port of [1, 2]) dpif.flowPut(...fromPort(port), program(...output(3)));
+  dpif.portPolicing(1, { kbps: 0, burstKb: 0, kpps: 1, burstKpackets: 2 });
+  dpif.portShaped(1, true);
+  await dpif.settled();
+  const queues = () => dpif.threads!().map((thread) => thread.queues.map(({ port }) => port));
+  t.strictSame(queues(), [["s1", "s2", "s3"]]);
+  const ring = machine.rings.get("s1")!;
+  const wait = (count: number) => {
+    for (let i = 0; i < count; i++)
+      ring.incoming.push({
+        header: new Uint8Array(10),
+        frame: Uint8Array.from(frame({ ...udp, sport: i })),
+        tag: 0,
+      });
+  };
+  // More than one turn takes.
+  wait(200);
+  await dpif.portAdd(device("m1"), undefined);
+  t.strictSame(queues(), [
+    ["s2", "s3", "m1"],
+    ["s1", "m1"],
+  ]);
+  const got = (await sent("s3")).map((bytes) => (bytes[34]! << 8) | bytes[35]!);
+  t.strictSame(
+    got,
+    Array.from({ length: 200 }, (_, i) => i),
+    "all frames, in order",
+  );
+  const before = dpif.threads!().map(({ stats }) => stats.hits);
+  wait(100);
+  await rest();
+  t.equal((await sent("s3")).length, 100);
+  t.strictSame(
+    dpif.threads!().map(({ stats }, i) => stats.hits - before[i]!),
+    [0, 100],
+    "the other lane serves it now",
+  );
+  t.notOk(ring.bypass, "shaped as before");
+  wait(3000);
+  t.equal((await sent("s3")).length, 1700, "and held to its rate of before");
+
+  await dpif.portDel(2);
+  await dpif.portDel(3);
+  t.strictSame(queues(), [["m1"], ["s1", "m1"]]);
+  await dpif.portAdd(device("s4"), 4 + 4);
+  await dpif.portAdd(device("s5"), 4 + 5);
+  await dpif.portDel(8);
+  await dpif.portAdd(device("s6"), 4 + 6);
+  await dpif.rebalance!();
+  t.strictSame(
+    queues()
+      .map((names) => names.length)
+      .sort(),
+    [2, 3],
+  );
+  const going = dpif.portDel(1);
+  await dpif.rebalance!();
+  await going;
+  t.notOk(queues().flat().includes("s1"));
 });
 
 t.test("a kernel without groups, and a lane that cannot open a device", async (t) => {

@@ -47,6 +47,7 @@ async function send(
   world: World,
   flows: number,
   rounds: number,
+  meanwhile: () => unknown = () => {},
 ): Promise<{ received: number; late: number }> {
   const args = [bun, flowsTool];
   const counts = ["10.1.1.2", String(flows), String(rounds)];
@@ -57,7 +58,11 @@ async function send(
   });
   const ended = new Promise<void>((resolve) => void receiver.on("exit", () => resolve()));
   for (let i = 0; !output.includes("ready") && i < 500; i++) await sleep(20);
-  world.inside("ha", ...args, "send", ...counts);
+  const sender = world.background("ha", ...args, "send", ...counts);
+  const sentAll = new Promise<void>((resolve) => void sender.on("exit", () => resolve()));
+  await sleep(900);
+  meanwhile();
+  await sentAll;
   await ended;
   return JSON.parse(output.slice(output.indexOf("{")));
 }
@@ -142,6 +147,27 @@ t.test("flows are spread over threads, nothing is lost or overtaken", { skip }, 
 function packetSockets(world: World): number {
   return world.inside("sw", "cat", "/proc/net/packet").trim().split("\n").length - 1;
 }
+
+t.test("a port that moves to another thread under traffic loses nothing", { skip }, async (t) => {
+  await withWorld(async (world) => {
+    world.startUp();
+    world.vsctl("add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev");
+    world.host("ha", "10.1.1.1/24");
+    world.host("hb", "10.1.1.2/24");
+    world.vsctl("add-port", "br0", "ha", "--", "add-port", "br0", "hb");
+    world.ping("ha", "10.1.1.2");
+    t.strictSame(threads(world), []);
+    world.host("hc", "10.1.1.3/24", 4);
+    const lost = noRoom(world, "hb");
+    const [flows, rounds] = [16, 600];
+    const { received, late } = await send(world, flows, rounds, () => world.vsctl("add-port", "br0", "hc"));
+    t.equal(received + noRoom(world, "hb") - lost, flows * rounds);
+    t.equal(late, 0);
+    const of = (port: string) => threads(world).findIndex(({ ports }) => ports.includes(`${port}.0`));
+    t.not(of("ha"), of("hb"), "each has a thread");
+    world.ping("hc", "10.1.1.2");
+  });
+});
 
 t.test("TCP with offloads between threads", { skip: noIperf }, async (t) => {
   await withWorld(async (world) => {

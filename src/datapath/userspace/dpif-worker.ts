@@ -188,6 +188,12 @@ class WorkerDpif implements Dpif, LaneHost, PortLanes {
     }
     await lane.settled();
     this.ready = this.lanes.length;
+    await this.portSet.rebalance();
+  }
+
+  rebalance(): Promise<void> {
+    this.growing = this.growing.then(() => this.portSet.rebalance());
+    return this.growing;
   }
 
   private replayFlow(lane: Lane, flow: number): void {

@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../../lib/clock.ts";
 import type { Upcall } from "../dpif.ts";
-import { UP_PACKET, UP_PORT } from "./requests.ts";
+import { UP_PACKET, UP_PORT, UP_RING } from "./requests.ts";
 import { SharedRing } from "./ring.ts";
 import { SampleReader } from "./sample-ring.ts";
 import {
@@ -20,7 +20,7 @@ import {
   C_WORKER_SLEEPS,
   type SharedMemory,
 } from "./shared.ts";
-import { EIO } from "./system.ts";
+import { EIO, HELD_WORDS } from "./system.ts";
 import type { DatapathThread, SpawnDatapathThread } from "./thread.ts";
 
 /** Upcalls handled, and time taken, before other work of main gets its turn. */
@@ -40,11 +40,14 @@ export interface LaneHost {
   fault(text: string): void;
 }
 
-/** What becomes of a port that is added: 0 or an errno, and a value as of requests.ts. */
+/** What becomes of a port that is added or given away: 0 or an errno; a value as of requests.ts; the ring that is given. */
 export interface PortAnswer {
   readonly errno: number;
   readonly value: number;
+  readonly ring: Int32Array | undefined;
 }
+
+const DEAD: PortAnswer = { errno: EIO, value: 0, ring: undefined };
 
 interface Waiter {
   sequence: number;
@@ -185,9 +188,9 @@ export class Lane {
     });
   }
 
-  /** Resolves with the worker's answer about a port that is about to be requested. */
+  /** Resolves with the worker's answer about a port, which is about to be requested. */
   portAnswer(odpPort: number): Promise<PortAnswer> {
-    if (this.closed) return Promise.resolve({ errno: EIO, value: 0 });
+    if (this.closed) return Promise.resolve(DEAD);
     return new Promise((resolve) => void this.adding.set(odpPort, resolve));
   }
 
@@ -222,9 +225,10 @@ export class Lane {
       const a = words[at + 1]!;
       const b = words[at + 2]!;
       const c = words[at + 3]!;
+      const ring = type === UP_RING ? words.slice(at + 3, at + 3 + HELD_WORDS) : undefined;
       this.upcalls.release(at);
       if (type === UP_PACKET) this.host.packetUp(this, a);
-      else if (type === UP_PORT) this.portUp(a, b, c);
+      else if (type === UP_PORT || type === UP_RING) this.portUp(a, { errno: b, value: c, ring });
       if (this.closed) return;
     }
     if (this.backlog.length > 0) this.pushBacklog();
@@ -248,17 +252,17 @@ export class Lane {
     return true;
   }
 
-  private portUp(odpPort: number, errno: number, value: number): void {
+  private portUp(odpPort: number, answer: PortAnswer): void {
     const added = this.adding.get(odpPort);
     this.adding.delete(odpPort);
-    added?.({ errno, value });
+    added?.(answer);
   }
 
   /** Nothing more comes or is waited for; ports that were being added fail. */
   abandon(): void {
     this.closed = true;
     for (const waiter of this.waiters.splice(0)) waiter.resolve();
-    for (const added of this.adding.values()) added({ errno: EIO, value: 0 });
+    for (const added of this.adding.values()) added(DEAD);
     this.adding.clear();
   }
 }

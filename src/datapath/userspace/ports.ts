@@ -234,6 +234,14 @@ export class RingPort {
     this.ring.setPriority(0);
   }
 
+  /** Takes over how another socket of the device was set. */
+  inherit({ policer, shaped }: RingPort): void {
+    this.policer = policer;
+    this.shaped = shaped;
+    this.ring.setBypass(!shaped);
+    this.ring.setPriority(0);
+  }
+
   private changeQueue(queue: number): void {
     this.flush();
     this.priority = queue;

@@ -35,11 +35,18 @@ export const REQ_CLOSE = 14;
 /** [type, processor]: the thread keeps to it; -1: to none. */
 export const REQ_PIN = 15;
 
+/** [type, odp port, characters, name...]: hands the ring of a device over and sends only, answered by UP_RING. */
+export const REQ_PORT_GIVE = 16;
+/** [type, odp port, words of UP_RING...]: receives from then on. */
+export const REQ_PORT_TAKE = 17;
+
 /** [type, slot]: a packet goes up. */
 export const UP_PACKET = 1;
 /** [type, odp port, errno or 0, value]: a port was added, or could not be. The value is as PORT_* says. */
 export const UP_PORT = 2;
 export const UP_WORDS = 4;
+/** [type, odp port, errno or 0, words of the ring (HELD_WORDS)...]: the ring for another lane. */
+export const UP_RING = 3;
 
 /** Of REQ_PORT_ADD: a packet socket; operand RING_* (system.ts) or the number of a group, which is also the value. */
 export const PORT_RING = 0;

@@ -6,7 +6,12 @@ import type { Epoll } from "../../sys/epoll.ts";
 import type { PacketRing } from "../../sys/packet-ring.ts";
 
 /** What a port of the loop needs of a packet ring. */
-export type PortRing = Omit<PacketRing, "bindDeaf" | "ifindex">;
+export type PortRing = Omit<PacketRing, "bindDeaf" | "ifindex" | "handOver"> & {
+  /** {@link HELD_WORDS} words with which another thread goes on with it; every slot has been released. Where it can be. */
+  handOver?(): ArrayLike<number>;
+};
+
+export const HELD_WORDS = 7;
 
 /** How a packet socket receives: all that the device gets, its share of a group, which is new here, or nothing. */
 export const RING_ALONE = -1;
@@ -16,6 +21,8 @@ export const RING_DEAF = -3;
 export interface DatapathSystem {
   /** `receives`: RING_*, or the number of a group that another lane's socket of the device has made. */
   openRing(name: string, receives: number): PortRing;
+  /** Goes on with a ring that another thread has handed over. */
+  takeRing(held: ArrayLike<number>): PortRing;
   openTap(name: string): number;
   /** Where programs in the kernel are at a tap: what their actions hand up of its packets. */
   openRecords?: ((name: string) => PortRing) | undefined;

@@ -33,11 +33,14 @@ import {
   REQ_PIN,
   REQ_PORT_ADD,
   REQ_PORT_DEL,
+  REQ_PORT_GIVE,
   REQ_PORT_POLICING,
   REQ_PORT_SHAPED,
+  REQ_PORT_TAKE,
   REQ_VLAN_LIMIT,
   UP_PACKET,
   UP_PORT,
+  UP_RING,
   UP_WORDS,
 } from "./requests.ts";
 import { SharedRing } from "./ring.ts";
@@ -77,7 +80,7 @@ import {
   slotStart,
   storeSlotPacket,
 } from "./shared.ts";
-import { type DatapathSystem, EIO, RING_DEAF } from "./system.ts";
+import { type DatapathSystem, EIO, ENODEV, HELD_WORDS, RING_DEAF } from "./system.ts";
 
 const REQUEST_BUDGET = 256;
 const PORT_BUDGET = 64;
@@ -442,6 +445,12 @@ export class WorkerLoop implements PacketIo, PortHost {
       case REQ_EXECUTE:
         this.execute(words, at, end);
         break;
+      case REQ_PORT_GIVE:
+        this.portGive(words, at);
+        break;
+      case REQ_PORT_TAKE:
+        this.portTake(words[at + 1]!, words.slice(at + 2, end));
+        break;
       case REQ_CLOSE:
         this.system.closeFd(words[at + 1]!);
         break;
@@ -541,6 +550,47 @@ export class WorkerLoop implements PacketIo, PortHost {
     this.upcalls.words[index + 3] = value;
     this.upcalls.commit();
     this.upcallsPending = true;
+  }
+
+  /** Another lane goes on with what the ring has; frames leave by a socket of our own. */
+  private portGive(words: Int32Array, at: number): void {
+    const odpPort = words[at + 1]!;
+    const name = String.fromCharCode(...words.slice(at + 3, at + 3 + words[at + 2]!));
+    const index = this.upcalls.reserve(3 + HELD_WORDS);
+    if (index < 0) return;
+    const up = this.upcalls.words;
+    up[index] = UP_RING;
+    up[index + 1] = odpPort;
+    up[index + 2] = ENODEV;
+    const port = this.ports[odpPort];
+    try {
+      if (port instanceof RingPort && port.ring.handOver !== undefined) {
+        const deaf = new RingPort(odpPort, this.system.openRing(name, RING_DEAF), this);
+        this.flushAll();
+        deaf.inherit(port);
+        this.ports[odpPort] = deaf;
+        port.release();
+        this.epoll.remove(port.fd);
+        take(this.rings, port);
+        up.set(port.ring.handOver(), index + 3);
+        up[index + 2] = 0;
+      }
+    } catch (caught) {
+      up[index + 2] = (caught as { errno?: number }).errno ?? EIO;
+    }
+    this.upcalls.commit();
+    this.upcallsPending = true;
+  }
+
+  private portTake(odpPort: number, held: Int32Array): void {
+    const port = new RingPort(odpPort, this.system.takeRing(held), this);
+    this.flushAll();
+    const deaf = this.ports[odpPort];
+    if (deaf instanceof RingPort) port.inherit(deaf);
+    deaf?.close();
+    this.ports[odpPort] = port;
+    this.rings.push(port);
+    this.epoll.add(port.fd, odpPort);
   }
 
   private portDel(odpPort: number, shared: boolean): void {

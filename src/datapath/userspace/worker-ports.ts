@@ -1,7 +1,9 @@
 /**
  * The ports of a datapath of lanes. Each lane sends to every port by a descriptor of its own; a device's receive queues are
  * spread over lanes: its packet sockets form a group to which the kernel gives frames by their flows (PACKET_FANOUT_HASH), so
- * that a flow's packets stay in order on one lane. A tap has one descriptor, which one lane reads and all write.
+ * that a flow's packets stay in order on one lane. A device of one queue is one lane's, and can be handed to another with its
+ * ring, since threads share memory and descriptors: it goes on with the very next frame. A tap has one descriptor, which one
+ * lane reads and all write.
  */
 import { errnoName, osError } from "../../lib/errors.ts";
 import type { Netdev } from "../../netdev/netdev.ts";
@@ -15,8 +17,10 @@ import {
   REQ_CLOSE,
   REQ_PORT_ADD,
   REQ_PORT_DEL,
+  REQ_PORT_GIVE,
   REQ_PORT_POLICING,
   REQ_PORT_SHAPED,
+  REQ_PORT_TAKE,
 } from "./requests.ts";
 import { ENODEV, RING_ALONE, RING_DEAF, RING_NEW_GROUP } from "./system.ts";
 
@@ -111,11 +115,17 @@ export class WorkerPorts {
     return failed.errno;
   }
 
-  /** The lanes with the fewest queues, at least one. */
-  private leastLoaded(count: number): number[] {
+  /** How many queues each lane receives. */
+  private loads(): number[] {
     const { lanes, ready } = this.host;
     const load = lanes.slice(0, ready).map(() => 0);
     for (const { readers } of this.table.values()) for (const number of readers) load[number]!++;
+    return load;
+  }
+
+  /** The lanes with the fewest queues, at least one. */
+  private leastLoaded(count: number): number[] {
+    const load = this.loads();
     const order = load.map((_queues, number) => number).sort((a, b) => load[a]! - load[b]! || a - b);
     return order.slice(0, Math.max(1, count));
   }
@@ -143,6 +153,41 @@ export class WorkerPorts {
     for (let i = 0; i < name.length; i++) words[at + 5 + i] = name.charCodeAt(i);
     lane.post();
     return answer;
+  }
+
+  /** Ports of one queue go from lanes that have most to such as have least. No frame is lost or overtaken. */
+  async rebalance(): Promise<void> {
+    for (const port of [...this.table.values()]) {
+      if (port.tap || !port.open || port.readers.length !== 1) continue;
+      const load = this.loads();
+      const [to] = this.leastLoaded(1) as [number];
+      if (load[port.readers[0]!]! - load[to]! < 2) continue;
+      port.added = this.move(port, to);
+      await port.added;
+    }
+  }
+
+  private async move(port: WorkerPort, to: number): Promise<void> {
+    const { lanes } = this.host;
+    const source = lanes[port.readers[0]!]!;
+    const { name, odpPort } = port;
+    const answer = source.portAnswer(odpPort);
+    const give = source.request(3 + name.length);
+    give.words[give.at] = REQ_PORT_GIVE;
+    give.words[give.at + 1] = odpPort;
+    give.words[give.at + 2] = name.length;
+    for (let i = 0; i < name.length; i++) give.words[give.at + 3 + i] = name.charCodeAt(i);
+    source.post();
+    const { errno, ring } = await answer;
+    if (errno !== 0) return;
+    const target = lanes[to]!;
+    const { words, at } = target.request(2 + ring!.length);
+    words[at] = REQ_PORT_TAKE;
+    words[at + 1] = odpPort;
+    words.set(ring!, at + 2);
+    target.post();
+    port.readers = [to];
+    await Promise.all([source.settled(), target.settled()]);
   }
 
   async remove(odpPort: OdpPort): Promise<void> {
