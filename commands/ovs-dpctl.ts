@@ -88,9 +88,10 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     client = await UnixctlClient.connect(platform, TARGET);
   } catch (error) {
     // Programs in the kernel forward without a switch, until somebody says otherwise.
-    if (await withoutSwitch(platform, command, rest)) return platform.exit(0);
+    const left = await withoutSwitch(platform, command, rest).catch((reason: unknown) => reason);
+    if (left === true) return platform.exit(0);
     const answer = await askKernel(platform, program, command, words, true);
-    if (answer === undefined) throw error;
+    if (answer === undefined) throw left === false ? error : left;
     return platform.exit(answer);
   }
   const method = `dpctl/${command}`;

@@ -1,6 +1,6 @@
 /**
  * The contract between the switch logic (`src/ofproto`, `src/vswitch`) and a datapath (upstream: `struct dpif_class`).
- * Implementations: `userspace/` in a worker, the same tables in this thread for dummy datapaths; later `ebpf/`, `kernel/`.
+ * Implementations: `userspace/` in a worker, the same tables in this thread for dummy datapaths; `ebpf/`, `kernel/`.
  *
  * Requests are applied in the order they were made. In a worker that happens later: `settled()` resolves when every
  * request made before it has been applied, and whatever promises an effect (barrier reply, unixctl reply) awaits it.
@@ -139,6 +139,8 @@ export interface Dpif {
   readonly type: string;
   /** e.g. "ovs-netdev". */
   readonly name: string;
+  /** What it can do where that is not what the userspace datapath can, by the names of dpif/set-dp-features. */
+  readonly features?: ReadonlyMap<string, boolean | number>;
 
   /**
    * Attaches `netdev`; a dummy datapath needs one with `local`, a worker opens devices by their name.

@@ -98,7 +98,7 @@ export class Backer {
   readonly ofprotos = new Map<string, Ofproto>();
   /** What recirc_ids and userspace actions stand for. */
   readonly frozen = new FrozenTable();
-  readonly features = new Features();
+  readonly features: Features;
   readonly ukeys = new Ukeys();
   /** Numbers of meters in use in the datapath. */
   readonly meterIds = new Set<number>();
@@ -174,6 +174,7 @@ export class Backer {
   constructor(options: BackerOptions) {
     this.type = options.type;
     this.dpif = options.dpif;
+    this.features = new Features(options.dpif.features);
     this.clock = options.clock;
     this.log = options.log;
     this.realNow = options.realNow ?? (() => this.clock.now());

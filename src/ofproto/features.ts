@@ -51,13 +51,20 @@ const FEATURES: readonly FeatureRow[] = [
 ];
 
 export class Features {
-  private readonly now = new Map<string, FeatureValue>(FEATURES.map(({ name, value }) => [name, value]));
+  private readonly rows: readonly FeatureRow[];
+  private readonly now: Map<string, FeatureValue>;
   /** Of max_vlan_headers: other_config:vlan-limit. */
   vlanLimit = 2;
 
+  /** `given`: what the datapath says of itself, by name. */
+  constructor(given: ReadonlyMap<string, FeatureValue> = new Map()) {
+    this.rows = FEATURES.map((row) => ({ ...row, value: given.get(row.name) ?? row.value }));
+    this.now = new Map(this.rows.map(({ name, value }) => [name, value]));
+  }
+
   /** What the log says of a datapath when it is opened. */
   announcement(): string[] {
-    return FEATURES.flatMap(({ value, logged }) => {
+    return this.rows.flatMap(({ value, logged }) => {
       if (logged === undefined) return [];
       if (typeof value === "number") return [`${logged} ${value}`];
       return [`Datapath ${value ? "supports" : "does not support"} ${logged}`];
@@ -74,22 +81,26 @@ export class Features {
 
   /** dpif/show-dp-features */
   show(): string {
-    return FEATURES.map(({ name, title }) => {
-      const value = this.value(name);
-      return `${title}: ${value === true ? "Yes" : value === false ? "No" : value}\n`;
-    }).join("");
+    return this.rows
+      .map(({ name, title }) => {
+        const value = this.value(name);
+        return `${title}: ${value === true ? "Yes" : value === false ? "No" : value}\n`;
+      })
+      .join("");
   }
 
   /** dpif/set-dp-features without a feature. */
   list(): string {
-    return FEATURES.map(
-      ({ name, title, value }) =>
-        `${name} (${title}) : [run time]:${this.value(name)}, [boot time]:${name === "max_vlan_headers" ? this.vlanLimit : value}\n`,
-    ).join("");
+    return this.rows
+      .map(
+        ({ name, title, value }) =>
+          `${name} (${title}) : [run time]:${this.value(name)}, [boot time]:${name === "max_vlan_headers" ? this.vlanLimit : value}\n`,
+      )
+      .join("");
   }
 
   one(name: string): string | undefined {
-    const found = FEATURES.find((feature) => feature.name === name);
+    const found = this.rows.find((feature) => feature.name === name);
     if (found === undefined) return undefined;
     return `${name} (${found.title}) : [run time]:${this.value(name)}, [boot time]:${found.value}\n`;
   }
@@ -98,7 +109,7 @@ export class Features {
    * Returns an error text. Without `force` nothing can be switched on that the datapath does not have.
    */
   set(name: string, text: string, force: boolean): string | undefined {
-    const found = FEATURES.find((feature) => feature.name === name);
+    const found = this.rows.find((feature) => feature.name === name);
     if (found === undefined) return "Unexpected support field";
     if (typeof found.value === "boolean") {
       const value = text.toLowerCase() === "true" ? true : text.toLowerCase() === "false" ? false : undefined;

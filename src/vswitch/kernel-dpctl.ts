@@ -155,12 +155,13 @@ export class KernelDpctl {
     const view = this.open(dp);
     const { dpIfindex } = view.facts();
     for (const iface of ifaces) {
-      const { name, type, number } = parsePort(iface);
+      const { name, type, number, options } = parsePort(iface);
       const vport = V.VPORT_TYPE_NAMES.indexOf(type ?? "system");
       try {
         if (vport <= 0) throw osError("EAFNOSUPPORT");
         const wanted = number === undefined ? {} : { odpPort: number };
-        V.addVport(this.families, dpIfindex, { name, type: vport, ...wanted }, 0);
+        const tunnel = options.has("dst_port") ? { udpPort: Number(options.get("dst_port")) } : {};
+        V.addVport(this.families, dpIfindex, { name, type: vport, ...wanted, ...tunnel }, 0);
       } catch (error) {
         throw fatal(`adding ${name} to system@${view.name} failed (${describeError(error)})`);
       }

@@ -50,7 +50,7 @@ export function kernelBench(name = "ovs-system"): Bench {
     dpif,
     device(of) {
       drain(tap(of));
-      return { name: of, type: "system", local: undefined } as unknown as Netdev;
+      return { name: of, type: "system", local: undefined, config: () => new Map() } as unknown as Netdev;
     },
     arrive(of, bytes, meta) {
       const header = [meta?.flags ?? 0, 0, 0, 0, 0, 0, meta?.csumStart ?? 0, 0, meta?.csumOffset ?? 0, 0];

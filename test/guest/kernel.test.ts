@@ -24,7 +24,7 @@ let guest: GuestResult = { output: "", status: undefined };
 t.before(async () => {
   if (skip) return;
   guest = await runGuest({
-    modules: ["openvswitch", "veth", "8021q", "tun"],
+    modules: ["openvswitch", "veth", "8021q", "tun", "vport-vxlan"],
     files: [
       { name: "contract.js", bytes: bundle(t.testdir(), "contract-main") },
       { name: "system.sh", bytes: readFileSync(join(import.meta.dirname, "system.sh")) },
@@ -85,6 +85,26 @@ t.test("a bridge", { skip }, async (t) => {
   t.match(part("arp-responder"), "10.0.0.77 dev h1 lladdr 02:00:00:00:00:77 REACHABLE");
 });
 
+t.test("connections are tracked in the kernel", { skip }, async (t) => {
+  const asked = part("firewall");
+  t.match(asked, "4 packets transmitted, 4 packets received");
+  t.match(asked, /recirc_id\(0\),in_port\(2\),ct_state\(-trk\),.*actions:ct\(zone=7\),recirc\(0x\w+\)\n/);
+  t.match(asked, /ct_state\(\+new\+trk\),.*actions:ct\(commit,zone=7,mark=0x5\/0xffffffff\),3\n/);
+  t.match(asked, /in_port\(3\),ct_state\([^)]*\+est[^)]*\),ct_mark\(0x5\),.*actions:2\n/);
+  t.match(part("firewall-behind"), "0 packets received");
+});
+
+t.test("a tunnel of the kernel's", { skip }, async (t) => {
+  const tunnel = part("tunnel");
+  t.match(tunnel, "3 packets transmitted, 3 packets received");
+  t.match(
+    tunnel,
+    /tunnel\(tun_id=0x5,src=10.9.0.2,dst=10.9.0.1,flags\(\+key\)\),in_port\(9\),.*packets:[3-9].*actions:1\n/,
+  );
+  t.match(tunnel, "actions:set(tunnel(tun_id=0x5,dst=10.9.0.2,ttl=64,tp_dst=4789,flags(df|key))),9\n");
+  t.match(tunnel, "ovs-dpctl: opening datapath (No such device)\n");
+});
+
 t.test("ovs-dpctl asks the kernel", { skip }, async (t) => {
   const looked = part("dpctl-flows");
   t.match(
@@ -115,7 +135,6 @@ t.test("ovs-dpctl asks the kernel", { skip }, async (t) => {
   t.match(changed, "masks-cache: size:256\nSetting cache size successful, new size 0\n");
   t.match(changed, "ovs-dpctl: Setting cache size failed (Numerical result out of range)\n");
   t.match(changed, "default limit=10\nzone=5,limit=3,count=0\ndefault limit=10\nzone=5,limit=10,count=0\n");
-  t.match(changed, "ovs-dpctl: opening datapath (No such device)\n");
 });
 
 t.test("a daemon that is killed, and one that comes after", { skip }, async (t) => {

@@ -19,6 +19,8 @@ for n in 1 2 3; do
   for f in all default h$n; do in_host h$n sh -c "echo 1 >/proc/sys/net/ipv6/conf/$f/disable_ipv6"; done
 done
 ovs-vsctl add-port br0 h1-p -- add-port br0 h2-p -- add-port br0 h3-p tag=10
+# What is looked at is there however long that takes.
+ovs-vsctl set open . other_config:max-idle=600000
 ip addr add 10.0.0.9/24 dev br0
 ip link set br0 up
 
@@ -27,9 +29,9 @@ ovs-vsctl get bridge br0 status
 part ports
 ovs-appctl dpctl/show
 part ping
-in_host h1 ping -c 8 -i 0.2 -W 2 10.0.0.2
+in_host h1 ping -c 8 -i 0.2 -W 30 10.0.0.2
 part ping-internal
-in_host h1 ping -c 2 -i 0.2 -W 2 10.0.0.9
+in_host h1 ping -c 2 -i 0.2 -W 30 10.0.0.9
 part ping-other-vlan
 in_host h1 ping -c 1 -W 1 10.0.0.3
 part flows
@@ -50,7 +52,7 @@ ip -n h2 link add link h2 name h2.10 type vlan id 10
 ip -n h2 addr add 10.1.0.2/24 dev h2.10
 ip -n h2 link set h2.10 up
 ip -n h3 addr add 10.1.0.3/24 dev h3
-in_host h3 ping -c 4 -i 0.2 -W 2 10.1.0.2
+in_host h3 ping -c 4 -i 0.2 -W 30 10.1.0.2
 part vlan-flows
 ovs-appctl dpctl/dump-flows
 part arp-responder
@@ -58,21 +60,35 @@ part arp-responder
 ovs-ofctl add-flow br0 "priority=100,arp,arp_op=1,arp_tpa=10.0.0.77,actions=move:NXM_OF_ETH_SRC[]->NXM_OF_ETH_DST[],\
 mod_dl_src:02:00:00:00:00:77,load:2->NXM_OF_ARP_OP[],move:NXM_NX_ARP_SHA[]->NXM_NX_ARP_THA[],load:0x020000000077->NXM_NX_ARP_SHA[],\
 move:NXM_OF_ARP_SPA[]->NXM_OF_ARP_TPA[],load:0x0a00004d->NXM_OF_ARP_SPA[],in_port"
-in_host h1 ping -c 1 -W 1 10.0.0.77
+in_host h1 ping -c 1 -W 10 10.0.0.77
 ip -n h1 neigh show 10.0.0.77
 part left-alone
 # The daemon is killed: what is known goes on.
 kill -9 $(cat /run/ovs-vswitchd.pid)
-in_host h1 ping -c 4 -i 0.2 -W 1 10.0.0.2
+in_host h1 ping -c 4 -i 0.2 -W 30 10.0.0.2
 ovs-dpctl dump-flows
 part taken-over
 start
-in_host h1 ping -c 4 -i 0.2 -W 1 10.0.0.2
+in_host h1 ping -c 4 -i 0.2 -W 30 10.0.0.2
 ovs-appctl dpctl/show
 ovs-appctl dpctl/dump-flows
 part port-gone
 ovs-vsctl del-port h3-p
 ovs-appctl dpctl/show
+part firewall
+# Who is in front of it may ask, and who is behind may answer.
+ovs-ofctl add-flows br0 - <<X
+table=0,priority=50,ip,in_port=1,ct_state=-trk,actions=ct(table=1,zone=7)
+table=0,priority=50,ip,in_port=2,ct_state=-trk,actions=ct(table=1,zone=7)
+table=1,ip,ct_state=+trk+new,in_port=1,actions=ct(commit,zone=7,exec(load:5->NXM_NX_CT_MARK[])),output:2
+table=1,ip,ct_state=+trk+est,ct_mark=5,in_port=1,actions=output:2
+table=1,ip,ct_state=+trk+est,ct_mark=5,in_port=2,actions=output:1
+X
+in_host h1 ping -c 4 -i 0.2 -W 30 10.0.0.2
+ovs-dpctl dump-flows
+part firewall-behind
+in_host h2 ping -c 2 -i 0.2 -W 1 10.0.0.1
+ovs-ofctl del-flows br0 ip
 part cleaned-up
 ovs-appctl exit --cleanup
 sleep 1
@@ -88,7 +104,7 @@ ovs-dpctl add-flow dp0 "in_port(7),eth(),eth_type(0x0800),ipv4(src=10.0.0.2,prot
 ovs-dpctl add-flow dp0 "in_port(1)" 7
 ip -n h2 neigh replace 10.0.0.1 lladdr $(in_host h1 cat /sys/class/net/h1/address) dev h2
 ip -n h1 neigh replace 10.0.0.2 lladdr $(in_host h2 cat /sys/class/net/h2/address) dev h1
-in_host h1 ping -c 3 -i 0.2 -W 1 10.0.0.2
+in_host h1 ping -c 3 -i 0.2 -W 30 10.0.0.2
 ovs-dpctl dump-flows dp0
 part by-hand-changes
 ovs-dpctl mod-flow dp0 "in_port(1)" drop
@@ -104,6 +120,19 @@ ovs-dpctl ct-set-limits default=10 zone=5,limit=3
 ovs-dpctl ct-get-limits
 ovs-dpctl ct-del-limits zone=5
 ovs-dpctl ct-get-limits zone=5
+part tunnel
+# To a plain VXLAN device of Linux, in h2.
+ip addr add 10.9.0.1/24 dev h2-p
+ip -n h2 addr add 10.9.0.2/24 dev h2
+ip -n h2 link add vx type vxlan id 5 remote 10.9.0.1 dev h2 dstport 4789
+ip -n h2 addr add 10.8.0.2/24 dev vx
+ip -n h2 link set vx up
+ip -n h1 addr add 10.8.0.1/24 dev h1
+ovs-dpctl add-if dp0 vxlan_sys_4789,type=vxlan,port_no=9,dst_port=4789
+ovs-dpctl add-flow dp0 "in_port(1)" "set(tunnel(tun_id=0x5,dst=10.9.0.2,ttl=64,tp_dst=4789,flags(df|key))),9"
+ovs-dpctl add-flow dp0 "tunnel(tun_id=0x5,src=10.9.0.2,dst=10.9.0.1),in_port(9)" 1
+in_host h1 ping -c 3 -i 0.2 -W 30 10.8.0.2
+ovs-dpctl dump-flows dp0
 ovs-dpctl del-dp dp0
 ovs-dpctl del-dp dp0
 part log

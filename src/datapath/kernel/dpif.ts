@@ -91,9 +91,25 @@ interface Port extends DpPort {
   readonly vport: number;
 }
 
+/** Of Linux 6.1. */
+const FEATURES: ReadonlyMap<string, boolean | number> = new Map<string, boolean | number>([
+  ["ct_clear", true],
+  ["max_hash_alg", 0],
+  ["explicit_drop_action", false],
+  ["max_vlan_headers", 2],
+  ["ct_state", true],
+  ["ct_zone", true],
+  ["ct_mark", true],
+  ["ct_label", true],
+  ["ct_state_nat", true],
+  ["ct_orig_tuple", true],
+  ["ct_orig_tuple6", true],
+]);
+
 class KernelDpif implements Dpif {
   readonly type: string;
   readonly name: string;
+  readonly features = FEATURES;
   userspaceText: ((operand: number) => string) | undefined = undefined;
   private readonly clock: Clock;
   private readonly system: KernelSystem;
@@ -215,9 +231,10 @@ class KernelDpif implements Dpif {
   async portAdd(netdev: Netdev, wanted: OdpPort | undefined): Promise<OdpPort> {
     if (netdev.local !== undefined) throw osError("EINVAL", "portAdd");
     const { name, type } = netdev;
-    const vport = type === "internal" ? U.VPORT_TYPE_INTERNAL : U.VPORT_TYPE_NETDEV;
+    const vport = Math.max(U.VPORT_TYPE_NETDEV, V.VPORT_TYPE_NAMES.indexOf(type));
     const adopted = this.adopt(name, vport, wanted);
-    const odpPort = adopted ?? this.makePort(name, vport, wanted);
+    const udpPort = Number(netdev.config().get("dst_port") ?? 0);
+    const odpPort = adopted ?? this.makePort(name, vport, udpPort, wanted);
     this.portTable.set(odpPort, { odpPort, name, type, vport });
     return odpPort;
   }
@@ -239,7 +256,8 @@ class KernelDpif implements Dpif {
     return undefined;
   }
 
-  private makePort(name: string, type: number, wanted: OdpPort | undefined): OdpPort {
+  /** `udpPort`: of a tunnel whose device the module makes itself, 0 for none. */
+  private makePort(name: string, type: number, udpPort: number, wanted: OdpPort | undefined): OdpPort {
     const taken = new Map<OdpPort, DpPort>([[0, { odpPort: 0, name: this.name, type: "internal" }]]);
     for (const [odpPort, port] of this.portTable) taken.set(odpPort, port);
     for (const old of this.left.values()) {
@@ -249,7 +267,9 @@ class KernelDpif implements Dpif {
       } else taken.set(old.odpPort, { odpPort: old.odpPort, name: old.name, type: "" });
     }
     const odpPort = chooseOdpPort(taken, wanted, undefined);
-    return V.addVport(this.families, this.dpIfindex, { name, type, odpPort }, this.upcalls.pidOf(odpPort));
+    const tunnel = udpPort > 0 ? { udpPort } : {};
+    const port = { name, type, odpPort, ...tunnel };
+    return V.addVport(this.families, this.dpIfindex, port, this.upcalls.pidOf(odpPort));
   }
 
   private removeVport(odpPort: OdpPort): void {
