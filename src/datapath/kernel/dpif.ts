@@ -585,7 +585,11 @@ class KernelDpif implements Dpif {
 
   flowFlush(): void {
     this.batch.flush();
-    if (!this.leaving) this.families.request("ovs_flow", U.CMD_DEL, this.dpIfindex, []);
+    try {
+      if (!this.leaving) this.families.request("ovs_flow", U.CMD_DEL, this.dpIfindex, []);
+    } catch (error) {
+      this.warn(`flows cannot be flushed: ${(error as Error).message}`);
+    }
     for (const flow of [...this.mirror.numbers()]) this.forget(flow);
   }
 

@@ -20,6 +20,9 @@ import { NlWriter } from "./writer.ts";
 const ROOM = 64 << 10;
 export const UFID_BYTES = 16;
 const TWO_32 = 2 ** 32;
+const ENODEV = 19;
+/** The dump goes on. */
+const MORE = 1;
 
 /** Ids that we give: two random words of this run, the flow's generation, its number. */
 export interface UfidSource {
@@ -91,13 +94,13 @@ export class FlowStatsCopy {
 
   /** A flow is new: nothing has been counted, and the dump under way need not see it. */
   added(flow: number): void {
-    this.seen[flow] = this.dump + 1;
+    this.seen[flow] = this.dump;
     this.extras.delete(flow);
   }
 
   /** It is put (again): the dump under way need not see it. */
   touched(flow: number): void {
-    this.seen[flow] = this.dump + 1;
+    this.seen[flow] = this.dump;
   }
 
   forget(flow: number): void {
@@ -195,27 +198,29 @@ export class FlowStatsCopy {
   proceed(datagrams: number): boolean {
     for (let i = 0; this.underway && i < datagrams; i++) {
       const length = this.socket.receive(this.buffer, true);
-      if (length < 0 || this.read(length)) this.underway = false;
-      // What a dump that broke off has not seen may be there.
-      if (length < 0) this.dump--;
+      const end = length < 0 ? length : this.read(length);
+      if (end !== MORE) this.underway = false;
+      // What a dump that broke off has not seen may be there, unless the datapath itself is gone.
+      if (end < 0 && end !== -ENODEV) this.dump--;
     }
     return !this.underway;
   }
 
-  /** True at the end of the dump. */
-  private read(length: number): boolean {
+  /** MORE, or at the end of the dump 0 or -errno. */
+  private read(length: number): number {
     const { view } = this;
     for (let at = 0; at + NLMSG_HEADER <= length; ) {
       const size = view.getUint32(at, true);
       if (size < NLMSG_HEADER || at + size > length) break;
       if (view.getUint32(at + 8, true) === this.dump) {
         const type = view.getUint16(at + 4, true);
-        if (type === NLMSG_DONE || type === NLMSG_ERROR) return true;
+        if (type === NLMSG_DONE || type === NLMSG_ERROR)
+          return size >= NLMSG_HEADER + 4 ? view.getInt32(at + NLMSG_HEADER, true) : 0;
         this.take(view, at + NLMSG_HEADER + OVS_HEADER, at + size);
       }
       at += (size + 3) & ~3;
     }
-    return false;
+    return MORE;
   }
 }
 
