@@ -285,15 +285,19 @@ export function contract(t: Checks, make: () => Bench, traits: Traits = {}): voi
       ["sample never", [ODP_SAMPLE, 6, 0, ...output(2), ...output(3)], bytes, [[], [bytes]]],
       ["sample always", [ODP_SAMPLE, 6, -1, ...output(2), ...output(3)], bytes, [[bytes], [bytes]]],
     ];
-    for (const [what, actions, input, [second, third]] of cases) {
-      const [key, mask] = fromPort(1, input);
-      mask[W_ETH_TYPE] = 0xffff;
-      mask[W_NW] = 0xff;
-      dpif.flowPut(key, mask, program(...actions));
-      await dpif.settled();
-      arrive("p1", input);
-      t.strictSame(await sent("p2"), second, `${what}: p2`);
-      t.strictSame(await sent("p3"), third, `${what}: p3`);
+    for (const protocol of [0xff, 0]) {
+      for (const [what, actions, input, [second, third]] of cases) {
+        const [key, mask] = fromPort(1, input);
+        mask[W_ETH_TYPE] = 0xffff;
+        mask[W_NW] = protocol;
+        dpif.flowPut(key, mask, program(...actions));
+        await dpif.settled();
+        arrive("p1", input);
+        const about = protocol === 0 ? `${what}, of any protocol` : what;
+        t.strictSame(await sent("p2"), second, `${about}: p2`);
+        t.strictSame(await sent("p3"), third, `${about}: p3`);
+      }
+      dpif.flowFlush();
     }
   });
 

@@ -348,11 +348,15 @@ class ActionEmitter {
     }
     if (ethType === ETH_TYPE_ARP || ethType === ETH_TYPE_RARP) return this.setArp(word, value, mask);
     if (!isV4 && !isV6) return "set of a field of this kind of packet";
-    if (isV4 && (word === W_IPV4_SRC || word === W_IPV4_DST)) {
+    const isAddress = isV4
+      ? word === W_IPV4_SRC || word === W_IPV4_DST
+      : word >= W_IPV6_SRC && word < W_IPV6_DST + 4;
+    if (isAddress && !this.knowsChecksum()) return "set of an address of packets of unknown protocol";
+    if (isV4 && isAddress) {
       this.replace32(12 + (word - W_IPV4_SRC) * 4, value, mask, true, true);
       return undefined;
     }
-    if (isV6 && word >= W_IPV6_SRC && word < W_IPV6_DST + 4) {
+    if (isAddress) {
       this.replace32(8 + (word - W_IPV6_SRC) * 4, value, mask, true, false);
       return undefined;
     }
@@ -466,6 +470,12 @@ class ActionEmitter {
       this.lines.push(...this.checksum(L4_CSUM_REPLACE, l4.at, l4.flags | F_PSEUDO_HDR | 4));
     if (inHeader) this.lines.push(...this.checksum(L3_CSUM_REPLACE, 10, 4));
     this.lines.push(...this.store(at, TEMP + 4, 4));
+  }
+
+  /** Whether all packets have a transport checksum that covers the addresses, in the same place, or none has. */
+  private knowsChecksum(): boolean {
+    const { proto } = this.lookup;
+    return proto !== undefined && (this.transportChecksum() === undefined || !this.mayBeLater());
   }
 
   /** Where the transport checksum is, from the network header, when it covers the addresses. */
