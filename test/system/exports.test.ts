@@ -86,6 +86,32 @@ function sums(
   return fields.map((field) => found.reduce((sum, r) => sum + Number(r[field]), 0));
 }
 
+t.test("collectors that have IPv6 addresses", { skip }, async (t) => {
+  await withTwoHosts(async (world) => {
+    const enable = "for f in all default lo; do echo 0 > /proc/sys/net/ipv6/conf/$f/disable_ipv6; done";
+    world.inside("sw", "sh", "-c", enable);
+    const collectors = ["sflow", "netflow"].map((what, i) => {
+      const collector = world.background("sw", "ovsbox", "collect", what, `--listen=[::1]:${7000 + i}`);
+      let text = "";
+      collector.stdout!.on("data", (chunk) => {
+        text += chunk;
+      });
+      return { listening: spoken(world, collector, "listening"), text: () => text };
+    });
+    for (const { listening } of collectors) await listening;
+    world.vsctl(
+      ...["--", "set", "bridge", "br0", "sflow=@s", "netflow=@n", "--", "--id=@s", "create", "sFlow"],
+      ...['targets="[::1]:7000"', "sampling=1", "agent=lo", "--", "--id=@n", "create", "NetFlow"],
+      ...['targets="[::1]:7001"', "active_timeout=1"],
+    );
+    world.ping("ha", "10.1.1.2", 3);
+    for (const { text } of collectors)
+      await world.until("an address of the hosts", () => text().includes("10.1.1.2"));
+    t.match(world.appctl("exports/show"), /\[::1\]:7000: [1-9]\d* sent, 0 lost\n/);
+    t.match(world.appctl("exports/show"), /\[::1\]:7001: [1-9]\d* sent, 0 lost\n/);
+  });
+});
+
 t.test("IPFIX and NetFlow count every packet, and say so when the exporter goes", { skip }, async (t) => {
   await withCollector(async (world, datagrams) => {
     world.vsctl(
