@@ -63,8 +63,8 @@ function vsctl(platform: Platform, program: string): CtlApplet {
     },
     async committed(idl, result, context) {
       if (settings.dryRun) return 0;
-      // Devices of another machine are not ours to look at.
-      if (settings.db.startsWith("unix:")) await warnOfAddresses(platform, program, context);
+      // Devices of another machine are not ours to look at, nor is this one's switch asked for with --no-wait.
+      if (wait && settings.db.startsWith("unix:")) await warnOfAddresses(platform, program, context);
       if (!wait || result.increment === undefined) return 0;
       await waitApplied(platform, program, idl, result.increment);
       const fresh = (context.shared.get("fresh") ?? []) as string[];
