@@ -289,6 +289,7 @@ export class DatabaseFile {
       } catch {
         // Nobody is left to be told.
       }
+      this.#dirty = false;
     }
     this.#file.close();
     this.#lock.release();

@@ -28,6 +28,8 @@ class NodeFile implements DiskFile {
   }
 
   sync(): Promise<void> {
+    // Its number may be another file's by now.
+    if (this.#closed) return Promise.resolve();
     this.#pending++;
     return new Promise((resolve, reject) => {
       fs.fdatasync(this.#fd, (error) => {

@@ -1,5 +1,7 @@
 /** Database files: what survives a cut at any byte, a loss of power, a full disk, compaction; replay equals memory. */
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import t from "tap";
 import { SimClock } from "../../src/lib/sim-clock.ts";
@@ -7,6 +9,7 @@ import { checkCluster } from "../../src/ovsdb/cluster-check.ts";
 import { clusteredDatabase, readClusterHeader, showClusterLog } from "../../src/ovsdb/cluster-file.ts";
 import { createFile, DatabaseFile, loadFile } from "../../src/ovsdb/database-file.ts";
 import { datumJsonText } from "../../src/ovsdb/datum.ts";
+import { nodeDisk } from "../../src/ovsdb/disk-node.ts";
 import { execute } from "../../src/ovsdb/execute.ts";
 import type { FileContext } from "../../src/ovsdb/file-context.ts";
 import { GarbageWatch } from "../../src/ovsdb/garbage.ts";
@@ -695,4 +698,20 @@ t.test("garbage is collected after much was written, when it is quiet again", as
     await clock.warp(quietMs);
     t.equal(collected, wanted, what);
   }
+});
+
+t.test("a file that is closed leaves its descriptor, by now another's, alone", async (t) => {
+  const disk = nodeDisk(() => {
+    throw new Error("no lock is taken here");
+  });
+  const dir = t.testdir();
+  const file = disk.open(join(dir, "one"), "create");
+  const syncing = file.sync();
+  file.close();
+  await syncing;
+  const other = disk.open(join(dir, "other"), "create");
+  await file.sync();
+  other.write(Buffer.from("still open"), 0);
+  t.equal(readFileSync(join(dir, "other"), "utf8"), "still open");
+  other.close();
 });
