@@ -102,6 +102,24 @@ export interface Traffic {
   txBytes: number;
 }
 
+/** Rows that are free, those first that have been so for longest. (An array moves all that is left when one is taken.) */
+class RowQueue {
+  readonly #rows = new Int32Array(MAX_BPF_FLOWS);
+  #first = 0;
+  size = 0;
+
+  push(row: number): void {
+    this.#rows[(this.#first + this.size++) % MAX_BPF_FLOWS] = row;
+  }
+
+  take(): number {
+    const row = this.#rows[this.#first]!;
+    this.#first = (this.#first + 1) % MAX_BPF_FLOWS;
+    this.size--;
+    return row;
+  }
+}
+
 export interface OffloadHost extends ActionHost {
   readonly clock: Clock;
   ifindexOf(port: number): number;
@@ -126,7 +144,7 @@ export class Offload {
   readonly #tapped = new Set<Served>();
   readonly #traffic = new Map<OdpPort, Traffic>();
   readonly #left = new Map<number, string>();
-  readonly #freeRows: number[] = [];
+  readonly #freeRows = new RowQueue();
   #usedRows = 0;
   #numbers = 0;
   #vlanLimit = 2;
@@ -197,8 +215,8 @@ export class Offload {
   #add(handle: number, key: Flow, mask: Flow, program: Int32Array): string | undefined {
     const lookup = findLookup(key, mask, (port) => this.#host.ifindexOf(port));
     if (typeof lookup === "string") return lookup;
-    const resting = this.#freeRows.length > ROWS_RESTING || this.#usedRows === MAX_BPF_FLOWS;
-    if (resting && this.#freeRows.length === 0) return "too many megaflows";
+    const resting = this.#freeRows.size > ROWS_RESTING || this.#usedRows === MAX_BPF_FLOWS;
+    if (resting && this.#freeRows.size === 0) return "too many megaflows";
     const action = this.#takeAction(program, lookup);
     if (typeof action === "string") return action;
     const table = this.#tableFor(lookup);
@@ -206,7 +224,7 @@ export class Offload {
       this.actions.release(action);
       return table;
     }
-    const row = resting ? this.#freeRows.shift()! : this.#usedRows++;
+    const row = resting ? this.#freeRows.take() : this.#usedRows++;
     this.#objects.rows.clear(row);
     this.#objects.remember(row, key);
     this.#forgetReason(handle);
