@@ -9,6 +9,7 @@
  */
 import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { attach, ifindexOf } from "../../src/sys/bpf.ts";
 import { programs, redirectTo } from "./ebpf-programs.ts";
@@ -82,14 +83,17 @@ const OFFERED = 4e9;
 const SETTLE_MS = 700;
 const WINDOW_MS = 3000;
 
-/** Seconds that the machine's processors have worked so far, whoever for: in-kernel forwarding is no process's. */
+/**
+ * Seconds that the machine's processors have worked so far, whoever for: in-kernel forwarding is no process's. What is not
+ * idle time, which the kernel measures; the rest of /proc/stat it samples at ticks, with which packets come in step.
+ */
 function busySeconds(): number {
-  const [user, nice, system, , , irq, softirq] = readFileSync("/proc/stat", "utf8")
+  const [, , , idle, waiting] = readFileSync("/proc/stat", "utf8")
     .split("\n")[0]!
     .split(/ +/)
     .slice(1)
     .map(Number);
-  return (user! + nice! + system! + irq! + softirq!) / 100;
+  return (performance.now() / 1000) * availableParallelism() - (idle! + waiting!) / 100;
 }
 
 const bytesAt = (namespace: string): number =>
