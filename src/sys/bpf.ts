@@ -67,7 +67,9 @@ function bpf(command: number, bytes: Uint8Array): number {
 }
 
 function setAddress(view: DataView, at: number, bytes: ArrayBufferView): void {
-  view.setBigUint64(at, BigInt(ptr(bytes as Uint8Array) as number), true);
+  const address = ptr(bytes as Uint8Array) as number;
+  view.setUint32(at, address % 0x100000000, true);
+  view.setUint32(at + 4, address / 0x100000000, true);
 }
 
 /** Names that the kernel takes: letters, digits, underscore and dot. */
@@ -126,20 +128,25 @@ export function pinObject(fd: number, path: string): void {
 export class BpfMap extends BpfObject {
   readonly spec: BpfMapSpec;
   private readonly attr = attributes();
+  /** Of a command on one element. */
+  private readonly elementBytes = this.attr.bytes.subarray(0, 32);
 
   constructor(fd: number, spec: BpfMapSpec) {
     super(fd);
     this.spec = spec;
+    this.attr.view.setUint32(0, fd, true);
   }
 
   private element(command: number, key: Uint8Array, value: Uint8Array | undefined): number {
-    const { bytes, view } = this.attr;
-    view.setUint32(0, this.fd, true);
+    const { view } = this.attr;
     setAddress(view, 8, key);
-    // What a command does not use must be 0.
     if (value !== undefined) setAddress(view, 16, value);
-    else view.setBigUint64(16, 0n, true);
-    return bpf(command, bytes.subarray(0, 32));
+    else {
+      // What a command does not use must be 0.
+      view.setUint32(16, 0, true);
+      view.setUint32(20, 0, true);
+    }
+    return bpf(command, this.elementBytes);
   }
 
   /** Adds or replaces. False when the map is full; throws an OsError for anything else. */

@@ -48,6 +48,8 @@ export class EbpfObjects {
   readonly #journal: EbpfMap | undefined;
   readonly #journalValue: Uint8Array;
   readonly #journalWords: Int32Array;
+  readonly #rowWord = new Uint32Array(1);
+  readonly #rowBytes = new Uint8Array(this.#rowWord.buffer);
   #police: LoadedProgram | undefined;
 
   /** `pin` pins a map for a later run. Throws what the system throws; nothing is left behind then. */
@@ -139,12 +141,14 @@ export class EbpfObjects {
   /** Keeps for a later run what flow number `row` was made for. */
   remember(row: number, key: Flow): void {
     if (this.#journal === undefined) return;
-    this.#journalWords.set(key.subarray(0, FLOW_PACKET_WORDS));
-    this.#journal.update(word(row), this.#journalValue);
+    for (let word = 0; word < FLOW_PACKET_WORDS; word++) this.#journalWords[word] = key[word]!;
+    this.#rowWord[0] = row;
+    this.#journal.update(this.#rowBytes, this.#journalValue);
   }
 
   forget(row: number): void {
-    this.#journal?.delete(word(row));
+    this.#rowWord[0] = row;
+    this.#journal?.delete(this.#rowBytes);
   }
 
   /** The program for ports with limits, loaded when the first one wants it. */

@@ -94,6 +94,8 @@ interface TapUse {
   readonly tx: boolean;
 }
 
+const NO_TAPS: readonly TapUse[] = [];
+
 /** Packets of a tap that pass by its own counters, as the switch sees them. */
 export interface Traffic {
   rxPackets: number;
@@ -232,10 +234,11 @@ export class Offload {
       row,
       table,
       key: lookup.key,
-      lookup,
+      // There may be tens of thousands: what is the same for all of a table is there once.
+      lookup: { ...lookup, fields: table.fields },
       action,
       stopped: false,
-      taps: [],
+      taps: NO_TAPS,
       addedPackets: 0,
       addedBytes: 0,
     };
@@ -350,7 +353,7 @@ export class Offload {
     };
     add(key[W_IN_PORT]!, false);
     for (const port of outputPorts(program)) add(port, true);
-    served.taps = taps;
+    served.taps = taps.length === 0 ? NO_TAPS : taps;
     served.addedPackets = this.#objects.rows.packets(served.row);
     served.addedBytes = this.#objects.rows.bytes(served.row);
     if (taps.length > 0) this.#tapped.add(served);
@@ -525,12 +528,14 @@ export class Offload {
   }
 }
 
+const VALUE = new Uint8Array(VALUE_BYTES);
+const VALUE_VIEW = new DataView(VALUE.buffer);
+
+/** Valid until the next call. */
 function flowValue(row: number, action: Action): Uint8Array {
-  const value = new Uint8Array(VALUE_BYTES);
-  const view = new DataView(value.buffer);
-  view.setUint32(VALUE_FLOW, row, true);
-  view.setUint32(VALUE_PROGRAM, action.slot, true);
-  view.setUint32(VALUE_IFINDEX, action.ifindex, true);
-  view.setUint32(VALUE_FLAGS, 0, true);
-  return value;
+  VALUE_VIEW.setUint32(VALUE_FLOW, row, true);
+  VALUE_VIEW.setUint32(VALUE_PROGRAM, action.slot, true);
+  VALUE_VIEW.setUint32(VALUE_IFINDEX, action.ifindex, true);
+  VALUE_VIEW.setUint32(VALUE_FLAGS, 0, true);
+  return VALUE;
 }

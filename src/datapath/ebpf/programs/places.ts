@@ -178,6 +178,9 @@ export interface Lookup {
 
 const ORDER: Record<Base, number> = { l2: 0, l3: 1, slot: 2, port: 3 };
 
+const PACKED = new Int32Array(FLOW_DP_WORDS);
+const PACKED_BYTES = new Uint8Array(PACKED.buffer);
+
 /** `ifindexOf` gives a port's device, 0 for none. A text says why programs cannot match on this. */
 export function findLookup(key: Flow, mask: Flow, ifindexOf: (port: number) => number): Lookup | string {
   const typeBits = mask[W_ETH_TYPE]! & 0xffff;
@@ -212,15 +215,15 @@ export function findLookup(key: Flow, mask: Flow, ifindexOf: (port: number) => n
     found.push({ field, value: raw ? swap32(value & here) : value & here, word });
   }
   found.sort((a, b) => ORDER[a.field.base] - ORDER[b.field.base] || a.word - b.word);
-  const packed = new Int32Array(Math.max(found.length, 1));
+  PACKED[0] = 0;
   found.forEach(({ value }, i) => {
-    packed[i] = value;
+    PACKED[i] = value;
   });
   const fragBits = (mask[W_NW]! >>> 24) & FLOW_NW_FRAG_LATER;
   return {
     branch,
     fields: found.map(({ field }) => field),
-    key: new Uint8Array(packed.buffer),
+    key: PACKED_BYTES.slice(0, Math.max(found.length, 1) * 4),
     ethType,
     proto,
     inPort: mask[W_IN_PORT] === ALL ? key[W_IN_PORT] : undefined,
