@@ -2,12 +2,13 @@
 import { type KernelSystem, provideKernelSystem } from "../src/datapath/kernel/system.ts";
 import { openGenericSocket } from "../src/sys/generic-netlink.ts";
 import { monotonicMs } from "../src/sys/monotonic.ts";
+import { realRandom } from "../src/sys/random.ts";
 
 export function openKernelSystem(): KernelSystem {
   return {
     openSocket: openGenericSocket,
     nowMs: monotonicMs,
-    random: () => crypto.getRandomValues(new Uint32Array(1))[0]!,
+    random: realRandom.u32,
   };
 }
 

@@ -1,5 +1,6 @@
 /** Files of flows, groups and bundles, line by line. */
 import fs from "node:fs";
+import { isSpace } from "../../src/flow/items.ts";
 import { describeError, Fatal } from "../../src/lib/errors.ts";
 import { TextError } from "../../src/openflow/actions/registry.ts";
 import type { Ofctl } from "./settings.ts";
@@ -61,10 +62,6 @@ export class Lines implements Iterable<Line> {
 }
 
 const HASH = 35;
-
-function isSpace(c: number): boolean {
-  return c === 32 || (c >= 9 && c <= 13);
-}
 
 /** The lines of a file ("-": standard input) with their numbers; comments and empty lines left out. */
 export async function readLines(o: Ofctl, file: string): Promise<Lines> {

@@ -96,8 +96,12 @@ export function keyValues(text: string): KeyValue[] {
   return out;
 }
 
+export function isSpace(c: number): boolean {
+  return c === 32 || (c >= 9 && c <= 13);
+}
+
 export function isSeparator(c: number): boolean {
-  return c === 44 || c === 32 || (c >= 9 && c <= 13);
+  return c === 44 || isSpace(c);
 }
 
 function isKeyEnd(c: number): boolean {

@@ -7,7 +7,10 @@ import { FIELDS, type Field, fillField, setField } from "./fields/index.ts";
 import { hashWord, type Items } from "./items.ts";
 import { W_ETH_TYPE, W_NW } from "./layout.ts";
 import { type Match, setMatch, setMatchMasked, setMatchWord } from "./match.ts";
+import { parseIpv4 } from "./packet/address.ts";
 import { PROTOCOL_WORDS } from "./protocols.ts";
+
+const SLASH = 47;
 
 const NOT_PLAIN = 0;
 const NUMBER = 1;
@@ -131,29 +134,15 @@ function hexDigit(c: number): number {
 
 /** a.b.c.d, perhaps with /PREFIX. */
 function takeIpv4(match: Match, field: Field, text: string, from: number, end: number): boolean {
-  let word = 0;
-  let part = 0;
-  let digits = 0;
-  let dots = 0;
   let at = from;
-  for (; at < end; at++) {
-    const c = text.charCodeAt(at);
-    if (c >= 48 && c <= 57) {
-      part = (part * 10 + c - 48) & 0xff;
-      digits++;
-    } else if (c === 46 && digits > 0 && dots < 3) {
-      word = (word << 8) | part;
-      part = digits = 0;
-      dots++;
-    } else break;
-  }
-  if (dots !== 3 || digits === 0) return false;
-  word = (word << 8) | part;
+  while (at < end && text.charCodeAt(at) !== SLASH) at++;
+  const word = parseIpv4(text, from, at);
+  if (word === undefined) return false;
   if (at === end) {
     setMatch(match, field, word);
     return true;
   }
-  const length = text.charCodeAt(at) === 47 ? scanDecimal(text, at + 1, end) : -1;
+  const length = scanDecimal(text, at + 1, end);
   if (length < 0 || length > 32 || !field.maskable) return false;
   setMatchMasked(match, field, word, length === 0 ? 0 : -1 << (32 - length));
   return true;

@@ -74,14 +74,16 @@ export class RowChanges {
   add(change: Change): void {
     this.#list.push(change);
     if (this.#found !== undefined) this.#found.set(change.row.uuid, change);
-    else if (this.#list.length > FEW)
-      this.#found = new Map(this.#list.map((change) => [change.row.uuid, change]));
+    else if (this.#list.length > FEW) this.#index();
   }
 
   keep(wanted: (change: Change) => boolean): void {
     this.#list = this.#list.filter(wanted);
-    if (this.#found !== undefined)
-      this.#found = new Map(this.#list.map((change) => [change.row.uuid, change]));
+    if (this.#found !== undefined) this.#index();
+  }
+
+  #index(): void {
+    this.#found = new Map(this.#list.map((change) => [change.row.uuid, change]));
   }
 }
 

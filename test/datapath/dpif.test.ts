@@ -18,21 +18,13 @@ import {
   W_TP,
   W_TUN_DST,
 } from "../../src/flow/layout.ts";
-import type { Clock } from "../../src/lib/clock.ts";
 import type { LocalPort, Netdev } from "../../src/netdev/netdev.ts";
 import { ebpfBench } from "./bpf/bench.ts";
 import { type Bench, type Checks, contract, fromPort, output, program, row, udp } from "./contract.ts";
 import { FakeRing } from "./fake-ring.ts";
 import { FakeMachine } from "./fake-thread.ts";
 import { type FrameSpec, frame, layers, partial } from "./frames.ts";
-
-const clock: Clock = {
-  now: () => 5000,
-  wall: () => 0,
-  after: () => ({ cancel() {} }),
-  background: () => ({ cancel() {} }),
-  soon: (run) => void setImmediate(run),
-};
+import { clock } from "./still-clock.ts";
 
 const VNET = 10;
 

@@ -23,20 +23,12 @@ import {
 import { openWorkerDpif } from "../../src/datapath/userspace/dpif-worker.ts";
 import { LARGE_SLOTS, SMALL_SLOTS } from "../../src/datapath/userspace/shared.ts";
 import { FLOW_DP_WORDS, FLOW_PACKET_WORDS, W_IN_PORT, W_RECIRC_ID } from "../../src/flow/layout.ts";
-import type { Clock } from "../../src/lib/clock.ts";
 import type { Netdev } from "../../src/netdev/netdev.ts";
 import { FakeRing } from "./fake-ring.ts";
 import { FakeMachine } from "./fake-thread.ts";
 import { frame } from "./frames.ts";
 import { hostileFrame, pick, type Random, randomOf, vnetHeader } from "./hostile.ts";
-
-const clock: Clock = {
-  now: () => 5000,
-  wall: () => 0,
-  after: () => ({ cancel() {} }),
-  background: () => ({ cancel() {} }),
-  soon: (run) => void setImmediate(run),
-};
+import { clock } from "./still-clock.ts";
 
 function hostileProgram(random: Random, depth = 0): number[] {
   const words: number[] = [];

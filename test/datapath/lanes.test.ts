@@ -7,7 +7,6 @@ import { BUCKETS_BYTES, Buckets } from "../../src/datapath/userspace/buckets.ts"
 import { openWorkerDpif } from "../../src/datapath/userspace/dpif-worker.ts";
 import { RING_NEW_GROUP } from "../../src/datapath/userspace/system.ts";
 import { W_IN_PORT, W_TP } from "../../src/flow/layout.ts";
-import type { Clock } from "../../src/lib/clock.ts";
 import type { Netdev } from "../../src/netdev/netdev.ts";
 import {
   type Bench,
@@ -24,14 +23,7 @@ import {
 import { FakeRing } from "./fake-ring.ts";
 import { FakeMachine } from "./fake-thread.ts";
 import { frame } from "./frames.ts";
-
-const clock: Clock = {
-  now: () => 5000,
-  wall: () => 0,
-  after: () => ({ cancel() {} }),
-  background: () => ({ cancel() {} }),
-  soon: (run) => void setImmediate(run),
-};
+import { clock } from "./still-clock.ts";
 
 /** Devices named "t..." are taps; of the others those named "s..." have one receive queue, the rest as many as there are cores. */
 function lanesBench(cores = 2) {

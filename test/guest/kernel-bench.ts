@@ -2,20 +2,13 @@
 import { spawnSync } from "node:child_process";
 import { openKernelSystem } from "../../commands/kernel-system.ts";
 import { openKernelDpif } from "../../src/datapath/kernel/dpif.ts";
-import type { Clock } from "../../src/lib/clock.ts";
 import type { Netdev } from "../../src/netdev/netdev.ts";
 import { addressOf } from "../../src/sys/ffi.ts";
 import { openTap, readTap, writeTap } from "../../src/sys/tap.ts";
 import type { Bench } from "../datapath/contract.ts";
+import { clock } from "../datapath/still-clock.ts";
 
 const VNET = 10;
-const clock: Clock = {
-  now: () => 5000,
-  wall: () => 0,
-  after: () => ({ cancel() {} }),
-  background: () => ({ cancel() {} }),
-  soon: (run) => void setImmediate(run),
-};
 const taps = new Map<string, number>();
 const buffer = new Uint8Array(70_000);
 

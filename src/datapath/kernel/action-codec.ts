@@ -12,6 +12,7 @@ import { KEY_ETHERNET, KEY_MPLS, KEY_NSH, KEY_ROWS, ROW_OF } from "./key-table.t
 import { anyTunnelBit, writeTunnel } from "./tunnel-codec.ts";
 import type { NlWriter } from "./writer.ts";
 
+export const ACTION_OUTPUT = 1;
 export const ACTION_USERSPACE = 2;
 export const ACTION_SET = 3;
 export const ACTION_SAMPLE = 6;
@@ -19,6 +20,7 @@ export const ACTION_SET_MASKED = 11;
 export const ACTION_CT = 12;
 export const ACTION_PUSH_ETH = 14;
 export const ACTION_PUSH_NSH = 17;
+export const ACTION_METER = 19;
 export const ACTION_CLONE = 20;
 export const ACTION_CHECK_PKT_LEN = 21;
 
@@ -95,7 +97,7 @@ const simple = (
 ): SimpleAction => ({ opcode, attribute, bytes, words, fields });
 
 export const SIMPLE: readonly SimpleAction[] = [
-  simple(A.ODP_OUTPUT, 1, 4, 3, host(0, 2)),
+  simple(A.ODP_OUTPUT, ACTION_OUTPUT, 4, 3, host(0, 2)),
   simple(A.ODP_PUSH_VLAN, 4, 4, 3, be16(0, 2, 16), be16(2, 2)),
   simple(A.ODP_POP_VLAN, 5, 0, 2),
   simple(A.ODP_RECIRC, 7, 4, 3, host(0, 2)),
@@ -106,7 +108,7 @@ export const SIMPLE: readonly SimpleAction[] = [
   simple(A.ODP_POP_ETH, 15, 0, 2),
   simple(A.ODP_CT_CLEAR, 16, 0, 2),
   simple(A.ODP_POP_NSH, 18, 0, 2),
-  simple(A.ODP_METER, 19, 4, 3, host(0, 2)),
+  simple(A.ODP_METER, ACTION_METER, 4, 3, host(0, 2)),
   simple(A.ODP_ADD_MPLS, 22, 8, 4, be32(0, 2), be16(4, 3)),
 ];
 const SIMPLE_OF: readonly (SimpleAction | undefined)[] = Array.from({ length: 32 }, (_, opcode) =>

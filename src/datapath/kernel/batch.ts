@@ -35,10 +35,6 @@ export class Batch {
     this.answers = answers;
   }
 
-  get isEmpty(): boolean {
-    return this.tags.length === 0;
-  }
-
   /** Begins a request; `tag` and `subject` come back with its answer. Attributes are written to {@link out}. */
   begin(
     family: number,

@@ -37,7 +37,7 @@ import { compactMask, makeCompactMask } from "../userspace/flow-table.ts";
 import { chooseOdpPort } from "../userspace/port-numbers.ts";
 import { MAX_FLOWS, STATS_BYTES } from "../userspace/shared.ts";
 import { wireBytes } from "../wire.ts";
-import { writeActions } from "./action-codec.ts";
+import { ACTION_METER, ACTION_OUTPUT, writeActions } from "./action-codec.ts";
 import { Batch } from "./batch.ts";
 import { Families, OVS_HEADER } from "./families.ts";
 import { FlowStatsCopy, putUfid, type UfidSource } from "./flow-stats.ts";
@@ -74,8 +74,6 @@ const DELETE = 2;
 const DELETE_OLD = 3;
 const EXECUTE = 4;
 const CHANGE = 5;
-
-const ACTION_METER = 19;
 
 export interface KernelDpifOptions {
   /** "system" */
@@ -399,7 +397,7 @@ class KernelDpif implements Dpif {
     key.fill(0);
     key[W_IN_PORT] = -1;
     this.writeExecute(packet, key, undefined, () => {
-      this.batch.out.u32(1, port);
+      this.batch.out.u32(ACTION_OUTPUT, port);
       return undefined;
     });
   }

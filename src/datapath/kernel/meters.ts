@@ -50,10 +50,6 @@ export class KernelMeters {
     return most;
   }
 
-  has(id: number): boolean {
-    return this.held.has(id);
-  }
-
   /** True when the kernel has the meter now, false when userspace must do it. */
   set(id: number, meter: DpMeter): boolean {
     this.delete(id);

@@ -19,9 +19,6 @@ export const GENL_ID_CTRL = 16;
 export const CTRL_CMD_GETFAMILY = 3;
 export const CTRL_ATTR_FAMILY_ID = 1;
 export const CTRL_ATTR_FAMILY_NAME = 2;
-export const CTRL_ATTR_MCAST_GROUPS = 7;
-export const CTRL_ATTR_MCAST_GRP_NAME = 1;
-export const CTRL_ATTR_MCAST_GRP_ID = 2;
 
 /** Commands of datapaths, vports and flows alike. */
 export const CMD_NEW = 1;
@@ -38,9 +35,7 @@ export const DP_ATTR_MEGAFLOW_STATS = 4;
 export const DP_ATTR_USER_FEATURES = 5;
 export const DP_ATTR_MASKS_CACHE_SIZE = 7;
 
-export const DP_F_UNALIGNED = 1;
 export const DP_F_VPORT_PIDS = 2;
-export const DP_F_TC_RECIRC_SHARING = 4;
 
 export const VPORT_ATTR_PORT_NO = 1;
 export const VPORT_ATTR_TYPE = 2;
@@ -51,10 +46,6 @@ export const VPORT_ATTR_UPCALL_PID = 5;
 export const VPORT_ATTR_STATS = 6;
 
 export const VPORT_TYPE_NETDEV = 1;
-export const VPORT_TYPE_INTERNAL = 2;
-export const VPORT_TYPE_GRE = 3;
-export const VPORT_TYPE_VXLAN = 4;
-export const VPORT_TYPE_GENEVE = 5;
 
 export const TUNNEL_ATTR_DST_PORT = 1;
 
@@ -65,9 +56,7 @@ export const FLOW_ATTR_STATS = 3;
 export const FLOW_ATTR_TCP_FLAGS = 4;
 /** u64 CLOCK_MONOTONIC in milliseconds. */
 export const FLOW_ATTR_USED = 5;
-export const FLOW_ATTR_CLEAR = 6;
 export const FLOW_ATTR_MASK = 7;
-export const FLOW_ATTR_PROBE = 8;
 export const FLOW_ATTR_UFID = 9;
 export const FLOW_ATTR_UFID_FLAGS = 10;
 /** No key, mask nor actions. */
@@ -80,11 +69,7 @@ export const PACKET_ATTR_PACKET = 1;
 export const PACKET_ATTR_KEY = 2;
 export const PACKET_ATTR_ACTIONS = 3;
 export const PACKET_ATTR_USERDATA = 4;
-export const PACKET_ATTR_EGRESS_TUN_KEY = 5;
-export const PACKET_ATTR_PROBE = 8;
 export const PACKET_ATTR_MRU = 9;
-export const PACKET_ATTR_LEN = 10;
-export const PACKET_ATTR_HASH = 11;
 
 export const METER_CMD_FEATURES = 1;
 export const METER_CMD_SET = 2;
@@ -94,9 +79,7 @@ export const METER_ATTR_ID = 1;
 export const METER_ATTR_KBPS = 2;
 export const METER_ATTR_STATS = 3;
 export const METER_ATTR_BANDS = 4;
-export const METER_ATTR_CLEAR = 6;
 export const METER_ATTR_MAX_METERS = 7;
-export const METER_ATTR_MAX_BANDS = 8;
 export const BAND_ATTR_TYPE = 1;
 export const BAND_ATTR_RATE = 2;
 export const BAND_ATTR_BURST = 3;

@@ -1,12 +1,12 @@
 /** IPv4 and IPv6 addresses and masks as text, in the forms that the C library reads and prints. Values are words. */
 
-/** a.b.c.d as a signed word; undefined when it is no address. Parts past 255 wrap, as the original lets them. */
-export function parseIpv4(text: string): number | undefined {
+/** a.b.c.d, from `from` up to `end`, as a signed word; undefined when it is no address. Parts past 255 wrap, as the original lets them. */
+export function parseIpv4(text: string, from = 0, end = text.length): number | undefined {
   let word = 0;
   let part = 0;
   let digits = 0;
   let dots = 0;
-  for (let i = 0; i < text.length; i++) {
+  for (let i = from; i < end; i++) {
     const c = text.charCodeAt(i);
     if (c >= 48 && c <= 57) {
       part = (part * 10 + c - 48) & 0xff;

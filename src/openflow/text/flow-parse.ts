@@ -3,7 +3,7 @@
  * (upstream: ofp-flow's parser). Errors are thrown as TextError with the original's words.
  */
 
-import { hashWord } from "../../flow/items.ts";
+import { hashWord, isSpace } from "../../flow/items.ts";
 import { clearMatch, type Match, makeMatch } from "../../flow/match.ts";
 import { scanDecimal, takePlainItem } from "../../flow/match-plain.ts";
 import { type PortNames, parseMatchItem, setDefaultPacketType } from "../../flow/match-text.ts";
@@ -136,10 +136,6 @@ export function leadingCommand(text: string): { command: number; rest: string } 
   if (end < text.length && !isSeparator(text.charCodeAt(end))) return undefined;
   const command = COMMANDS.get(text.slice(start, end));
   return command === undefined ? undefined : { command, rest: text.slice(end) };
-}
-
-function isSpace(c: number): boolean {
-  return c === 32 || (c >= 9 && c <= 13);
 }
 
 function isWordCharacter(c: number): boolean {

@@ -17,8 +17,8 @@ export const SKB_DATA_END = 80;
 export const SKB_GSO_SEGS = 164;
 export const SKB_GSO_SIZE = 176;
 
-/** Goes on its way: at egress of an internal port, up the tap. */
 /** As if the program were not there. */
 export const TC_ACT_UNSPEC = -1;
+/** Goes on its way: at egress of an internal port, up the tap. */
 export const TC_ACT_OK = 0;
 export const TC_ACT_SHOT = 2;
