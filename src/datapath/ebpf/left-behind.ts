@@ -8,7 +8,8 @@
  * All other maps and programs live by those that name them. The array of programs must be pinned: the kernel empties it when
  * nobody but programs holds it.
  */
-import { FLOW_DP_WORDS, FLOW_PACKET_WORDS, type Flow, W_IN_PORT } from "../../flow/layout.ts";
+import { type Flow, W_IN_PORT } from "../../flow/layout.ts";
+import { Journal } from "./journal.ts";
 import {
   COUNTERS,
   LAYOUT_VERSION,
@@ -138,16 +139,8 @@ export class LeftBehind {
       for (const [key, value] of maps.get(MAP_PORTS)!.all())
         ifindexes.set(u32(value, PORT_NUMBER), u32(key, 0));
       const rows = new Rows(maps.get(MAP_STATS)!.memory(), this.#processors);
-      for (const [flow, value] of maps.get(MAP_JOURNAL)!.all()) {
-        const key = new Int32Array(FLOW_DP_WORDS);
-        for (let word = 0; word < FLOW_PACKET_WORDS; word++) key[word] = u32(value, word * 4);
-        flows.push({
-          key,
-          ifindex: ifindexes.get(key[W_IN_PORT]!) ?? 0,
-          rows,
-          row: u32(flow, 0),
-        });
-      }
+      for (const { row, key } of new Journal(maps.get(MAP_JOURNAL)!.memory()).all())
+        flows.push({ key, ifindex: ifindexes.get(key[W_IN_PORT]!) ?? 0, rows, row });
     }
     return flows;
   }

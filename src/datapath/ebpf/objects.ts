@@ -1,9 +1,10 @@
 /** The maps that live as long as the datapath, and the loading of programs that name them. */
-import { FLOW_PACKET_WORDS, type Flow } from "../../flow/layout.ts";
+import type { Flow } from "../../flow/layout.ts";
 import type { BpfMapSpec } from "../../sys/bpf.ts";
 import type { DpMeter, DpMeterStats, Policing } from "../dpif.ts";
 import { assemble, programSize } from "./asm/assemble.ts";
 import type { Line } from "./asm/instruction.ts";
+import { Journal } from "./journal.ts";
 import {
   MAP_COUNTERS,
   MAP_JOURNAL,
@@ -45,11 +46,7 @@ export class EbpfObjects {
   readonly rows: Rows;
   readonly counters: Uint32Array;
   readonly upcall: LoadedProgram;
-  readonly #journal: EbpfMap | undefined;
-  readonly #journalValue: Uint8Array;
-  readonly #journalWords: Int32Array;
-  readonly #rowWord = new Uint32Array(1);
-  readonly #rowBytes = new Uint8Array(this.#rowWord.buffer);
+  readonly #journal: Journal | undefined;
   #police: LoadedProgram | undefined;
 
   /** `pin` pins a map for a later run. Throws what the system throws; nothing is left behind then. */
@@ -65,9 +62,8 @@ export class EbpfObjects {
       for (const spec of otherSpecs()) this.#addOther(spec);
       this.rows = new Rows(this.maps.get(MAP_STATS)!.memory(), this.processors);
       this.counters = new Uint32Array(this.maps.get(MAP_COUNTERS)!.memory());
-      this.#journal = this.maps.get(MAP_JOURNAL);
-      this.#journalWords = new Int32Array(FLOW_PACKET_WORDS);
-      this.#journalValue = new Uint8Array(this.#journalWords.buffer);
+      const journal = this.maps.get(MAP_JOURNAL);
+      this.#journal = journal && new Journal(journal.memory());
       this.upcall = this.load("upcall", upcallProgram());
       this.setSlot(UPCALL_SLOT, this.upcall.program);
     } catch (error) {
@@ -140,15 +136,11 @@ export class EbpfObjects {
 
   /** Keeps for a later run what flow number `row` was made for. */
   remember(row: number, key: Flow): void {
-    if (this.#journal === undefined) return;
-    for (let word = 0; word < FLOW_PACKET_WORDS; word++) this.#journalWords[word] = key[word]!;
-    this.#rowWord[0] = row;
-    this.#journal.update(this.#rowBytes, this.#journalValue);
+    this.#journal?.remember(row, key);
   }
 
   forget(row: number): void {
-    this.#rowWord[0] = row;
-    this.#journal?.delete(this.#rowBytes);
+    this.#journal?.forget(row);
   }
 
   /** The program for ports with limits, loaded when the first one wants it. */

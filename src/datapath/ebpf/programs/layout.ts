@@ -17,12 +17,14 @@
  *   | 24 1 when an action hands it up       u32 |
  *   | 28 that action's operand              u32 |
  *
- *   journal, by flow number: the first FLOW_PACKET_WORDS words of the key of a packet that the flow was made for
+ *   journal, a slot of 128 bytes by flow number: the key of a packet that the flow was made for
+ *   | 0  which of its words 0 to 31 are not 0                         u32 |
+ *   | 4  of 32 to FLOW_PACKET_WORDS - 1; the top bit: the slot is whole u32 |
+ *   | 8  those words, at most 30                                          |
  *
  *   policing of a port, by its ifindex: a bucket (bucket.ts) of bits and one of packets
  *   meter, by its number: the same, then packets and bytes that came to it (u64 each), and those it dropped
  */
-import { FLOW_PACKET_WORDS } from "../../../flow/layout.ts";
 import { Add, type Line, Load, loadMapValue, R1, R2, Store } from "../asm/instruction.ts";
 
 /** Flows that programs can serve at a time; their statistics take 32 bytes each for every processor, and once more. */
@@ -62,9 +64,9 @@ export const PORT_NUMBER = 12;
 export const PORT_FLAG_TAP = 1;
 
 /** To be changed with anything here that a later run reads of what this one has left: another version lets it go. */
-export const LAYOUT_VERSION = 2;
+export const LAYOUT_VERSION = 3;
 
-export const JOURNAL_BYTES = FLOW_PACKET_WORDS * 4;
+export const JOURNAL_BYTES = 128;
 
 // Counters, u64 each.
 /** Packets handed up, and those for which there was no room. */
