@@ -23,6 +23,7 @@ const PROG_TEST_RUN = 10;
 const OBJ_GET_INFO_BY_FD = 15;
 const MAP_LOOKUP_BATCH = 24;
 const MAP_UPDATE_BATCH = 26;
+const MAP_DELETE_BATCH = 27;
 const LINK_CREATE = 28;
 const LINK_UPDATE = 29;
 
@@ -66,8 +67,8 @@ function bpf(command: number, bytes: Uint8Array): number {
   return result >= 0 ? result : -errno();
 }
 
-function setAddress(view: DataView, at: number, bytes: ArrayBufferView): void {
-  const address = ptr(bytes as Uint8Array) as number;
+function setAddress(view: DataView, at: number, bytes: ArrayBufferView, offset = 0): void {
+  const address = (ptr(bytes as Uint8Array) as number) + offset;
   view.setUint32(at, address % 0x100000000, true);
   view.setUint32(at + 4, address / 0x100000000, true);
 }
@@ -130,6 +131,8 @@ export class BpfMap extends BpfObject {
   private readonly attr = attributes();
   /** Of a command on one element. */
   private readonly elementBytes = this.attr.bytes.subarray(0, 32);
+  private readonly batchAttr = attributes();
+  private readonly batchBytes = this.batchAttr.bytes.subarray(0, 56);
 
   constructor(fd: number, spec: BpfMapSpec) {
     super(fd);
@@ -176,14 +179,31 @@ export class BpfMap extends BpfObject {
   /** Adds or replaces `count` elements, keys and values one after the other. Returns how many; fewer when it is full. */
   updateBatch(keys: Uint8Array, values: Uint8Array, count: number): number {
     if (count === 0) return 0;
-    const { bytes, view } = attributes();
+    const { view } = this.batchAttr;
     setAddress(view, 16, keys);
     setAddress(view, 24, values);
     view.setUint32(32, count, true);
     view.setUint32(36, this.fd, true);
-    const result = bpf(MAP_UPDATE_BATCH, bytes.subarray(0, 56));
+    const result = bpf(MAP_UPDATE_BATCH, this.batchBytes);
     if (result < 0 && result !== -7 && result !== -12) check("BPF_MAP_UPDATE_BATCH", result);
     return view.getUint32(32, true);
+  }
+
+  /** Deletes those of `count` keys that are there. */
+  deleteBatch(keys: Uint8Array, count: number): void {
+    const { view } = this.batchAttr;
+    view.setUint32(24, 0, true);
+    view.setUint32(28, 0, true);
+    view.setUint32(36, this.fd, true);
+    for (let at = 0; at < count; ) {
+      setAddress(view, 16, keys, at * this.spec.keyBytes);
+      view.setUint32(32, count - at, true);
+      const result = bpf(MAP_DELETE_BATCH, this.batchBytes);
+      if (result < 0 && result !== -ENOENT) check("BPF_MAP_DELETE_BATCH", result);
+      at += view.getUint32(32, true);
+      // The kernel stops at a key that is not there.
+      if (result < 0) at++;
+    }
   }
 
   /** All elements of a hash map. */

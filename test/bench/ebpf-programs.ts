@@ -10,7 +10,13 @@ import { EbpfObjects } from "../../src/datapath/ebpf/objects.ts";
 import { Offload } from "../../src/datapath/ebpf/offload.ts";
 import { classifierProgram, type MaskTable } from "../../src/datapath/ebpf/programs/classifier.ts";
 import { VALUE_BYTES, VALUE_IFINDEX } from "../../src/datapath/ebpf/programs/layout.ts";
-import { type Field, findLookup, type Lookup } from "../../src/datapath/ebpf/programs/places.ts";
+import {
+  type Field,
+  findLookup,
+  type Lookup,
+  lookupWords,
+  writeLookup,
+} from "../../src/datapath/ebpf/programs/places.ts";
 import type { EbpfProgram } from "../../src/datapath/ebpf/system.ts";
 import { ODP_OUTPUT, ODP_POP_VLAN, ODP_PUSH_VLAN, ODP_SET } from "../../src/datapath/odp/actions.ts";
 import {
@@ -159,6 +165,12 @@ function lookupOf(key: Int32Array, mask: Int32Array): Lookup {
   return lookup;
 }
 
+function lookupKey(lookup: Lookup, key: Int32Array): Int32Array {
+  const words = new Int32Array(lookupWords(lookup));
+  writeLookup(lookup, key, words, 0);
+  return words;
+}
+
 const place = ({ base, offset }: Field): string => `${base}${offset}`;
 
 /** The same by one program for anything. */
@@ -174,16 +186,17 @@ function generic(mask: Words, masks: number): Run {
   };
   for (let i = masks - 1; i >= 0; i--) {
     const bits = new Map(lookupOf(KEY, maskOf(mask, i)).fields.map((field) => [place(field), field.bits]));
-    const all = lookupOf(i === 0 ? KEY : OTHER, ALL);
+    const flow = i === 0 ? KEY : OTHER;
+    const all = lookupOf(flow, ALL);
     const fields = all.fields.map((field) => ({ ...field, bits: bits.get(place(field)) ?? 0 }));
-    const key = new Int32Array(all.key.buffer.slice(0)).map((word, at) => word & fields[at]!.bits);
+    const key = lookupKey(all, flow).map((word, at) => word & fields[at]!.bits);
     add(all, fields, new Uint8Array(key.buffer));
   }
   const whole = lookupOf(KEY, ALL);
-  add(whole, whole.fields, new Uint8Array(whole.key.length));
+  add(whole, whole.fields, new Uint8Array(lookupWords(whole) * 4));
   for (const [key, other] of OTHERS) {
     const lookup = lookupOf(row(key), row(other));
-    add(lookup, lookup.fields, lookup.key);
+    add(lookup, lookup.fields, new Uint8Array(lookupKey(lookup, row(key)).buffer));
   }
   const { program, size } = objects.load(
     "generic",

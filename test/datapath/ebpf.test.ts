@@ -39,7 +39,9 @@ import {
   Sub,
 } from "../../src/datapath/ebpf/asm/instruction.ts";
 import { formatProgram } from "../../src/datapath/ebpf/asm/listing.ts";
+import { Journal } from "../../src/datapath/ebpf/journal.ts";
 import { recoverOffloads } from "../../src/datapath/ebpf/offloads.ts";
+import { JOURNAL_BYTES, MAX_BPF_FLOWS } from "../../src/datapath/ebpf/programs/layout.ts";
 import {
   ODP_CLONE,
   ODP_DROP,
@@ -572,6 +574,105 @@ t.test("many megaflows: tables grow, and statistics stay apart", async (t) => {
   t.equal(mask[W_TCP_FLAGS], 0);
 });
 
+t.test("megaflows get into maps and out of them together", async (t) => {
+  const bench = await twoPorts();
+  t.teardown(() => bench.dpif.close());
+  const { dpif } = bench;
+  const mask = row({ [W_IN_PORT]: -1, [W_ETH_TYPE]: 0xffff, [W_NW]: 0xff0000ff | 0, [W_TP]: -1 });
+  const wide = mask.slice();
+  wide[W_IPV4_SRC] = -1;
+  const bytes = (i: number): number[] => frame({ ...SPEC, proto: "tcp", sport: i });
+  const put = (i: number, out = 2): number =>
+    dpif.flowPut(keyOf(bytes(i)), i % 3 === 0 ? wide : mask, Int32Array.from(output(out)));
+  const inMaps = (): number[] =>
+    [...dpif.offload.tables.values()].map(({ map }) => dpif.objects.maps.get(map)!.all().length);
+  const handles = Array.from({ length: 900 }, (_, i) => put(i));
+  // Before they all are there: some go, others come again or get other actions.
+  for (const i of [0, 897, 898, 899]) void dpif.flowDel(handles[i]!);
+  const again = put(898, 3);
+  dpif.flowSetActions(handles[895]!, Int32Array.from(output(3)));
+  await dpif.settled();
+  t.strictSame(inMaps(), [298, 599], "each once");
+  for (const [i, port] of [
+    [898, "p3"],
+    [895, "p3"],
+    [896, "p2"],
+  ] as const) {
+    bench.arrive("p1", bytes(i));
+    t.equal((await bench.sent(port)).length, 1, `${i}`);
+  }
+  t.equal(dpif.offload.packets(), 3, "by programs");
+  // One of them is gone already.
+  const seen: number[] = [];
+  await dpif.flowsDel(handles.slice(1, 899), (flow, { packets }) => {
+    if (packets > 0) seen.push(flow);
+  });
+  t.strictSame(seen, [handles[895], handles[896]], "their last packets are told");
+  t.strictSame(inMaps(), [0, 1]);
+  t.equal(dpif.offload.size, 1);
+  bench.arrive("p1", bytes(898));
+  t.equal((await bench.sent("p3")).length, 1, "the others are as they were");
+  dpif.flowFlush();
+  t.strictSame(inMaps(), [0, 0]);
+  t.notOk(dpif.offload.isServed(again));
+});
+
+t.test("megaflows of a kind share what is found out once", async (t) => {
+  const bench = await twoPorts();
+  t.teardown(() => bench.dpif.close());
+  const { dpif } = bench;
+  const mask = row({ [W_IN_PORT]: -1, [W_ETH_TYPE]: 0xffff, [W_NW]: 0xff0000ff | 0, [W_TP]: -1 });
+  const up = (spec: Partial<FrameSpec>, actions: number[]): number =>
+    dpif.flowPut(keyOf(frame({ ...SPEC, ...spec })), mask, Int32Array.from(actions));
+  const tp = (port: number): number[] => [...set(W_TP, port), ...output(2)];
+  // More lists than a kind remembers, all with programs; then all of them once more.
+  const handles = [1, 2, 3, 4, 5, 6].map((port) => up({ sport: port }, tp(port)));
+  handles.push(...[1, 2, 3, 4, 5, 6].map((port) => up({ sport: 10 + port }, tp(port))));
+  t.equal(dpif.offload.actions.size, 6);
+  await dpif.flowsDel(handles, () => {});
+  t.equal(dpif.offload.actions.size, 0, "their programs go with them");
+  const again = up({ sport: 1 }, tp(6));
+  t.equal(dpif.offload.actions.size, 1, "and come again");
+  await dpif.settled();
+  bench.arrive("p1", frame({ ...SPEC, sport: 1 }));
+  t.equal((await bench.sent("p2")).length, 1);
+  t.match(await dpif.flowDel(again), { packets: 1 });
+  // The same mask, but another protocol: what sets ports is another program, or none.
+  const kinds = (["udp", "tcp", "icmp"] as const).map((proto) => up({ proto }, tp(7)));
+  t.equal(dpif.offload.actions.size, 3);
+  await dpif.flowsDel(kinds, () => {});
+  // The kind is known, but not all keys of it can come.
+  mask[W_IPV6_SRC] = -1;
+  const odd = keyOf(frame(SPEC));
+  odd[W_IPV6_SRC] = 1;
+  t.equal(
+    dpif.offload.reasonOf(dpif.flowPut(keyOf(frame(SPEC)), mask, Int32Array.from(output(2)))),
+    undefined,
+  );
+  t.equal(dpif.offload.reasonOf(dpif.flowPut(odd, mask, Int32Array.from(output(2)))), "matches no packet");
+});
+
+t.test("journal", async (t) => {
+  const memory = new ArrayBuffer(JOURNAL_BYTES * MAX_BPF_FLOWS);
+  const journal = new Journal(memory);
+  const key = (words: number[]): Int32Array => row(Object.fromEntries(words.map((word) => [word, word + 1])));
+  const sparse = key([0, 15, 31, 32, FLOW_PACKET_WORDS - 1]);
+  const most = key(Array.from({ length: 30 }, (_, i) => i + 10));
+  const tooMany = key(Array.from({ length: 31 }, (_, i) => i + 10));
+  const all = (): unknown[] => [...journal.all()].map(({ row, key }) => [row, [...key]]);
+  journal.remember(3, sparse);
+  journal.remember(MAX_BPF_FLOWS - 1, most);
+  journal.remember(7, row({}));
+  t.strictSame(all(), [
+    [3, [...sparse]],
+    [7, [...row({})]],
+    [MAX_BPF_FLOWS - 1, [...most]],
+  ]);
+  journal.remember(3, tooMany);
+  journal.forget(7);
+  t.strictSame(all(), [[MAX_BPF_FLOWS - 1, [...most]]], "what does not fit is not there at all");
+});
+
 t.test("a later run takes over what one that has died left forwarding", async (t) => {
   const output = (port: number): number[] => [ODP_OUTPUT, 3, port];
   const bytes = frame(SPEC);
@@ -634,7 +735,7 @@ t.test("a later run takes over what one that has died left forwarding", async (t
   t.match((await dpif.stats()).hits, 10);
   t.strictSame(
     [...new Set([...bpf.pinned!.keys()].map((name) => name.replace(/\/.*/, "")))].sort(),
-    ["2-v2", "link-10-in", "link-11-in", "link-12-in"],
+    ["2-v3", "link-10-in", "link-11-in", "link-12-in"],
     "the first run's maps have gone",
   );
 

@@ -1,9 +1,13 @@
 /** datapath_type=ebpf with real packets: programs in the kernel forward, and everything is counted as it should be. */
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { release } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import t from "tap";
 import { cannotRun, World, withTwoHosts, withWorld } from "./world.ts";
 
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const [major, minor] = release().split(".").map(Number);
 const tooOld = major! > 5 || (major === 5 && minor! >= 11) ? false : "needs Linux 5.11";
 const skip = cannotRun("ping") || tooOld;
@@ -25,6 +29,12 @@ function neighbours(world: World): void {
 async function programsKnowAll(world: World): Promise<void> {
   await world.until("all masks are asked", () => !world.appctl("dpif-ebpf/show").includes("not yet asked"));
 }
+
+t.test("elements of maps come and go many at a time", { skip }, async (t) => {
+  const script = join(root, "test/system/bpf-batches.ts");
+  const { stdout, stderr } = spawnSync(join(root, "node_modules/.bin/bun"), [script], { encoding: "utf8" });
+  t.equal(stdout.trim(), "[4,3,[1,2,3,4,5,6],[3,4,6],[3,4,6]]", stderr);
+});
 
 t.test("ping, statistics, what is left to user space", { skip }, async (t) => {
   await withTwoHosts(async (world) => {

@@ -9,10 +9,12 @@ export interface Action {
   /** 0 for none. */
   readonly slot: number;
   readonly ifindex: number;
-  readonly key: string;
+  readonly program: Held | undefined;
 }
 
+/** A program, while anybody uses it. */
 interface Held {
+  readonly key: string;
   readonly slot: number;
   readonly loaded: LoadedProgram;
   users: number;
@@ -35,9 +37,9 @@ export class ActionPrograms {
       case "userspace":
         return compiled.reason;
       case "drop":
-        return { slot: 0, ifindex: 0, key: "" };
+        return { slot: 0, ifindex: 0, program: undefined };
       case "output":
-        return { slot: 0, ifindex: compiled.ifindex, key: "" };
+        return { slot: 0, ifindex: compiled.ifindex, program: undefined };
       default:
         break;
     }
@@ -47,7 +49,7 @@ export class ActionPrograms {
       const slot = this.#free.pop() ?? (this.#used < PROGRAM_SLOTS ? this.#used++ : 0);
       if (slot === 0) return "too many action programs";
       try {
-        held = { slot, loaded: this.#objects.load(`actions_${slot}`, compiled.lines), users: 0 };
+        held = { key, slot, loaded: this.#objects.load(`actions_${slot}`, compiled.lines), users: 0 };
         this.#objects.setSlot(slot, held.loaded.program);
       } catch (error) {
         this.#free.push(slot);
@@ -56,13 +58,20 @@ export class ActionPrograms {
       this.#held.set(key, held);
     }
     held.users++;
-    return { slot: held.slot, ifindex: 0, key };
+    return { slot: held.slot, ifindex: 0, program: held };
   }
 
-  release(action: Action): void {
-    const held = this.#held.get(action.key);
+  /** Takes once more what has been taken before; false when its program has gone since. */
+  retake({ program }: Action): boolean {
+    if (program === undefined) return true;
+    if (program.users === 0) return false;
+    program.users++;
+    return true;
+  }
+
+  release({ program: held }: Action): void {
     if (held === undefined || --held.users > 0) return;
-    this.#held.delete(action.key);
+    this.#held.delete(held.key);
     this.#objects.clearSlot(held.slot);
     held.loaded.program.close();
     this.#free.push(held.slot);

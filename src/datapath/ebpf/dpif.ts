@@ -19,7 +19,9 @@ import {
   type OdpPort,
   type Policing,
   UPCALL_KNOWN,
+  type Upcall,
   type UpcallHandler,
+  type UpcallReply,
 } from "../dpif.ts";
 import { ACTION_DROPS, POLICING_DROPS, USERSPACE_ACTION_DROPS } from "../drop-reasons.ts";
 import { makePacket, type Packet } from "../packet.ts";
@@ -94,6 +96,16 @@ export class EbpfDpif implements Dpif {
   /** Meters that programs run. */
   readonly #meters = new Set<number>();
   #handler: UpcallHandler | undefined;
+  /** What the handler has answered last. */
+  #upcall: Upcall | undefined;
+  #answer: UpcallReply | undefined;
+  /** The same as the worker's dpif gets it. */
+  readonly #reply: UpcallReply = {
+    actions: this.#flow.actions,
+    mask: undefined,
+    flowActions: undefined,
+    installed: undefined,
+  };
   #classifier: EbpfProgram | undefined;
 
   /** Throws what the system throws: without the right to load programs, on too old a kernel. */
@@ -233,6 +245,7 @@ export class EbpfDpif implements Dpif {
 
   /** Megaflows that a port or meter which comes or goes may concern are looked at again. */
   #reconsider(concerns: (key: Flow, actions: Int32Array) => boolean): void {
+    this.offload.hostChanged();
     for (const { handle, key, mask, actions } of this.inner.flows()) {
       if (!concerns(key, actions)) continue;
       this.offload.delete(handle);
@@ -272,20 +285,23 @@ export class EbpfDpif implements Dpif {
     this.inner.setUpcallHandler((upcall) => {
       const reply = this.#handler?.(upcall);
       if (reply?.mask === undefined) return reply;
-      // The upcall's memory is the worker's again when the flow has been installed.
-      const key = upcall.key.slice();
-      const mask = reply.mask.slice();
-      const actions = (reply.flowActions ?? reply.actions).slice();
-      const { installed } = reply;
-      return {
-        ...reply,
-        installed: (handle) => {
-          this.offload.put(handle, key, mask, actions);
-          installed?.(handle);
-        },
-      };
+      this.#upcall = upcall;
+      this.#answer = reply;
+      const own = this.#reply;
+      own.actions = reply.actions;
+      own.mask = reply.mask;
+      own.flowActions = reply.flowActions;
+      own.installed = this.#installed;
+      return own;
     });
   }
+
+  /** The worker's dpif tells of a flow before it lets go of the upcall and asks for another. */
+  readonly #installed = (handle: FlowHandle): void => {
+    const { actions, mask, flowActions, installed } = this.#answer!;
+    this.offload.put(handle, this.#upcall!.key, mask!, flowActions ?? actions);
+    installed?.(handle);
+  };
 
   hasRoomFor(key: Flow, mask: Flow): boolean {
     return this.inner.hasRoomFor(key, mask);
@@ -304,14 +320,16 @@ export class EbpfDpif implements Dpif {
   }
 
   async flowDel(flow: FlowHandle): Promise<DpFlowStats> {
-    this.offload.stop(flow);
-    const last = await this.inner.flowDel(flow);
-    this.#finish(flow, last);
-    return last;
+    let all: DpFlowStats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+    // While it is told of, no other flow can have its index.
+    await this.flowsDel([flow], (_flow, last) => {
+      all = { ...last };
+    });
+    return all;
   }
 
   flowsDel(flows: readonly FlowHandle[], gone: (flow: FlowHandle, last: DpFlowStats) => void): Promise<void> {
-    for (const flow of flows) this.offload.stop(flow);
+    this.offload.stop(flows);
     return this.inner.flowsDel(flows, (flow, last) => {
       this.#finish(flow, last);
       gone(flow, last);
@@ -320,12 +338,14 @@ export class EbpfDpif implements Dpif {
 
   /** The worker has let go of the megaflow, and by now no program is still at a packet of it. */
   #finish(flow: FlowHandle, last: DpFlowStats): void {
-    this.offload.addStats(flow, last, this.#offsetMs());
+    this.#addStats(flow, last);
     this.offload.delete(flow);
   }
 
   flowFlush(): void {
-    for (const { handle } of this.inner.flows()) this.offload.delete(handle);
+    const handles = Array.from(this.inner.flows(), ({ handle }) => handle);
+    this.offload.stop(handles);
+    for (const handle of handles) this.offload.delete(handle);
     this.inner.flowFlush();
   }
 
@@ -337,13 +357,14 @@ export class EbpfDpif implements Dpif {
     return this.inner.maskCount();
   }
 
-  #offsetMs(): number {
-    return this.#clock.now() - this.#system.nowMs();
+  #addStats(flow: FlowHandle, out: DpFlowStats): void {
+    if (this.offload.hasStats(flow))
+      this.offload.addStats(flow, out, this.#clock.now() - this.#system.nowMs());
   }
 
   flowStats(flow: FlowHandle, out: DpFlowStats): boolean {
     if (!this.inner.flowStats(flow, out)) return false;
-    this.offload.addStats(flow, out, this.#offsetMs());
+    this.#addStats(flow, out);
     return true;
   }
 
@@ -479,6 +500,7 @@ export class EbpfDpif implements Dpif {
   }
 
   settled(): Promise<void> {
+    this.offload.flush();
     return this.inner.settled();
   }
 

@@ -8,25 +8,21 @@
  *
  * Statistics are rows of mapped memory, one a flow and processor, that programs write and this reads.
  */
-import { type Flow, W_IN_PORT } from "../../flow/layout.ts";
+import type { Flow } from "../../flow/layout.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
-import type { DpFlowStats, OdpPort } from "../dpif.ts";
+import { type DpFlowStats, FLOW_INDICES, type FlowHandle, flowIndex, type OdpPort } from "../dpif.ts";
 import { type Action, ActionPrograms } from "./action-programs.ts";
+import { type Kind, Kinds, type Made } from "./kinds.ts";
 import type { EbpfObjects, LoadedProgram } from "./objects.ts";
 import type { ActionHost } from "./programs/actions.ts";
-import { classifierProgram, type MaskTable } from "./programs/classifier.ts";
-import {
-  MAX_BPF_FLOWS,
-  VALUE_BYTES,
-  VALUE_FLAGS,
-  VALUE_FLOW,
-  VALUE_IFINDEX,
-  VALUE_PROGRAM,
-} from "./programs/layout.ts";
-import { findLookup, type Lookup, signature } from "./programs/places.ts";
+import { classifierProgram } from "./programs/classifier.ts";
+import { MAX_BPF_FLOWS, VALUE_BYTES } from "./programs/layout.ts";
+import { findLookup, type Lookup, lookupWords, signature, unmatched } from "./programs/places.ts";
 import { outputPorts } from "./programs/steps.ts";
 import type { Rows } from "./rows.ts";
-import type { EbpfMap, EbpfProgram } from "./system.ts";
+import type { EbpfProgram } from "./system.ts";
+import { Table, TableRows } from "./table.ts";
+import { TapTraffic, type TapUse, type Traffic } from "./tap-traffic.ts";
 
 /** A program may name 64 maps; two are others than those of flows. */
 const MAX_TABLES = 62;
@@ -42,67 +38,7 @@ const ORDER_MS = 10_000;
 /** Packets in the kernel may still be counted for a flow that has just gone: its row rests at least for so many others. */
 const ROWS_RESTING = 1024;
 const FAILURE_REST_MS = 10_000;
-
-export class Table implements MaskTable {
-  readonly number: number;
-  readonly branch: MaskTable["branch"];
-  readonly fields: MaskTable["fields"];
-  readonly signature: string;
-  map: string;
-  flows: EbpfMap;
-  size = 0;
-  /** The classifier asks it. */
-  live = false;
-  /** A megaflow did not fit. */
-  full = false;
-  emptySinceMs = 0;
-  /** Of megaflows that are gone. */
-  pastHits = 0;
-  /** All, when they were last counted; and since the time before. */
-  hits = 0;
-  recentHits = 0;
-
-  constructor(number: number, lookup: Lookup, name: string, flows: EbpfMap) {
-    this.number = number;
-    this.branch = lookup.branch;
-    this.fields = lookup.fields;
-    this.signature = signature(lookup.branch, lookup.fields);
-    this.map = name;
-    this.flows = flows;
-  }
-}
-
-/** A megaflow that programs can serve. */
-interface Served {
-  readonly row: number;
-  readonly table: Table;
-  readonly key: Uint8Array;
-  readonly lookup: Lookup;
-  action: Action;
-  /** It is in its map no more, and is kept for its last statistics. */
-  stopped: boolean;
-  /** Taps that it comes in by or goes out to, once for each. */
-  taps: readonly TapUse[];
-  /** What of it has been added to their traffic. */
-  addedPackets: number;
-  addedBytes: number;
-}
-
-interface TapUse {
-  readonly port: OdpPort;
-  /** The switch sends. */
-  readonly tx: boolean;
-}
-
 const NO_TAPS: readonly TapUse[] = [];
-
-/** Packets of a tap that pass by its own counters, as the switch sees them. */
-export interface Traffic {
-  rxPackets: number;
-  rxBytes: number;
-  txPackets: number;
-  txBytes: number;
-}
 
 /** Rows that are free, those first that have been so for longest. (An array moves all that is left when one is taken.) */
 class RowQueue {
@@ -122,6 +58,53 @@ class RowQueue {
   }
 }
 
+const MAX_REASONS = 255;
+
+/** Why megaflows are left to user space, by their flows' indices. */
+class Reasons {
+  readonly #texts: string[] = [""];
+  readonly #numbers = new Map<string, number>();
+  readonly #counts = new Int32Array(MAX_REASONS + 1);
+  readonly #of = new Uint8Array(FLOW_INDICES);
+  size = 0;
+
+  set(index: number, text: string): void {
+    this.clear(index);
+    const number = this.#numbers.get(text) ?? this.#number(text);
+    this.#of[index] = number;
+    this.#counts[number]!++;
+    this.size++;
+  }
+
+  /** There are not so many texts; if there were, the last would stand for others. */
+  #number(text: string): number {
+    const number = Math.min(this.#texts.length, MAX_REASONS);
+    this.#texts[number] = text;
+    this.#numbers.set(text, number);
+    return number;
+  }
+
+  clear(index: number): void {
+    const number = this.#of[index]!;
+    if (number === 0) return;
+    this.#of[index] = 0;
+    this.#counts[number]!--;
+    this.size--;
+  }
+
+  of(index: number): string | undefined {
+    return this.#texts[this.#of[index]!] || undefined;
+  }
+
+  counts(): Map<string, number> {
+    const counts = new Map<string, number>();
+    this.#texts.forEach((text, number) => {
+      if (this.#counts[number]! > 0) counts.set(text, this.#counts[number]!);
+    });
+    return counts;
+  }
+}
+
 export interface OffloadHost extends ActionHost {
   readonly clock: Clock;
   ifindexOf(port: number): number;
@@ -133,23 +116,27 @@ export interface OffloadHost extends ActionHost {
 export class Offload {
   readonly actions: ActionPrograms;
   readonly tables = new Map<string, Table>();
-  /** Why megaflows are left to user space: how many now have each reason. */
-  readonly reasons = new Map<string, number>();
   classifier: LoadedProgram | undefined;
   /** Classifiers made so far, and the time that the last one took. */
   builds = 0;
   buildMs = 0;
+  /** Megaflows that programs serve. */
+  size = 0;
   readonly #objects: EbpfObjects;
   readonly #host: OffloadHost;
-  readonly #served = new Map<number, Served>();
-  /** Of {@link Served} those with taps. */
-  readonly #tapped = new Set<Served>();
-  readonly #traffic = new Map<OdpPort, Traffic>();
-  readonly #left = new Map<number, string>();
+  readonly #kinds = new Kinds();
+  readonly #of = new TableRows();
+  /** By a flow's index: its row and 1, or 0; and of each row the flow. */
+  readonly #rows = new Int32Array(FLOW_INDICES);
+  readonly #handles = new Float64Array(MAX_BPF_FLOWS);
+  readonly #left = new Reasons();
+  readonly #traffic: TapTraffic;
   readonly #freeRows = new RowQueue();
   #usedRows = 0;
   #numbers = 0;
   #vlanLimit = 2;
+  /** Megaflows wait for {@link flush}. */
+  #waiting = false;
   /** A change that only another classifier brings into effect. */
   #stale = true;
   #builtMs = Number.NEGATIVE_INFINITY;
@@ -164,12 +151,14 @@ export class Offload {
     this.#objects = objects;
     this.#host = host;
     this.actions = new ActionPrograms(objects);
+    this.#traffic = new TapTraffic(objects.rows);
     this.build();
     this.#tidy();
   }
 
-  get size(): number {
-    return this.#served.size;
+  /** Why megaflows are left to user space: how many now have each reason. */
+  get reasons(): ReadonlyMap<string, number> {
+    return this.#left.counts();
   }
 
   get leftToUserspace(): number {
@@ -182,46 +171,37 @@ export class Offload {
     this.build();
   }
 
-  /** Takes a megaflow in, or another list of actions for one. */
-  put(handle: number, key: Flow, mask: Flow, program: Int32Array): void {
-    if (this.#closed) return;
-    const held = this.#served.get(handle);
-    if (held === undefined) {
-      const reason = this.#add(handle, key, mask, program);
-      if (reason !== undefined) this.#leave(handle, reason);
-      return;
-    }
-    const action = this.#takeAction(program, held.lookup);
-    if (typeof action === "string") {
-      this.#remove(handle, held);
-      this.#leave(handle, action);
-      return;
-    }
-    const old = held.action;
-    held.action = action;
-    this.#setTaps(held, key, program);
-    if (!this.#write(held)) held.table.full = true;
-    this.actions.release(old);
+  /** To be told before anything else is when ports or meters change. */
+  hostChanged(): void {
+    this.#kinds.clear();
   }
 
-  #takeAction(program: Int32Array, lookup: Lookup): Action | string {
-    try {
-      return this.actions.take(program, lookup, this.#host);
-    } catch (error) {
-      this.#host.warn(`an action program could not be loaded: ${(error as Error).message}`);
-      return "its program could not be loaded";
-    }
+  /** Takes a megaflow in, or another list of actions for one. Keeps no reference. */
+  put(handle: FlowHandle, key: Flow, mask: Flow, list: Int32Array): void {
+    if (this.#closed) return;
+    const row = this.#rowOf(handle);
+    const reason = row < 0 ? this.#add(handle, key, mask, list) : this.#change(row, key, mask, list);
+    if (reason !== undefined) this.#left.set(flowIndex(handle), reason);
+  }
+
+  /** Row of a megaflow that programs serve, -1 for another. */
+  #rowOf(handle: FlowHandle): number {
+    const row = this.#rows[flowIndex(handle)]! - 1;
+    return row >= 0 && this.#handles[row] === handle ? row : -1;
   }
 
   /** The reason why not, when it is left to user space. */
-  #add(handle: number, key: Flow, mask: Flow, program: Int32Array): string | undefined {
-    const lookup = findLookup(key, mask, (port) => this.#host.ifindexOf(port));
-    if (typeof lookup === "string") return lookup;
+  #add(handle: FlowHandle, key: Flow, mask: Flow, list: Int32Array): string | undefined {
     const resting = this.#freeRows.size > ROWS_RESTING || this.#usedRows === MAX_BPF_FLOWS;
     if (resting && this.#freeRows.size === 0) return "too many megaflows";
-    const action = this.#takeAction(program, lookup);
+    const kind = this.#kindOf(key, mask);
+    const { lookup } = kind;
+    if (typeof lookup === "string") return lookup;
+    const reason = unmatched(lookup, key);
+    if (reason !== undefined) return reason;
+    const { action, taps } = this.#take(kind, list);
     if (typeof action === "string") return action;
-    const table = this.#tableFor(lookup);
+    const table = this.#tableFor(kind, lookup);
     if (typeof table === "string") {
       this.actions.release(action);
       return table;
@@ -229,30 +209,84 @@ export class Offload {
     const row = resting ? this.#freeRows.take() : this.#usedRows++;
     this.#objects.rows.clear(row);
     this.#objects.remember(row, key);
-    this.#forgetReason(handle);
-    const served: Served = {
-      row,
-      table,
-      key: lookup.key,
-      // There may be tens of thousands: what is the same for all of a table is there once.
-      lookup: { ...lookup, fields: table.fields },
-      action,
-      stopped: false,
-      taps: NO_TAPS,
-      addedPackets: 0,
-      addedBytes: 0,
-    };
-    this.#setTaps(served, key, program);
-    this.#served.set(handle, served);
-    table.size++;
-    if (!this.#write(served)) {
-      table.full = true;
-      this.#changed();
-    }
+    this.#left.clear(flowIndex(handle));
+    this.#rows[flowIndex(handle)] = row + 1;
+    this.#handles[row] = handle;
+    this.size++;
+    this.#traffic.set(row, taps);
+    if (table.add(row, lookup, key, action)) this.#flushSoon();
+    else this.#changed();
     return undefined;
   }
 
-  #tableFor(lookup: Lookup): Table | string {
+  /** As {@link #add}. */
+  #change(row: number, key: Flow, mask: Flow, list: Int32Array): string | undefined {
+    const { action, taps } = this.#take(this.#kindOf(key, mask), list);
+    if (typeof action === "string") {
+      this.#remove(row);
+      return action;
+    }
+    const table = this.#of.tables[row]!;
+    const before = this.#of.actions[row]!;
+    this.#traffic.set(row, taps);
+    table.setAction(row, action);
+    if (table.full) this.#changed();
+    this.actions.release(before);
+    return undefined;
+  }
+
+  #kindOf(key: Flow, mask: Flow): Kind {
+    return (
+      this.#kinds.find(key, mask) ??
+      this.#kinds.add(
+        key,
+        mask,
+        findLookup(key, mask, (port) => this.#host.ifindexOf(port)),
+      )
+    );
+  }
+
+  /** What comes of a list of actions; the action, when there is one, is to be given back. */
+  #take(kind: Kind, list: Int32Array): Made {
+    const { lookup } = kind;
+    if (typeof lookup === "string") return { list, action: lookup, taps: NO_TAPS };
+    const held = kind.made(list);
+    if (held !== undefined && (typeof held.action === "string" || this.actions.retake(held.action)))
+      return held;
+    const made = { list: list.slice(), action: this.#make(list, lookup), taps: this.#taps(lookup, list) };
+    kind.remember(made);
+    return made;
+  }
+
+  #make(list: Int32Array, lookup: Lookup): Action | string {
+    try {
+      return this.actions.take(list, lookup, this.#host);
+    } catch (error) {
+      this.#host.warn(`an action program could not be loaded: ${(error as Error).message}`);
+      return "its program could not be loaded";
+    }
+  }
+
+  #taps({ inPort }: Lookup, list: Int32Array): TapUse[] {
+    const taps: TapUse[] = [];
+    const add = (port: OdpPort, tx: boolean): void => {
+      if (this.#host.portOf(port)?.tap) taps.push({ port, tx });
+    };
+    if (inPort !== undefined) add(inPort, false);
+    for (const port of outputPorts(list)) add(port, true);
+    return taps;
+  }
+
+  #tableFor(kind: Kind, lookup: Lookup): Table | string {
+    if (kind.table === undefined || kind.table.gone) {
+      const table = this.#findTable(lookup);
+      if (typeof table === "string") return table;
+      kind.table = table;
+    }
+    return kind.table;
+  }
+
+  #findTable(lookup: Lookup): Table | string {
     const name = signature(lookup.branch, lookup.fields);
     const held = this.tables.get(name);
     if (held !== undefined) return held;
@@ -260,8 +294,8 @@ export class Offload {
     const number = ++this.#numbers;
     const map = `mask_${number}`;
     try {
-      const flows = this.#objects.addFlowMap(map, lookup.key.length, VALUE_BYTES, FIRST_ENTRIES);
-      const table = new Table(number, lookup, map, flows);
+      const flows = this.#objects.addFlowMap(map, lookupWords(lookup) * 4, VALUE_BYTES, FIRST_ENTRIES);
+      const table = new Table(number, lookup, map, flows, this.#of);
       this.tables.set(name, table);
       this.#changed();
       return table;
@@ -271,134 +305,104 @@ export class Offload {
     }
   }
 
-  /** False when the map is full. */
-  #write({ table, key, row, action }: Served): boolean {
-    return table.flows.update(key, flowValue(row, action));
+  #flushSoon(): void {
+    if (this.#waiting) return;
+    this.#waiting = true;
+    this.#host.clock.soon(() => this.flush());
   }
 
-  #leave(handle: number, reason: string): void {
-    this.#forgetReason(handle);
-    this.#left.set(handle, reason);
-    this.reasons.set(reason, (this.reasons.get(reason) ?? 0) + 1);
+  /** Programs find all megaflows from now on that have been put, as far as there is room. */
+  flush(): void {
+    if (!this.#waiting || this.#closed) return;
+    this.#waiting = false;
+    let full = false;
+    for (const table of this.tables.values()) {
+      table.flush();
+      if (table.full) full = true;
+    }
+    if (full) this.#changed();
   }
 
-  #forgetReason(handle: number): void {
-    const reason = this.#left.get(handle);
-    if (reason === undefined) return;
-    this.#left.delete(handle);
-    const count = this.reasons.get(reason)! - 1;
-    if (count === 0) this.reasons.delete(reason);
-    else this.reasons.set(reason, count);
-  }
-
-  delete(handle: number): void {
+  delete(handle: FlowHandle): void {
     if (this.#closed) return;
-    this.#forgetReason(handle);
-    const held = this.#served.get(handle);
-    if (held !== undefined) this.#remove(handle, held);
+    this.#left.clear(flowIndex(handle));
+    const row = this.#rowOf(handle);
+    if (row >= 0) this.#remove(row);
   }
 
-  /** From now on no program finds it; its statistics stay until {@link delete}. */
-  stop(handle: number): void {
-    const held = this.#served.get(handle);
-    if (held === undefined || held.stopped || this.#closed) return;
-    held.stopped = true;
-    held.table.flows.delete(held.key);
+  /** From now on no program finds them; their statistics stay until {@link delete}. */
+  stop(handles: readonly FlowHandle[]): void {
+    if (this.#closed) return;
+    for (let i = 0; i < handles.length; i++) {
+      const row = this.#rowOf(handles[i]!);
+      if (row >= 0) this.#of.tables[row]!.stop(row);
+    }
+    for (const table of this.tables.values()) table.stopNow();
   }
 
-  #remove(handle: number, held: Served): void {
-    const { table, row } = held;
-    this.stop(handle);
-    this.#served.delete(handle);
-    this.#addTraffic(held);
-    this.#tapped.delete(held);
-    this.actions.release(held.action);
+  #remove(row: number): void {
+    const table = this.#of.tables[row]!;
+    const action = this.#of.actions[row]!;
+    table.stop(row);
+    table.stopNow();
+    table.remove(row);
+    this.#rows[flowIndex(this.#handles[row]!)] = 0;
+    this.size--;
+    this.#traffic.remove(row);
+    this.actions.release(action);
     const packets = this.#objects.rows.packets(row);
     this.#pastPackets += packets;
     table.pastHits += packets;
     this.#objects.forget(row);
     this.#freeRows.push(row);
-    if (--table.size === 0) table.emptySinceMs = this.#host.clock.now();
+    if (table.size === 0) table.emptySinceMs = this.#host.clock.now();
   }
 
-  /** Whether a program serves it, or why none does. */
-  reasonOf(handle: number): string | undefined {
-    return this.#left.get(handle);
+  /** Why no program serves it, undefined when one does. */
+  reasonOf(handle: FlowHandle): string | undefined {
+    return this.#left.of(flowIndex(handle));
   }
 
-  isServed(handle: number): boolean {
-    return this.#served.get(handle)?.table.live ?? false;
+  isServed(handle: FlowHandle): boolean {
+    const row = this.#rowOf(handle);
+    return row >= 0 && this.#of.tables[row]!.live;
   }
 
   // ---- Statistics ----
 
+  /** Whether programs have served packets of it. */
+  hasStats(handle: FlowHandle): boolean {
+    const row = this.#rowOf(handle);
+    return row >= 0 && this.#objects.rows.packets(row) > 0;
+  }
+
   /** Adds what programs have counted. `offsetMs` turns CLOCK_MONOTONIC into Clock.now(). */
-  addStats(handle: number, out: DpFlowStats, offsetMs: number): void {
-    const held = this.#served.get(handle);
-    if (held === undefined) return;
-    this.#objects.rows.add(held.row, out, offsetMs);
+  addStats(handle: FlowHandle, out: DpFlowStats, offsetMs: number): void {
+    const row = this.#rowOf(handle);
+    if (row >= 0) this.#objects.rows.add(row, out, offsetMs);
   }
 
   /** Adds what an earlier run has counted for the megaflow, in a row of its own. */
-  carry(handle: number, from: Rows, row: number): void {
-    const held = this.#served.get(handle);
-    if (held !== undefined) this.#objects.rows.carry(held.row, from, row);
-  }
-
-  #setTaps(served: Served, key: Flow, program: Int32Array): void {
-    this.#addTraffic(served);
-    const taps: TapUse[] = [];
-    const add = (port: OdpPort, tx: boolean): void => {
-      if (this.#host.portOf(port)?.tap) taps.push({ port, tx });
-    };
-    add(key[W_IN_PORT]!, false);
-    for (const port of outputPorts(program)) add(port, true);
-    served.taps = taps.length === 0 ? NO_TAPS : taps;
-    served.addedPackets = this.#objects.rows.packets(served.row);
-    served.addedBytes = this.#objects.rows.bytes(served.row);
-    if (taps.length > 0) this.#tapped.add(served);
-    else this.#tapped.delete(served);
-  }
-
-  /** Adds what a megaflow has served, since this was done last, to its taps' traffic. */
-  #addTraffic(served: Served): void {
-    if (served.taps.length === 0) return;
-    const allPackets = this.#objects.rows.packets(served.row);
-    const allBytes = this.#objects.rows.bytes(served.row);
-    const packets = allPackets - served.addedPackets;
-    const bytes = allBytes - served.addedBytes;
-    served.addedPackets = allPackets;
-    served.addedBytes = allBytes;
-    for (const { port, tx } of served.taps) {
-      const traffic = this.#trafficOf(port);
-      traffic[tx ? "txPackets" : "rxPackets"] += packets;
-      traffic[tx ? "txBytes" : "rxBytes"] += bytes;
-    }
-  }
-
-  #trafficOf(port: OdpPort): Traffic {
-    let traffic = this.#traffic.get(port);
-    if (traffic === undefined) {
-      traffic = { rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0 };
-      this.#traffic.set(port, traffic);
-    }
-    return traffic;
+  carry(handle: FlowHandle, from: Rows, fromRow: number): void {
+    const row = this.#rowOf(handle);
+    if (row >= 0) this.#objects.rows.carry(row, from, fromRow);
   }
 
   /** What programs have taken from a tap, or handed to its host, since it became a port. */
   traffic(port: OdpPort): Traffic {
-    for (const served of this.#tapped) this.#addTraffic(served);
-    return this.#trafficOf(port);
+    return this.#traffic.of(port);
   }
 
   forgetTraffic(port: OdpPort): void {
-    this.#traffic.delete(port);
+    this.#traffic.forget(port);
   }
 
   /** Packets that programs have served so far. */
   packets(): number {
+    const { rows } = this.#objects;
     let sum = this.#pastPackets;
-    for (const { row } of this.#served.values()) sum += this.#objects.rows.packets(row);
+    for (let row = 0; row < this.#usedRows; row++)
+      if (this.#of.tables[row] !== undefined) sum += rows.packets(row);
     return sum;
   }
 
@@ -407,7 +411,11 @@ export class Offload {
       table.recentHits = -table.hits;
       table.hits = table.pastHits;
     }
-    for (const { row, table } of this.#served.values()) table.hits += this.#objects.rows.packets(row);
+    const { rows } = this.#objects;
+    for (let row = 0; row < this.#usedRows; row++) {
+      const table = this.#of.tables[row];
+      if (table !== undefined) table.hits += rows.packets(row);
+    }
     for (const table of this.tables.values()) table.recentHits += table.hits;
   }
 
@@ -435,6 +443,7 @@ export class Offload {
 
   /** Makes the classifier for the tables that there are, and puts it at the ports. */
   build(): void {
+    this.flush();
     const { system } = this.#objects;
     const began = system.nowMs();
     this.#stale = false;
@@ -443,6 +452,7 @@ export class Offload {
     for (const table of [...this.tables.values()])
       if (table.size === 0) {
         this.tables.delete(table.signature);
+        table.gone = true;
         retired.push(table.map);
       } else if (table.full) this.#grow(table, retired);
     const tables = [...this.tables.values()].sort(
@@ -475,18 +485,7 @@ export class Offload {
     while (entries < table.size) entries *= 4;
     const flows = this.#objects.addFlowMap(name, table.flows.spec.keyBytes, VALUE_BYTES, entries * 4);
     retired.push(table.map);
-    const keys = new Uint8Array(table.size * flows.spec.keyBytes);
-    const values = new Uint8Array(table.size * VALUE_BYTES);
-    let count = 0;
-    for (const served of this.#served.values()) {
-      if (served.table !== table || served.stopped) continue;
-      keys.set(served.key, count * flows.spec.keyBytes);
-      values.set(flowValue(served.row, served.action), count++ * VALUE_BYTES);
-    }
-    flows.updateBatch(keys, values, count);
-    table.map = name;
-    table.flows = flows;
-    table.full = false;
+    table.moveTo(name, flows);
   }
 
   /** Takes out tables that stay empty, and puts those first that are hit most. */
@@ -516,6 +515,7 @@ export class Offload {
 
   /** From now on nothing changes: programs go on with what they know. */
   rest(): void {
+    this.flush();
     this.#closed = true;
     this.#timer?.cancel();
     this.#tidying?.cancel();
@@ -526,16 +526,4 @@ export class Offload {
     this.classifier?.program.close();
     this.actions.close();
   }
-}
-
-const VALUE = new Uint8Array(VALUE_BYTES);
-const VALUE_VIEW = new DataView(VALUE.buffer);
-
-/** Valid until the next call. */
-function flowValue(row: number, action: Action): Uint8Array {
-  VALUE_VIEW.setUint32(VALUE_FLOW, row, true);
-  VALUE_VIEW.setUint32(VALUE_PROGRAM, action.slot, true);
-  VALUE_VIEW.setUint32(VALUE_IFINDEX, action.ifindex, true);
-  VALUE_VIEW.setUint32(VALUE_FLAGS, 0, true);
-  return VALUE;
 }

@@ -11,8 +11,11 @@ export interface EbpfMap {
   lookup(key: Uint8Array, value: Uint8Array): boolean;
   /** All that is in a hash map. */
   all(): [key: Uint8Array, value: Uint8Array][];
+  /** Adds or replaces `count` elements, keys and values one after the other. Returns how many; fewer when it is full. */
   updateBatch(keys: Uint8Array, values: Uint8Array, count: number): number;
-  /** The value of a map with one entry that may be mapped. */
+  /** Deletes those of `count` keys that are there. */
+  deleteBatch(keys: Uint8Array, count: number): void;
+  /** The values of an array that may be mapped. */
   memory(): ArrayBuffer;
   close(): void;
 }

@@ -52,6 +52,7 @@ export function ebpfBench(before?: EbpfBench, pinned = before !== undefined): Eb
     },
   });
   const arriveSkb = (packet: Skb): number => {
+    dpif.offload.flush();
     if ([...dpif.offload.tables.values()].some(({ live }) => !live)) dpif.offload.build();
     const result = bpf.run(packet);
     machine.turn();

@@ -50,7 +50,7 @@ class FakeMap implements EbpfMap {
   constructor(fd: number, spec: BpfMapSpec) {
     this.fd = fd;
     this.spec = spec;
-    this.bytes = new Uint8Array(spec.type === MAP_ARRAY ? spec.valueBytes : 0);
+    this.bytes = new Uint8Array(spec.type === MAP_ARRAY ? spec.valueBytes * spec.entries : 0);
   }
 
   update(key: Uint8Array, value: Uint8Array): boolean {
@@ -77,12 +77,16 @@ class FakeMap implements EbpfMap {
 
   updateBatch(keys: Uint8Array, values: Uint8Array, count: number): number {
     const { keyBytes, valueBytes } = this.spec;
-    for (let i = 0; i < count; i++)
-      this.update(
-        keys.subarray(i * keyBytes, (i + 1) * keyBytes),
-        values.subarray(i * valueBytes, (i + 1) * valueBytes),
-      );
+    for (let i = 0; i < count; i++) {
+      const key = keys.subarray(i * keyBytes, (i + 1) * keyBytes);
+      if (!this.update(key, values.subarray(i * valueBytes, (i + 1) * valueBytes))) return i;
+    }
     return count;
+  }
+
+  deleteBatch(keys: Uint8Array, count: number): void {
+    const { keyBytes } = this.spec;
+    for (let i = 0; i < count; i++) this.delete(keys.subarray(i * keyBytes, (i + 1) * keyBytes));
   }
 
   memory(): ArrayBuffer {

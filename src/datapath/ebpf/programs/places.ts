@@ -162,12 +162,14 @@ export interface Field {
   readonly bits: number;
 }
 
-/** A megaflow as a program can look it up. */
+/** How programs look up megaflows of one kind. */
 export interface Lookup {
   readonly branch: Branch;
   readonly fields: readonly Field[];
-  /** Under the fields' bits, 4 bytes each. */
-  readonly key: Uint8Array;
+  /** Three numbers a field: a word of the flow's key, its bits, and how they get to the lookup's key (COPIED, ...). */
+  readonly sources: Int32Array;
+  /** Two numbers each: a word of the flow's key, and bits of it that are 0 in every packet that gets here. */
+  readonly zeros: Int32Array;
   /** What is known of every packet of the megaflow; undefined where it does not match on it. */
   readonly ethType: number | undefined;
   readonly proto: number | undefined;
@@ -176,12 +178,18 @@ export interface Lookup {
   readonly laterFragment: boolean | undefined;
 }
 
+const COPIED = 0;
+/** In the order in which the wire has the bytes. */
+const SWAPPED = 1;
+/** No word of the key: the number that stands for its bits. */
+const CONSTANT = 2;
+
 const ORDER: Record<Base, number> = { l2: 0, l3: 1, slot: 2, port: 3 };
 
-const PACKED = new Int32Array(FLOW_DP_WORDS);
-const PACKED_BYTES = new Uint8Array(PACKED.buffer);
-
-/** `ifindexOf` gives a port's device, 0 for none. A text says why programs cannot match on this. */
+/**
+ * For all megaflows with this mask and the key's Ethertype, protocol, fragment bits and ingress port. `ifindexOf` gives a
+ * port's device, 0 for none. A text says why programs cannot match on this.
+ */
 export function findLookup(key: Flow, mask: Flow, ifindexOf: (port: number) => number): Lookup | string {
   const typeBits = mask[W_ETH_TYPE]! & 0xffff;
   if (typeBits !== 0 && typeBits !== 0xffff) return "matches on part of the Ethertype";
@@ -190,45 +198,67 @@ export function findLookup(key: Flow, mask: Flow, ifindexOf: (port: number) => n
   const isIp = branch === "ip4" || branch === "ip6";
   const proto = isIp && (mask[W_NW]! & 0xff) === 0xff ? key[W_NW]! & 0xff : undefined;
   const places = PLACES[branch];
-  const found: { field: Field; value: number; word: number }[] = [];
+  const zeros: number[] = [];
+  const found: { field: Field; source: [number, number, number] }[] = [];
   for (let word = 0; word < FLOW_DP_WORDS; word++) {
     const bits = mask[word]!;
     if (bits === 0 || (word === W_ETH_TYPE && isIp)) continue;
-    const value = key[word]! & bits;
     const place = places.get(word);
     const here = place === undefined ? 0 : bits & place.bits;
     // The rest is 0, or cannot be told.
     if ((bits & ~here) !== 0) {
       if (mayDiffer(branch, ethType ?? 0, proto, word)) return "matches on what programs do not parse";
-      if ((value & ~here) !== 0)
-        return word < W_ETH_DST_HI || word >= FLOW_PACKET_WORDS ? "recirculated" : "matches no packet";
+      zeros.push(word, bits & ~here);
     }
     if (here === 0 || place === undefined) continue;
     if (place.base === "port") {
-      const ifindex = ifindexOf(value);
+      const ifindex = ifindexOf(key[word]! & bits);
       if (bits !== ALL || ifindex === 0) return "its ingress port is none";
-      found.push({ field: { base: "port", offset: 0, bits: ALL }, value: ifindex, word });
+      found.push({ field: { base: "port", offset: 0, bits: ALL }, source: [word, ifindex, CONSTANT] });
       continue;
     }
     const raw = place.base !== "slot";
     const field = { base: place.base, offset: place.offset, bits: raw ? swap32(here) : here };
-    found.push({ field, value: raw ? swap32(value & here) : value & here, word });
+    found.push({ field, source: [word, here, raw ? SWAPPED : COPIED] });
   }
-  found.sort((a, b) => ORDER[a.field.base] - ORDER[b.field.base] || a.word - b.word);
-  PACKED[0] = 0;
-  found.forEach(({ value }, i) => {
-    PACKED[i] = value;
-  });
+  found.sort((a, b) => ORDER[a.field.base] - ORDER[b.field.base] || a.source[0] - b.source[0]);
   const fragBits = (mask[W_NW]! >>> 24) & FLOW_NW_FRAG_LATER;
   return {
     branch,
     fields: found.map(({ field }) => field),
-    key: PACKED_BYTES.slice(0, Math.max(found.length, 1) * 4),
+    sources: Int32Array.from(found.flatMap(({ source }) => source)),
+    zeros: Int32Array.from(zeros),
     ethType,
     proto,
     inPort: mask[W_IN_PORT] === ALL ? key[W_IN_PORT] : undefined,
     laterFragment: isIp && fragBits !== 0 ? ((key[W_NW]! >>> 24) & FLOW_NW_FRAG_LATER) !== 0 : undefined,
   };
+}
+
+/** Why a megaflow of the kind is one that programs cannot match on all the same. */
+export function unmatched({ zeros }: Lookup, key: Flow): string | undefined {
+  for (let i = 0; i < zeros.length; i += 2) {
+    const word = zeros[i]!;
+    if ((key[word]! & zeros[i + 1]!) !== 0)
+      return word < W_ETH_DST_HI || word >= FLOW_PACKET_WORDS ? "recirculated" : "matches no packet";
+  }
+  return undefined;
+}
+
+/** Words of a lookup's key, at least one. */
+export function lookupWords({ fields }: Pick<Lookup, "fields">): number {
+  return Math.max(fields.length, 1);
+}
+
+/** Writes the key under which programs look a megaflow up, {@link lookupWords} of them. */
+export function writeLookup({ sources }: Lookup, key: Flow, into: Int32Array, at: number): void {
+  if (sources.length === 0) into[at] = 0;
+  for (let i = 0, to = at; i < sources.length; i += 3, to++) {
+    const bits = sources[i + 1]!;
+    const value = key[sources[i]!]! & bits;
+    const how = sources[i + 2];
+    into[to] = how === SWAPPED ? swap32(value) : how === COPIED ? value : bits;
+  }
 }
 
 /** Names what a table looks up: equal for megaflows that can share one. */
