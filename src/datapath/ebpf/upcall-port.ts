@@ -141,7 +141,7 @@ export class UpcallPort implements PortRing {
     }
     const offset = source.used++ * SLOT_BYTES + HEADROOM;
     const from = at + RECORD_HEADER;
-    this.data.set(source.ring.data.subarray(from, from + length), offset);
+    source.ring.copyTo(source.slotsAddress + offset, from, length);
     const packet = this.packet;
     packet.offset = offset;
     packet.length = length;
