@@ -2,8 +2,18 @@
 import { readFileSync } from "node:fs";
 import { LeftBehind } from "../src/datapath/ebpf/left-behind.ts";
 import type { EbpfLink, EbpfSystem, PinFolder } from "../src/datapath/ebpf/system.ts";
+import { Clsact } from "../src/netdev/clsact.ts";
+import { listenedTo, sendingOf, watchSending } from "../src/netdev/far-end.ts";
 import { LinkTable, setPromiscuous } from "../src/netdev/rtnetlink.ts";
-import { attach, type BpfLink, type BpfProgram, createMap, ifindexOf, loadProgram } from "../src/sys/bpf.ts";
+import {
+  attach,
+  type BpfLink,
+  type BpfProgram,
+  createMap,
+  hasEgressPrograms,
+  ifindexOf,
+  loadProgram,
+} from "../src/sys/bpf.ts";
 import { type BpfPins, bpfPins, pinnedDatapaths } from "../src/sys/bpf-pins.ts";
 import { monotonicMs } from "../src/sys/monotonic.ts";
 import { openRouteSocket } from "../src/sys/netlink.ts";
@@ -44,6 +54,7 @@ function pinFolder(pins: BpfPins): PinFolder {
 
 export function openEbpfSystem(): EbpfSystem {
   const route = openRouteSocket();
+  const clsact = new Clsact(route);
   const filters = attachesByFilters() ? new Filters(route) : undefined;
   return {
     processors: possibleProcessors(),
@@ -60,6 +71,9 @@ export function openEbpfSystem(): EbpfSystem {
     },
     setPromiscuous: (ifindex, on) => setPromiscuous(route, ifindex, on),
     ifindexOf,
+    sendingOf: (ifindex) => sendingOf(route, clsact, ifindex, hasEgressPrograms),
+    watchSending: (changed) => watchSending(route, changed),
+    listenedTo: () => listenedTo(readFileSync("/proc/net/packet", "utf8")),
     nowMs: monotonicMs,
   };
 }

@@ -108,7 +108,7 @@ export class Clsact {
       info: INFO,
       kind: "bpf",
     });
-    if (this.#filters(ifindex, INGRESS).length > 0 || this.#filters(ifindex, EGRESS).length > 0) return;
+    if (this.hasFilters(ifindex, false) || this.hasFilters(ifindex, true)) return;
     this.#change({
       type: RTM_DELQDISC,
       flags: 0,
@@ -130,6 +130,11 @@ export class Clsact {
       return { ifindex, egress, name };
     }
     return undefined;
+  }
+
+  /** Whether anybody has a filter there. */
+  hasFilters(ifindex: number, egress: boolean): boolean {
+    return this.#filters(ifindex, egress ? EGRESS : INGRESS).length > 0;
   }
 
   /** Everybody's. */

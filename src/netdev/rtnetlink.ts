@@ -38,7 +38,7 @@ const IFLA_STATS64 = 23;
 export const IFLA_EXT_MASK = 29;
 const IFLA_INFO_KIND = 1;
 /** Leaves statistics out of the answer. */
-const RTEXT_FILTER_SKIP_STATS = 8;
+export const RTEXT_FILTER_SKIP_STATS = 8;
 
 export const IFF_UP = 0x1;
 export const IFF_LOOPBACK = 0x8;

@@ -21,6 +21,7 @@ const OBJ_PIN = 6;
 const OBJ_GET = 7;
 const PROG_TEST_RUN = 10;
 const OBJ_GET_INFO_BY_FD = 15;
+const PROG_QUERY = 16;
 const MAP_LOOKUP_BATCH = 24;
 const MAP_UPDATE_BATCH = 26;
 const MAP_DELETE_BATCH = 27;
@@ -364,6 +365,14 @@ export function attach(program: BpfProgram, ifindex: number, egress: boolean): B
   view.setUint32(4, ifindex, true);
   view.setUint32(8, egress ? TCX_EGRESS : TCX_INGRESS, true);
   return new BpfLink(check("BPF_LINK_CREATE", bpf(LINK_CREATE, bytes.subarray(0, 64))));
+}
+
+/** Whether programs are attached where a device sends; false, too, where the kernel does not tell. */
+export function hasEgressPrograms(ifindex: number): boolean {
+  const { bytes, view } = attributes();
+  view.setUint32(0, ifindex, true);
+  view.setUint32(4, TCX_EGRESS, true);
+  return bpf(PROG_QUERY, bytes.subarray(0, 64)) >= 0 && view.getUint32(24, true) > 0;
 }
 
 /** 0 when there is no such device here. */

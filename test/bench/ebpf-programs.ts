@@ -123,6 +123,7 @@ function special(mask: Words, masks: number, actions: number[]): Run {
     ifindexOf: (port) => port,
     portOf: (port) => ({ ifindex: port, tap: false }),
     hasMeter: () => false,
+    takesShortcut: () => false,
     install: (next) => {
       program = next;
     },

@@ -65,7 +65,7 @@ t.test("ping, statistics, what is left to user space", { skip }, async (t) => {
 
     const show = world.appctl("dpif-ebpf/show");
     t.match(show, /^ebpf@ovs-ebpf:\n {2}flows in programs: [1-9]\d*, left to userspace: \d+\n/);
-    t.match(show, / 2 ha: ifindex \d+, ingress\n/);
+    t.match(show, / 2 ha: ifindex \d+, ingress\b/);
     t.match(show, / classify_\d+: id \d+, \d+ instructions, [1-9]\d* bytes jited, [1-9]\d* verified\n/);
     t.match(world.appctl("dpif-ebpf/dump-program"), /^upcall:\n.*call ringbuf_reserve\n/s);
     t.match(world.appctl("dpif-ebpf/dump-program", "upcall"), / 0: r6 = r1\n/);
@@ -113,6 +113,64 @@ t.test("the default type, where the kernel has no module", { skip: skip || hasMo
     world.vsctl("set", "bridge", "br1", "datapath_type=netdev");
     t.equal(world.get("Bridge", "br1", "status"), "{}");
   }, "");
+});
+
+t.test("the short way to a host, while nobody would miss the long one", { skip }, async (t) => {
+  await withTwoHosts(async (world) => {
+    const shown = (host: string): string =>
+      new RegExp(` \\d ${host}: .*\n`).exec(world.appctl("dpif-ebpf/show"))![0];
+    const opens = (host: string, open: boolean): Promise<void> =>
+      world.until(
+        `the short way to ${host} is ${open ? "open" : "shut"}`,
+        () => shown(host).endsWith(", shortcut to its far end\n") === open,
+      );
+    const sentTo = (host: string): { device: number; port: number } => ({
+      device: Number(world.inside("sw", "cat", `/sys/class/net/${host}/statistics/tx_packets`)),
+      port: Number(/tx pkts=(\d+)/.exec(world.ofctl("dump-ports", "br0", host))![1]),
+    });
+    world.ping("ha", "10.1.1.2");
+    neighbours(world);
+    for (const host of ["ha", "hb"]) await opens(host, true);
+    world.ping("ha", "10.1.1.2");
+    await programsKnowAll(world);
+    await world.until("it is taken", () => {
+      const before = sentTo("hb");
+      world.ping("ha", "10.1.1.2", 20);
+      const after = sentTo("hb");
+      t.ok(after.port - before.port >= 20, "all are counted");
+      return after.device - before.device < 20;
+    });
+
+    const capture = world.background("sw", "tcpdump", "-l", "-n", "-i", "hb", "-c", "8", "icmp");
+    let seen = "";
+    capture.stdout!.on("data", (chunk) => {
+      seen += chunk;
+    });
+    await opens("hb", false);
+    world.ping("ha", "10.1.1.2", 10);
+    await world.until("who listens sees both ways", () => /echo request.*echo reply/s.test(seen));
+    await opens("hb", true);
+
+    world.inside("sw", "tc", "qdisc", "add", "dev", "hb", "root", "pfifo");
+    await opens("hb", false);
+    world.inside("sw", "tc", "qdisc", "del", "dev", "hb", "root");
+    await opens("hb", true);
+    world.inside("sw", "ip", "link", "set", "hb", "down");
+    await opens("hb", false);
+    t.ok(world.unreachable("ha", "10.1.1.2"), "the near end is down");
+    world.inside("sw", "ip", "link", "set", "hb", "up");
+    await opens("hb", true);
+    world.ping("ha", "10.1.1.2");
+    world.vsctl("set", "port", "hb", "qos=@q", "--", "--id=@q", "create", "qos", "type=linux-noop");
+    await opens("hb", false);
+    world.vsctl("clear", "port", "hb", "qos");
+    await opens("hb", true);
+
+    // A stranger's frames come as a stranger's.
+    world.ofctl("add-flow", "br0", "priority=9,in_port=1,icmp,actions=output:2");
+    world.inside("ha", "ip", "neigh", "replace", "10.1.1.2", "lladdr", "02:00:00:00:00:77", "dev", "eth0");
+    t.ok(world.unreachable("ha", "10.1.1.2"));
+  }, "ebpf");
 });
 
 t.test("fields are set, checksums mended, with offloads on", { skip: noIperf }, async (t) => {

@@ -9,6 +9,8 @@ export interface Action {
   /** 0 for none. */
   readonly slot: number;
   readonly ifindex: number;
+  /** To the far end of that device. */
+  readonly shortcut: boolean;
   readonly program: Held | undefined;
 }
 
@@ -37,9 +39,9 @@ export class ActionPrograms {
       case "userspace":
         return compiled.reason;
       case "drop":
-        return { slot: 0, ifindex: 0, program: undefined };
+        return { slot: 0, ifindex: 0, shortcut: false, program: undefined };
       case "output":
-        return { slot: 0, ifindex: compiled.ifindex, program: undefined };
+        return { slot: 0, ifindex: compiled.ifindex, shortcut: false, program: undefined };
       default:
         break;
     }
@@ -58,7 +60,7 @@ export class ActionPrograms {
       this.#held.set(key, held);
     }
     held.users++;
-    return { slot: held.slot, ifindex: 0, program: held };
+    return { slot: held.slot, ifindex: 0, shortcut: false, program: held };
   }
 
   /** Takes once more what has been taken before; false when its program has gone since. */

@@ -41,6 +41,7 @@ import {
   UPCALL_RING_BYTES,
 } from "./programs/layout.ts";
 import { metersOf, outputPorts } from "./programs/steps.ts";
+import { Shortcuts } from "./shortcuts.ts";
 import type { EbpfLink, EbpfProgram, EbpfSystem, PinFolder } from "./system.ts";
 
 /** Flows of an earlier run that are made anew in one turn of the loop. */
@@ -77,6 +78,7 @@ export class EbpfDpif implements Dpif {
   readonly objects: EbpfObjects;
   readonly offload: Offload;
   readonly attached = new Map<OdpPort, AttachedPort>();
+  readonly shortcuts: Shortcuts;
   readonly inner: Dpif;
   readonly #clock: Clock;
   readonly #system: EbpfSystem;
@@ -113,6 +115,9 @@ export class EbpfDpif implements Dpif {
     const { name, clock, system, openInner, warn } = options;
     this.#clock = clock;
     this.#system = system;
+    this.shortcuts = new Shortcuts(system, clock, (port) =>
+      this.#reconsider((key, actions) => mentions(key, actions, port)),
+    );
     const pins = system.pins(name);
     this.pins = pins;
     let generation = "";
@@ -133,6 +138,7 @@ export class EbpfDpif implements Dpif {
         ifindexOf: (port) => this.attached.get(port)?.ifindex ?? 0,
         portOf: (port): OutPort | undefined => this.attached.get(port),
         hasMeter: (id) => this.#meters.has(id),
+        takesShortcut: (key, mask, port) => this.shortcuts.takes(key, mask, port),
         install: (program) => this.#install(program),
         warn,
       });
@@ -201,15 +207,13 @@ export class EbpfDpif implements Dpif {
       if (old === undefined) this.pins.pin(link, linkName(ifindex, tap));
       if (!tap) this.#system.setPromiscuous(ifindex, true);
     }
-    let unwatch = (): void => {};
-    if (tap) {
-      const stop = netdev.watch(setPort);
-      netdev.passing = () => this.offload.traffic(odpPort);
-      unwatch = () => {
-        stop();
-        netdev.passing = undefined;
-      };
-    }
+    const stop = tap ? netdev.watch(setPort) : undefined;
+    if (!tap) this.shortcuts.add(odpPort, ifindex);
+    netdev.passing = () => this.offload.traffic(odpPort);
+    const unwatch = (): void => {
+      stop?.();
+      netdev.passing = undefined;
+    };
     this.attached.set(odpPort, {
       odpPort,
       name,
@@ -226,6 +230,7 @@ export class EbpfDpif implements Dpif {
     const attached = this.attached.get(port);
     if (attached !== undefined) {
       this.attached.delete(port);
+      this.shortcuts.remove(port);
       attached.unwatch();
       attached.link.close();
       if (!this.#leaving) this.#detach(attached);
@@ -258,7 +263,7 @@ export class EbpfDpif implements Dpif {
   }
 
   portShaped(port: OdpPort, shaped: boolean): void {
-    // What programs send goes through the device's queueing anyway.
+    this.shortcuts.setShaped(port, shaped);
     this.inner.portShaped(port, shaped);
   }
 
@@ -459,6 +464,7 @@ export class EbpfDpif implements Dpif {
     if (typeof this.pins === "string") return;
     this.#leaving = true;
     this.#grace?.cancel();
+    this.shortcuts.close();
     this.offload.rest();
   }
 
@@ -510,6 +516,7 @@ export class EbpfDpif implements Dpif {
 
   async close(): Promise<void> {
     this.#grace?.cancel();
+    this.shortcuts.close();
     for (const { link, unwatch, ifindex, tap } of this.attached.values()) {
       unwatch();
       link.close();

@@ -29,6 +29,8 @@ export interface Made {
   /** A text says why programs cannot. */
   readonly action: Action | string;
   readonly taps: readonly TapUse[];
+  /** The same the short way (shortcuts.ts), for those of its megaflows that may take it. */
+  readonly shortcut?: Made | undefined;
 }
 
 export class Kind {

@@ -108,6 +108,8 @@ class Reasons {
 export interface OffloadHost extends ActionHost {
   readonly clock: Clock;
   ifindexOf(port: number): number;
+  /** Whether frames of the megaflow may go straight to the far end of a port that they are only sent out by. */
+  takesShortcut(key: Flow, mask: Flow, port: OdpPort): boolean;
   /** Puts the classifier at every port. */
   install(program: EbpfProgram): void;
   warn(text: string): void;
@@ -199,7 +201,7 @@ export class Offload {
     if (typeof lookup === "string") return lookup;
     const reason = unmatched(lookup, key);
     if (reason !== undefined) return reason;
-    const { action, taps } = this.#take(kind, list);
+    const { action, taps } = this.#take(kind, key, mask, list);
     if (typeof action === "string") return action;
     const table = this.#tableFor(kind, lookup);
     if (typeof table === "string") {
@@ -221,7 +223,7 @@ export class Offload {
 
   /** As {@link #add}. */
   #change(row: number, key: Flow, mask: Flow, list: Int32Array): string | undefined {
-    const { action, taps } = this.#take(this.#kindOf(key, mask), list);
+    const { action, taps } = this.#take(this.#kindOf(key, mask), key, mask, list);
     if (typeof action === "string") {
       this.#remove(row);
       return action;
@@ -247,15 +249,18 @@ export class Offload {
   }
 
   /** What comes of a list of actions; the action, when there is one, is to be given back. */
-  #take(kind: Kind, list: Int32Array): Made {
+  #take(kind: Kind, key: Flow, mask: Flow, list: Int32Array): Made {
     const { lookup } = kind;
     if (typeof lookup === "string") return { list, action: lookup, taps: NO_TAPS };
-    const held = kind.made(list);
-    if (held !== undefined && (typeof held.action === "string" || this.actions.retake(held.action)))
-      return held;
-    const made = { list: list.slice(), action: this.#make(list, lookup), taps: this.#taps(lookup, list) };
-    kind.remember(made);
-    return made;
+    let made = kind.made(list);
+    if (made === undefined || (typeof made.action !== "string" && !this.actions.retake(made.action))) {
+      const action = this.#make(list, lookup);
+      made = { list: list.slice(), action, taps: this.#taps(lookup, list), shortcut: shortcut(list, action) };
+      kind.remember(made);
+    }
+    if (made.shortcut === undefined || !this.#host.takesShortcut(key, mask, made.shortcut.taps[0]!.port))
+      return made;
+    return made.shortcut;
   }
 
   #make(list: Int32Array, lookup: Lookup): Action | string {
@@ -388,7 +393,7 @@ export class Offload {
     if (row >= 0) this.#objects.rows.carry(row, from, fromRow);
   }
 
-  /** What programs have taken from a tap, or handed to its host, since it became a port. */
+  /** What programs have taken from a tap, or handed to its host or to a device's far end, since it became a port. */
   traffic(port: OdpPort): Traffic {
     return this.#traffic.of(port);
   }
@@ -526,4 +531,11 @@ export class Offload {
     this.classifier?.program.close();
     this.actions.close();
   }
+}
+
+/** The same, when a list is of one output, for frames to the device's far end. */
+function shortcut(list: Int32Array, action: Action | string): Made | undefined {
+  if (typeof action === "string" || action.ifindex === 0) return undefined;
+  const [port] = outputPorts(list);
+  return { list, action: { ...action, shortcut: true }, taps: [{ port: port!, tx: true }] };
 }

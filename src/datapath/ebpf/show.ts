@@ -42,7 +42,7 @@ export function showEbpf(dpif: EbpfDpif): string {
   text += typeof pins === "string" ? `  not pinned: ${pins}\n` : `  pinned: ${pins.path}\n`;
   text += " ports:\n";
   for (const { odpPort, name, ifindex, tap, limits } of dpif.attached.values())
-    text += `  ${odpPort} ${name}: ifindex ${ifindex}, ${tap ? "egress of a tap" : "ingress"}${limits === "" ? "" : ", policed"}\n`;
+    text += `  ${odpPort} ${name}: ifindex ${ifindex}, ${tap ? "egress of a tap" : "ingress"}${limits === "" ? "" : ", policed"}${dpif.shortcuts.isOpen(odpPort) ? ", shortcut to its far end" : ""}\n`;
   text += " masks:\n";
   for (const table of offload.tables.values()) {
     const fields = table.fields.map(describeField).join(" ");

@@ -1,5 +1,6 @@
 /** What the eBPF datapath needs of the machine; `commands/ebpf-system.ts` fills it in from `src/sys`, tests from an interpreter. */
 import type { BpfMapSpec, BpfProgramInfo } from "../../sys/bpf.ts";
+import type { ShortcutSystem } from "./shortcuts.ts";
 
 export interface EbpfMap {
   readonly fd: number;
@@ -51,7 +52,7 @@ export interface PinFolder {
 }
 
 /** Everything throws an OsError, or for a program an error with the verifier's log in its message. */
-export interface EbpfSystem {
+export interface EbpfSystem extends ShortcutSystem {
   /** That there may ever be. */
   readonly processors: number;
   createMap(spec: BpfMapSpec): EbpfMap;

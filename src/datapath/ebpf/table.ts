@@ -41,7 +41,7 @@ function writeValue(values: Int32Array, index: number, row: number, action: Acti
   values[at] = row;
   values[at + 1] = action.slot;
   values[at + 2] = action.ifindex;
-  values[at + 3] = 0;
+  values[at + 3] = action.shortcut ? 1 : 0;
 }
 
 export class Table implements MaskTable {

@@ -1,8 +1,11 @@
-/** Packets of taps that programs have served, which pass by the taps' own counters, summed up from their megaflows' rows. */
+/**
+ * Packets that programs have served and that pass by their ports' own counters, summed up from their megaflows' rows: a tap's
+ * packets both ways, and what goes straight to a device's far end.
+ */
 import type { OdpPort } from "../dpif.ts";
 import type { Rows } from "./rows.ts";
 
-/** A tap that a megaflow comes in by or goes out to. */
+/** A port whose counters a megaflow passes by as it comes in or goes out. */
 export interface TapUse {
   readonly port: OdpPort;
   /** The switch sends. */
@@ -26,18 +29,24 @@ interface Tapped {
 
 export class TapTraffic {
   readonly #rows: Rows;
-  /** By their rows, megaflows with taps. */
+  /** By their rows, megaflows with such ports; and by the ports, these rows. */
   readonly #tapped = new Map<number, Tapped>();
+  readonly #rowsOf = new Map<OdpPort, Set<number>>();
   readonly #traffic = new Map<OdpPort, Traffic>();
 
   constructor(rows: Rows) {
     this.#rows = rows;
   }
 
-  /** From now on the megaflow of this row has these taps, once for each. */
+  /** From now on the megaflow of this row passes by these ports' counters, once for each. */
   set(row: number, taps: readonly TapUse[]): void {
     this.remove(row);
     if (taps.length === 0) return;
+    for (const { port } of taps) {
+      const rows = this.#rowsOf.get(port);
+      if (rows === undefined) this.#rowsOf.set(port, new Set([row]));
+      else rows.add(row);
+    }
     this.#tapped.set(row, { taps, packets: this.#rows.packets(row), bytes: this.#rows.bytes(row) });
   }
 
@@ -46,6 +55,11 @@ export class TapTraffic {
     if (tapped === undefined) return;
     this.#add(row, tapped);
     this.#tapped.delete(row);
+    for (const { port } of tapped.taps) {
+      const rows = this.#rowsOf.get(port);
+      rows?.delete(row);
+      if (rows?.size === 0) this.#rowsOf.delete(port);
+    }
   }
 
   /** Adds what a megaflow has served, since this was done last, to its taps' traffic. */
@@ -70,9 +84,9 @@ export class TapTraffic {
     return traffic;
   }
 
-  /** What programs have taken from a tap, or handed to its host, since it became a port. */
+  /** What has passed by the port's counters since it became one. */
   of(port: OdpPort): Traffic {
-    for (const [row, tapped] of this.#tapped) this.#add(row, tapped);
+    for (const row of this.#rowsOf.get(port) ?? []) this.#add(row, this.#tapped.get(row)!);
     return this.#of(port);
   }
 

@@ -14,6 +14,7 @@ import {
   type PinFolder,
 } from "../../../src/datapath/ebpf/system.ts";
 import type { RecordRing } from "../../../src/datapath/ebpf/upcall-port.ts";
+import type { Sending } from "../../../src/netdev/far-end.ts";
 import type { BpfMapSpec } from "../../../src/sys/bpf.ts";
 import { checkReachable, type Environment, interpret, Memory } from "./interpreter.ts";
 
@@ -141,6 +142,8 @@ class FakeRecords implements RecordRing {
 interface Sent {
   ifindex: number;
   ingress: boolean;
+  /** To the device's far end at once. */
+  shortcut?: boolean;
   skb: Skb;
 }
 
@@ -156,6 +159,11 @@ export class FakeBpf implements EbpfSystem {
   readonly attached = new Map<number, EbpfProgram>();
   readonly devices = new Map<string, number>();
   readonly promiscuous = new Set<number>();
+  /** Those of which nothing is said just pass on nothing. */
+  readonly sending = new Map<number, Sending>();
+  readonly listened = new Set<number>();
+  /** Tells that a device may send otherwise. */
+  sendingChanged: ((ifindex: number | undefined) => void) | undefined;
   /** Descriptors by their names in the bpf file system; undefined: there is none. */
   pinned: Map<string, number> | undefined = undefined;
   private readonly links = new Map<number, EbpfLink>();
@@ -233,6 +241,21 @@ export class FakeBpf implements EbpfSystem {
 
   ifindexOf(name: string): number {
     return this.devices.get(name) ?? 0;
+  }
+
+  sendingOf(ifindex: number): Sending {
+    return this.sending.get(ifindex) ?? { mtu: 1500, farEnd: undefined };
+  }
+
+  watchSending(changed: (ifindex: number | undefined) => void): () => void {
+    this.sendingChanged = changed;
+    return () => {
+      this.sendingChanged = undefined;
+    };
+  }
+
+  listenedTo(): ReadonlySet<number> {
+    return new Set(this.listened);
   }
 
   nowMs(): number {
@@ -366,6 +389,10 @@ class Run implements Environment {
       }
       case helpers.REDIRECT:
         this.redirected = { ifindex: Number(a), ingress: b === 1n, skb: packet };
+        return 7n;
+      case helpers.REDIRECT_PEER:
+        if (b !== 0n) throw new Error("flags of redirect_peer");
+        this.redirected = { ifindex: Number(a), ingress: false, shortcut: true, skb: packet };
         return 7n;
       case helpers.CLONE_REDIRECT:
         this.fake.sent.push({

@@ -18,6 +18,7 @@ export const SKB_PULL_DATA = 39;
 export const RINGBUF_RESERVE = 131;
 export const RINGBUF_SUBMIT = 132;
 export const RINGBUF_DISCARD = 133;
+export const REDIRECT_PEER = 155;
 export const KTIME_GET_COARSE_NS = 160;
 
 const NAMES = new Map([
@@ -40,6 +41,7 @@ const NAMES = new Map([
   [RINGBUF_RESERVE, "ringbuf_reserve"],
   [RINGBUF_SUBMIT, "ringbuf_submit"],
   [RINGBUF_DISCARD, "ringbuf_discard"],
+  [REDIRECT_PEER, "redirect_peer"],
   [KTIME_GET_COARSE_NS, "ktime_get_coarse_ns"],
 ]);
 

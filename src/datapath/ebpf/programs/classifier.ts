@@ -11,6 +11,7 @@ import {
   KTIME_GET_COARSE_NS,
   MAP_LOOKUP_ELEM,
   REDIRECT,
+  REDIRECT_PEER,
   TAIL_CALL,
 } from "../asm/helpers.ts";
 import {
@@ -55,10 +56,10 @@ import {
   ROW_TCP_FLAGS,
   ROW_USED,
   UPCALL_SLOT,
-  VALUE_FLAGS,
   VALUE_FLOW,
   VALUE_IFINDEX,
   VALUE_PROGRAM,
+  VALUE_SHORTCUT,
 } from "./layout.ts";
 import { parseBranch, parseStart, UP, type Wanted } from "./parse.ts";
 import {
@@ -191,7 +192,7 @@ function isPair(first: Field, second: Field | undefined): boolean {
   );
 }
 
-/** The flow is found: R8 has its number and above it its program, R9 the ifindex and above it flags. */
+/** The flow is found: R8 has its number and above it its program, R9 the ifindex and above it whether to take the short way. */
 function hit(processors: number): Line[] {
   return [
     label(HIT),
@@ -229,9 +230,13 @@ function hit(processors: number): Line[] {
     IfNe.imm(R8, 0, "program"),
     IfEq.imm32(R9, 0, "drop"),
     Mov.reg32(R1, R9),
-    Rsh.imm(R9, (VALUE_FLAGS - VALUE_IFINDEX) * 8),
-    Mov.reg(R2, R9),
+    Mov.imm(R2, 0),
+    Rsh.imm(R9, (VALUE_SHORTCUT - VALUE_IFINDEX) * 8),
+    IfNe.imm(R9, 0, "shortcut"),
     call(REDIRECT),
+    exit(),
+    label("shortcut"),
+    call(REDIRECT_PEER),
     exit(),
     label("program"),
     Mov.reg(R1, R6),

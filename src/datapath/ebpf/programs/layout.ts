@@ -5,7 +5,7 @@
  *   | 0  flow number          u32 |          | 0  packets                u64 |
  *   | 4  action program, or 0 u32 |          | 8  bytes                  u64 |
  *   | 8  ifindex, 0: drop     u32 |          | 16 CLOCK_MONOTONIC, ns    u64 |
- *   | 12 flags of redirect    u32 |          | 24 TCP flags seen         u32 |
+ *   | 12 1: to its far end    u32 |          | 24 TCP flags seen         u32 |
  *
  *   record in the ring buffer, before the frame      port, by its ifindex
  *   | 0  ifindex                            u32 |    | 0 PORT_FLAG_TAP   u32 |
@@ -35,7 +35,8 @@ export const VALUE_BYTES = 16;
 export const VALUE_FLOW = 0;
 export const VALUE_PROGRAM = 4;
 export const VALUE_IFINDEX = 8;
-export const VALUE_FLAGS = 12;
+/** 1 when frames take the short way to the far end of the device (shortcuts.ts). */
+export const VALUE_SHORTCUT = 12;
 
 export const ROW_SHIFT = 5;
 export const ROW_BYTES = 1 << ROW_SHIFT;
