@@ -34,8 +34,8 @@ function random(): number {
 const UPCALLS_TAG = -2;
 
 /** Ports whose frames come up from programs in the kernel. */
-function upcallPorts({ fd, bytes }: UpcallRing): (name: string) => PortRing {
-  const source = new UpcallSource(new BpfRing(fd, bytes), { addressOf, copyMemory });
+function upcallPorts({ fd, bytes, allKnown }: UpcallRing): (name: string) => PortRing {
+  const source = new UpcallSource(new BpfRing(fd, bytes), { addressOf, copyMemory }, allKnown);
   return (name) => new UpcallPort(source, new PacketSender(name).bindDeaf());
 }
 

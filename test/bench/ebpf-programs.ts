@@ -124,6 +124,7 @@ function special(mask: Words, masks: number, actions: number[]): Run {
     portOf: (port) => ({ ifindex: port, tap: false }),
     hasMeter: () => false,
     takesShortcut: () => false,
+    allKnown() {},
     install: (next) => {
       program = next;
     },

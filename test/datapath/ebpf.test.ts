@@ -652,6 +652,60 @@ t.test("megaflows of a kind share what is found out once", async (t) => {
   t.equal(dpif.offload.reasonOf(dpif.flowPut(odd, mask, Int32Array.from(output(2)))), "matches no packet");
 });
 
+t.test(
+  "more misses than are answered are thrown away unseen, but nothing that a megaflow matches",
+  async (t) => {
+    const bench = await twoPorts();
+    t.teardown(() => bench.dpif.close());
+    const { dpif } = bench;
+    const mask = row({ [W_IN_PORT]: -1, [W_ETH_TYPE]: 0xffff, [W_NW]: 0xff0000ff | 0, [W_TP]: -1 });
+    const bytes = (i: number): number[] => frame({ ...SPEC, sport: i });
+    let asked = 0;
+    dpif.setUpcallHandler(() => {
+      asked++;
+      return undefined;
+    });
+    const put = (i: number, actions: number[]): number =>
+      dpif.flowPut(keyOf(bytes(i)), mask, Int32Array.from(actions));
+    const known = put(1, output(2));
+    await dpif.settled();
+    const looked = async (): Promise<number> => (await dpif.stats()).maskHits;
+    const actionDrops = (): number => dpif.drops().get(USERSPACE_ACTION_DROPS) ?? 0;
+
+    // Main has no turn meanwhile: 320 of a port may wait.
+    const flood = (): void => {
+      for (let i = 0; i < 400; i++) bench.arrive("p1", bytes(1000 + i));
+    };
+    const before = await looked();
+    flood();
+    bench.arrive("p1", bytes(1));
+    t.match(await bench.sent("p2"), { length: 1 }, "programs forward on");
+    t.equal(asked, 320);
+    t.match(await dpif.stats(), { misses: 400, lost: 80 });
+    t.equal((await looked()) - before, 321, "those without room were not looked up");
+
+    // One that programs cannot serve: from now on all that comes up may be its.
+    const left = put(2, [ODP_SAMPLE, 6, -1, ...output(2)]);
+    await dpif.settled();
+    flood();
+    bench.arrive("p1", bytes(2));
+    t.match(await bench.sent("p2"), { length: 1 }, "what is left to user space is found");
+    t.match(await dpif.stats(), { misses: 800, lost: 160 });
+    await dpif.flowDel(left);
+
+    // What an action hands up is no miss.
+    await dpif.flowDel(known);
+    put(1, [ODP_USERSPACE, 3, 7]);
+    await dpif.settled();
+    t.equal(actionDrops(), 0);
+    flood();
+    for (let i = 0; i < 5; i++) bench.arrive("p1", bytes(1));
+    await bench.sent("p2");
+    t.match(await dpif.stats(), { misses: 1200 });
+    t.equal(actionDrops(), 5, "and counted as such");
+  },
+);
+
 t.test("journal", async (t) => {
   const memory = new ArrayBuffer(JOURNAL_BYTES * MAX_BPF_FLOWS);
   const journal = new Journal(memory);

@@ -97,6 +97,11 @@ export class EbpfDpif implements Dpif {
   #leaving = false;
   /** Meters that programs run. */
   readonly #meters = new Set<number>();
+  /** For the worker. */
+  readonly #allKnown = new Int32Array(new SharedArrayBuffer(4));
+  #offloadKnowsAll = false;
+  /** Only programs of this run are at the ports. */
+  #takenOver = true;
   #handler: UpcallHandler | undefined;
   /** What the handler has answered last. */
   #upcall: Upcall | undefined;
@@ -123,6 +128,7 @@ export class EbpfDpif implements Dpif {
     let generation = "";
     if (typeof pins !== "string") {
       this.#left = new LeftBehind(pins, system);
+      this.#takenOver = false;
       generation = this.#left.nextGeneration;
     }
     let objects: EbpfObjects | undefined;
@@ -140,6 +146,10 @@ export class EbpfDpif implements Dpif {
         hasMeter: (id) => this.#meters.has(id),
         takesShortcut: (key, mask, port) => this.shortcuts.takes(key, mask, port),
         install: (program) => this.#install(program),
+        allKnown: (all) => {
+          this.#offloadKnowsAll = all;
+          this.#tellKnown();
+        },
         warn,
       });
     } catch (error) {
@@ -151,7 +161,11 @@ export class EbpfDpif implements Dpif {
       throw error;
     }
     this.#left?.takeUpcalls(this.objects.upcall.program);
-    this.inner = openInner({ fd: this.objects.upcallRing, bytes: UPCALL_RING_BYTES });
+    this.inner = openInner({
+      fd: this.objects.upcallRing,
+      bytes: UPCALL_RING_BYTES,
+      allKnown: this.#allKnown.buffer as SharedArrayBuffer,
+    });
     this.type = this.inner.type;
     this.name = this.inner.name;
   }
@@ -165,6 +179,11 @@ export class EbpfDpif implements Dpif {
   }
 
   // ---- Ports ----
+
+  /** Frames for which an earlier run's programs know nothing may be of megaflows all the same. */
+  #tellKnown(): void {
+    Atomics.store(this.#allKnown, 0, this.#offloadKnowsAll && this.#takenOver ? 1 : 0);
+  }
 
   #install(program: EbpfProgram): void {
     this.#classifier = program;
@@ -438,6 +457,8 @@ export class EbpfDpif implements Dpif {
       port.adopted = false;
       this.#setProgram(port);
     }
+    this.#takenOver = true;
+    this.#tellKnown();
     left.removeLinks();
     // Packets may still be on their way through the old ones.
     this.#grace = this.#clock.background(GRACE_MS, () => {

@@ -112,6 +112,8 @@ export interface OffloadHost extends ActionHost {
   takesShortcut(key: Flow, mask: Flow, port: OdpPort): boolean;
   /** Puts the classifier at every port. */
   install(program: EbpfProgram): void;
+  /** Whether programs know every megaflow there is, but for those of the last turn. */
+  allKnown(all: boolean): void;
   warn(text: string): void;
 }
 
@@ -183,7 +185,9 @@ export class Offload {
     if (this.#closed) return;
     const row = this.#rowOf(handle);
     const reason = row < 0 ? this.#add(handle, key, mask, list) : this.#change(row, key, mask, list);
-    if (reason !== undefined) this.#left.set(flowIndex(handle), reason);
+    if (reason === undefined) return;
+    this.#left.set(flowIndex(handle), reason);
+    if (this.#left.size === 1) this.#tellKnown();
   }
 
   /** Row of a megaflow that programs serve, -1 for another. */
@@ -211,7 +215,7 @@ export class Offload {
     const row = resting ? this.#freeRows.take() : this.#usedRows++;
     this.#objects.rows.clear(row);
     this.#objects.remember(row, key);
-    this.#left.clear(flowIndex(handle));
+    this.#clearReason(handle);
     this.#rows[flowIndex(handle)] = row + 1;
     this.#handles[row] = handle;
     this.size++;
@@ -235,6 +239,18 @@ export class Offload {
     if (table.full) this.#changed();
     this.actions.release(before);
     return undefined;
+  }
+
+  #clearReason(handle: FlowHandle): void {
+    if (this.#left.size === 0) return;
+    this.#left.clear(flowIndex(handle));
+    if (this.#left.size === 0) this.#tellKnown();
+  }
+
+  #tellKnown(): void {
+    let all = this.#left.size === 0;
+    for (const table of this.tables.values()) if (!table.live || table.full) all = false;
+    this.#host.allKnown(all);
   }
 
   #kindOf(key: Flow, mask: Flow): Kind {
@@ -330,7 +346,7 @@ export class Offload {
 
   delete(handle: FlowHandle): void {
     if (this.#closed) return;
-    this.#left.clear(flowIndex(handle));
+    this.#clearReason(handle);
     const row = this.#rowOf(handle);
     if (row >= 0) this.#remove(row);
   }
@@ -428,6 +444,7 @@ export class Offload {
 
   #changed(): void {
     this.#stale = true;
+    this.#tellKnown();
     if (this.#timer !== undefined || this.#closed) return;
     const wait = this.#builtMs + this.#restMs - this.#host.clock.now();
     const run = (): void => {
@@ -481,6 +498,7 @@ export class Offload {
       return;
     }
     for (const map of retired) this.#objects.removeMap(map);
+    this.#tellKnown();
   }
 
   /** Moves a table to a map with four times the room. */

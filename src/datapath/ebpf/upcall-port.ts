@@ -58,10 +58,13 @@ export class UpcallSource {
   readonly headerAddress: number;
   /** Slots in use. */
   used = 0;
+  /** {@link UpcallRing.allKnown} */
+  readonly allKnown: Int32Array;
   private readonly ports = new Set<number>();
 
-  constructor(ring: RecordRing, memory: UpcallMemory) {
+  constructor(ring: RecordRing, memory: UpcallMemory, allKnown: SharedArrayBuffer) {
     this.ring = ring;
+    this.allKnown = new Int32Array(allKnown);
     this.memory = memory;
     this.slotsAddress = memory.addressOf(this.slots);
     this.headerAddress = memory.addressOf(this.header);
@@ -150,6 +153,22 @@ export class UpcallPort implements PortRing {
     this.frame = offset;
     source.ring.pass(at);
     return true;
+  }
+
+  get missesOnly(): boolean {
+    return Atomics.load(this.source.allKnown, 0) === 1;
+  }
+
+  discardMisses(most: number): number {
+    const { source } = this;
+    if (this.long >= 0) this.discardLarge();
+    let count = 0;
+    for (; count < most; count++) {
+      const at = source.head(this.ifindex);
+      if (at < 0 || source.ring.words[(at + RECORD_ACTION) >> 2] !== 0) break;
+      source.ring.pass(at);
+    }
+    return count;
   }
 
   /** Virtio header and frame to `address`; bytes in all. */

@@ -9,6 +9,10 @@ import type { PacketRing } from "../../sys/packet-ring.ts";
 export type PortRing = Omit<PacketRing, "bindDeaf" | "ifindex" | "handOver"> & {
   /** {@link HELD_WORDS} words with which another thread goes on with it; every slot has been released. Where it can be. */
   handOver?(): ArrayLike<number>;
+  /** No megaflow matches what it receives. */
+  readonly missesOnly?: boolean;
+  /** Throws away frames that no megaflow matches, at most `most`; returns how many. */
+  discardMisses?(most: number): number;
 };
 
 export const HELD_WORDS = 7;

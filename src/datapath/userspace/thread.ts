@@ -25,6 +25,8 @@ export interface DatapathInit {
 export interface UpcallRing {
   readonly fd: number;
   readonly bytes: number;
+  /** One word: 1 while programs know every megaflow, so that the frames which come up are misses. */
+  readonly allKnown: SharedArrayBuffer;
 }
 
 export interface DatapathThread {

@@ -66,6 +66,7 @@ import {
   loadSlotPacket,
   N_DROPS,
   N_LOST,
+  N_MISSES,
   N_UPCALLS,
   S_KIND,
   S_OFFSET,
@@ -84,6 +85,7 @@ import { type DatapathSystem, EIO, ENODEV, HELD_WORDS, RING_DEAF } from "./syste
 
 const REQUEST_BUDGET = 256;
 const PORT_BUDGET = 64;
+const DISCARD_BUDGET = 256;
 const SPIN_MS = 0.05;
 /** Most upcalls of one port that may wait, so that none starves the others. */
 const PORT_UPCALLS = 320;
@@ -225,7 +227,8 @@ export class WorkerLoop implements PacketIo, PortHost {
       const port = this.rings[i]!;
       if (!port.ready) continue;
       this.currentPort = port.odpPort;
-      port.receive(this.datapath, PORT_BUDGET);
+      if (port.ring.missesOnly === true) this.receiveMisses(port);
+      else port.receive(this.datapath, PORT_BUDGET);
       this.flushAll();
       port.release();
       work = true;
@@ -244,6 +247,23 @@ export class WorkerLoop implements PacketIo, PortHost {
       this.wakeMain();
     }
     return work;
+  }
+
+  /**
+   * More come up than main translates, as a rule: what there is no room for is not worth looking at, which costs more than
+   * all else that is done here for a miss.
+   */
+  private receiveMisses(port: RingPort): void {
+    const waiting = this.waiting[port.odpPort] ?? 0;
+    const room = Math.min(PORT_BUDGET, PORT_UPCALLS - waiting, this.freeSmallCount);
+    if (room > 0 && port.receive(this.datapath, room) < room) return;
+    if (room === PORT_BUDGET) return;
+    const lost = port.ring.discardMisses!(DISCARD_BUDGET);
+    this.counters[N_MISSES]! += lost;
+    this.counters[N_LOST]! += lost;
+    this.counters[N_DROPS + DROP_UPCALL_QUEUE_FULL]! += lost;
+    // What comes first is no miss.
+    if (lost === 0) port.receive(this.datapath, 1);
   }
 
   private samplesWaited(): boolean {

@@ -1,7 +1,7 @@
 /** An eBPF datapath in the interpreter, its worker's loop run by hand, and the far ends of its ports. */
 import { EbpfDpif } from "../../../src/datapath/ebpf/dpif.ts";
 import { LOOK_MS } from "../../../src/datapath/ebpf/shortcuts.ts";
-import { UpcallPort, UpcallSource } from "../../../src/datapath/ebpf/upcall-port.ts";
+import { type UpcallMemory, UpcallPort, UpcallSource } from "../../../src/datapath/ebpf/upcall-port.ts";
 import { openWorkerDpif } from "../../../src/datapath/userspace/dpif-worker.ts";
 import type { Clock } from "../../../src/lib/clock.ts";
 import type { Netdev } from "../../../src/netdev/netdev.ts";
@@ -38,16 +38,20 @@ export function ebpfBench(before?: EbpfBench, pinned = before !== undefined): Eb
   const bpf =
     before?.bpf ?? new FakeBpf((address, bytes) => machine.memory(address, bytes.length).set(bytes));
   if (pinned) bpf.pinned ??= new Map();
-  const source = new UpcallSource(bpf.records, {
+  const memory: UpcallMemory = {
     addressOf: (bytes) => machine.addressOf(bytes),
     copyMemory: (to, from, length) => machine.memory(to, length).set(machine.memory(from, length)),
-  });
+  };
+  let source: UpcallSource;
   const senders = new Map<string, FakeRing>();
   const dpif = new EbpfDpif({
     name: "ovs-ebpf",
     clock,
     system: bpf,
-    openInner: () => openWorkerDpif({ type: "ebpf", name: "ovs-ebpf", clock, threads: machine.threads }),
+    openInner: ({ allKnown }) => {
+      source = new UpcallSource(bpf.records, memory, allKnown);
+      return openWorkerDpif({ type: "ebpf", name: "ovs-ebpf", clock, threads: machine.threads });
+    },
     warn: (text) => {
       throw new Error(text);
     },
