@@ -11,9 +11,9 @@ import { type EbpfLink, MAP_ARRAY, type PinFolder } from "../src/datapath/ebpf/s
 import { strerror } from "../src/lib/errors.ts";
 import { Clsact } from "../src/netdev/clsact.ts";
 import { LinkTable } from "../src/netdev/rtnetlink.ts";
-import { attach, type BpfMap, type BpfProgram, createMap, ifindexOf, loadProgram } from "../src/sys/bpf.ts";
+import { attach, type BpfMap, type BpfProgram, createMap, loadProgram } from "../src/sys/bpf.ts";
 import { pinnedDatapaths, pinnedNames } from "../src/sys/bpf-pins.ts";
-import { osError } from "../src/sys/ffi.ts";
+import { ifindexOf, osError } from "../src/sys/ffi.ts";
 import { openRouteSocket, type RouteSocket } from "../src/sys/netlink.ts";
 
 const ENODEV = 19;

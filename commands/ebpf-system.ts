@@ -11,10 +11,10 @@ import {
   type BpfProgram,
   createMap,
   hasEgressPrograms,
-  ifindexOf,
   loadProgram,
 } from "../src/sys/bpf.ts";
 import { type BpfPins, bpfPins, pinnedDatapaths } from "../src/sys/bpf-pins.ts";
+import { ifindexOf } from "../src/sys/ffi.ts";
 import { monotonicMs } from "../src/sys/monotonic.ts";
 import { openRouteSocket } from "../src/sys/netlink.ts";
 import type { EbpfHost } from "../src/vswitch/datapath-opener.ts";

@@ -74,8 +74,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   // These need no switch.
   const local = LOCAL[command];
   if (local !== undefined) {
-    if (rest.length < local.min)
-      throw new Fatal(`'${command}' command requires at least ${local.min} arguments`);
+    checkCount(command, rest.length, local.min, -1);
     platform.stdout(local.run(rest));
     return platform.exit(0);
   }
@@ -109,6 +108,12 @@ async function run(platform: Platform, program: string, args: string[]): Promise
   return platform.exit(0);
 }
 
+/** `max` -1: any number. */
+function checkCount(command: string, count: number, min: number, max: number): void {
+  if (count < min) throw new Fatal(`'${command}' command requires at least ${min} arguments`);
+  if (max >= 0 && count > max) throw new Fatal(`'${command}' command takes at most ${max} arguments`);
+}
+
 /**
  * Where the kernel has openvswitch.ko with a datapath, it is asked itself, as the original asks it; the exit
  * status. undefined: this is for the switch.
@@ -136,9 +141,7 @@ async function askKernel(
     if (found === undefined || (!anyhow && kernel.names().length === 0)) return undefined;
     const [, , min, max, run] = found;
     const words = args.filter((word) => !word.startsWith("-"));
-    if (words.length < min) throw new Fatal(`'${command}' command requires at least ${min} arguments`);
-    if (max >= 0 && words.length > max)
-      throw new Fatal(`'${command}' command takes at most ${max} arguments`);
+    checkCount(command, words.length, min, max);
     platform.stdout(await run(args));
     return 0;
   } catch (error) {

@@ -297,9 +297,7 @@ function versionsText(bits: number): string {
 function checkArguments(name: string, command: OfctlCommand, count: number): void {
   const plural = (n: number): string => (n === 1 ? "argument" : "arguments");
   if (count < command.min) {
-    throw new Fatal(
-      `'${name}' command requires at least ${command.min} ${plural(command.min).replace("argument", "argument")}`,
-    );
+    throw new Fatal(`'${name}' command requires at least ${command.min} ${plural(command.min)}`);
   }
   if (command.max >= 0 && count > command.max) {
     throw new Fatal(`'${name}' command takes at most ${command.max} ${plural(command.max)}`);

@@ -3,7 +3,7 @@
  * include/uapi/linux/bpf.h, which the kernel never changes. Little-endian machines only.
  */
 import { dlopen, ptr } from "bun:ffi";
-import { errno, memoryAt, osError, libc as plain, pointer } from "./ffi.ts";
+import { errno, memoryAt, osError, libc as plain } from "./ffi.ts";
 
 const { symbols: libc } = dlopen("libc.so.6", {
   syscall: { args: ["i64", "i32", "ptr", "u32"], returns: "i32" },
@@ -373,10 +373,4 @@ export function hasEgressPrograms(ifindex: number): boolean {
   view.setUint32(0, ifindex, true);
   view.setUint32(4, TCX_EGRESS, true);
   return bpf(PROG_QUERY, bytes.subarray(0, 64)) >= 0 && view.getUint32(24, true) > 0;
-}
-
-/** 0 when there is no such device here. */
-export function ifindexOf(name: string): number {
-  const bytes = new TextEncoder().encode(`${name}\0`);
-  return plain.if_nametoindex(pointer(ptr(bytes) as number));
 }

@@ -64,6 +64,11 @@ export function cString(text: string): Uint8Array {
   return new TextEncoder().encode(`${text}\0`);
 }
 
-const AS_POINTER = (address: number): Pointer => address as Pointer;
+export function pointer(address: number): Pointer {
+  return address as Pointer;
+}
 
-export { AS_POINTER as pointer };
+/** 0 when there is no such device in the caller's network namespace. */
+export function ifindexOf(name: string): number {
+  return libc.if_nametoindex(pointer(addressOf(cString(name))));
+}

@@ -1,7 +1,7 @@
 /**
  * Sending on an AF_PACKET socket with virtio headers: frames are queued where they lie and go with one sendmmsg. Hot path.
  */
-import { addressOf, cString, ENODEV, errno, libc, osError, pointer } from "./ffi.ts";
+import { addressOf, ENODEV, errno, ifindexOf, libc, osError, pointer } from "./ffi.ts";
 
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
@@ -44,6 +44,7 @@ export class PacketSender {
   /** A socket for device `name` in the caller's network namespace, to be bound. Throws an OsError. */
   constructor(name: string, held?: HeldSocket) {
     this.ifindex = held?.ifindex ?? ifindexOf(name);
+    if (this.ifindex === 0) throw osError("if_nametoindex", ENODEV);
     // Protocol 0: deaf until bound to another.
     this.fd = held?.fd ?? libc.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
     if (this.fd < 0) throw osError("socket", errno());
@@ -154,11 +155,4 @@ export class PacketSender {
   close(): void {
     libc.close(this.fd);
   }
-}
-
-function ifindexOf(name: string): number {
-  const nameBytes = cString(name);
-  const ifindex = libc.if_nametoindex(pointer(addressOf(nameBytes)));
-  if (ifindex === 0) throw osError("if_nametoindex", ENODEV);
-  return ifindex;
 }

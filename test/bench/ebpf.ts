@@ -11,7 +11,8 @@ import { spawn } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
-import { attach, ifindexOf } from "../../src/sys/bpf.ts";
+import { attach } from "../../src/sys/bpf.ts";
+import { ifindexOf } from "../../src/sys/ffi.ts";
 import { programs, redirectTo } from "./ebpf-programs.ts";
 import {
   forward,

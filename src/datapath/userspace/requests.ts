@@ -54,3 +54,13 @@ export const PORT_RING = 0;
 export const PORT_TAP = 1;
 /** A tap that another lane reads; the operand is its descriptor. */
 export const PORT_TAP_SHARED = 2;
+
+/** A device's name: its length, then a character a word. */
+export function writeName(words: Int32Array, at: number, name: string): void {
+  words[at] = name.length;
+  for (let i = 0; i < name.length; i++) words[at + 1 + i] = name.charCodeAt(i);
+}
+
+export function readName(words: Int32Array, at: number): string {
+  return String.fromCharCode(...words.subarray(at + 1, at + 1 + words[at]!));
+}

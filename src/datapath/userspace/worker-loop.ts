@@ -38,6 +38,7 @@ import {
   REQ_PORT_SHAPED,
   REQ_PORT_TAKE,
   REQ_VLAN_LIMIT,
+  readName,
   UP_PACKET,
   UP_PORT,
   UP_RING,
@@ -530,7 +531,7 @@ export class WorkerLoop implements PacketIo, PortHost {
 
   private portAdd(words: Int32Array, at: number): void {
     const odpPort = words[at + 1]!;
-    const name = String.fromCharCode(...words.slice(at + 5, at + 5 + words[at + 4]!));
+    const name = readName(words, at + 4);
     const kind = words[at + 2]!;
     const operand = words[at + 3]!;
     let error = 0;
@@ -575,7 +576,7 @@ export class WorkerLoop implements PacketIo, PortHost {
   /** Another lane goes on with what the ring has; frames leave by a socket of our own. */
   private portGive(words: Int32Array, at: number): void {
     const odpPort = words[at + 1]!;
-    const name = String.fromCharCode(...words.slice(at + 3, at + 3 + words[at + 2]!));
+    const name = readName(words, at + 2);
     const index = this.upcalls.reserve(3 + HELD_WORDS);
     if (index < 0) return;
     const up = this.upcalls.words;

@@ -21,6 +21,7 @@ import {
   REQ_PORT_POLICING,
   REQ_PORT_SHAPED,
   REQ_PORT_TAKE,
+  writeName,
 } from "./requests.ts";
 import { ENODEV, RING_ALONE, RING_DEAF, RING_NEW_GROUP } from "./system.ts";
 
@@ -149,8 +150,7 @@ export class WorkerPorts {
     words[at + 1] = odpPort;
     words[at + 2] = kind;
     words[at + 3] = operand;
-    words[at + 4] = name.length;
-    for (let i = 0; i < name.length; i++) words[at + 5 + i] = name.charCodeAt(i);
+    writeName(words, at + 4, name);
     lane.post();
     return answer;
   }
@@ -175,8 +175,7 @@ export class WorkerPorts {
     const give = source.request(3 + name.length);
     give.words[give.at] = REQ_PORT_GIVE;
     give.words[give.at + 1] = odpPort;
-    give.words[give.at + 2] = name.length;
-    for (let i = 0; i < name.length; i++) give.words[give.at + 3 + i] = name.charCodeAt(i);
+    writeName(give.words, give.at + 2, name);
     source.post();
     const { errno, ring } = await answer;
     if (errno !== 0) return;
