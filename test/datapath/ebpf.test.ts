@@ -545,6 +545,36 @@ t.test("what is left to user space is told, and comes back", async (t) => {
   t.equal(dpif.offload.reasonOf(recirculated), "recirculated");
 });
 
+t.test("a packet on its way to a program that its flow has no more", async (t) => {
+  const bench = await twoPorts();
+  t.teardown(() => bench.dpif.close());
+  const { dpif, bpf } = bench;
+  const bytes = frame(SPEC);
+  const key = keyOf(bytes);
+  const flood = Int32Array.from([...output(2), ...output(3)]);
+  const handle = dpif.flowPut(key, leastMask(key), flood);
+  await dpif.settled();
+  const replaced: number[] = [];
+  bpf.tailCall = () => {
+    bpf.tailCall = () => {};
+    // As when an address is learned; other programs come and go.
+    dpif.flowSetActions(handle, Int32Array.from(output(2)));
+    for (let tag = 1; tag < 20; tag++) {
+      dpif.flowSetActions(handle, Int32Array.from([ODP_PUSH_VLAN, 3, 0x81001000 | tag, ...output(2)]));
+      replaced.push(tag);
+    }
+  };
+  bench.arriveSkb(strippedSkb(bytes, 10));
+  t.equal(replaced.length, 19);
+  t.strictSame(await bench.sent("p2"), [bytes], "it goes where it was to go");
+  t.strictSame(await bench.sent("p3"), [bytes]);
+  t.equal(dpif.offload.actions.size, 1);
+  // Far more than there are slots for, one after the other.
+  for (let tag = 1; tag < 4095; tag++)
+    dpif.flowSetActions(handle, Int32Array.from([ODP_PUSH_VLAN, 3, 0x81001000 | tag, ...output(3)]));
+  t.strictSame([...dpif.offload.reasons], [], "slots are used again");
+});
+
 t.test("many megaflows: tables grow, and statistics stay apart", async (t) => {
   const bench = await twoPorts();
   t.teardown(() => bench.dpif.close());

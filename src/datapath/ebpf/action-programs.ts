@@ -14,6 +14,9 @@ export interface Action {
   readonly program: Held | undefined;
 }
 
+/** A packet that has just found its flow may still be on its way to a program that the flow has no more: so many rest. */
+const PROGRAMS_RESTING = 64;
+
 /** A program, while anybody uses it. */
 interface Held {
   readonly key: string;
@@ -25,6 +28,8 @@ interface Held {
 export class ActionPrograms {
   readonly #objects: EbpfObjects;
   readonly #held = new Map<string, Held>();
+  /** Without users, those first that have been so for longest. */
+  readonly #resting: Held[] = [];
   readonly #free: number[] = [];
   #used = FIRST_ACTION_SLOT;
 
@@ -48,7 +53,7 @@ export class ActionPrograms {
     const key = actionKey(program, lookup);
     let held = this.#held.get(key);
     if (held === undefined) {
-      const slot = this.#free.pop() ?? (this.#used < PROGRAM_SLOTS ? this.#used++ : 0);
+      const slot = this.#takeSlot();
       if (slot === 0) return "too many action programs";
       try {
         held = { key, slot, loaded: this.#objects.load(`actions_${slot}`, compiled.lines), users: 0 };
@@ -74,9 +79,21 @@ export class ActionPrograms {
   release({ program: held }: Action): void {
     if (held === undefined || --held.users > 0) return;
     this.#held.delete(held.key);
-    this.#objects.clearSlot(held.slot);
-    held.loaded.program.close();
-    this.#free.push(held.slot);
+    this.#resting.push(held);
+    if (this.#resting.length > PROGRAMS_RESTING) this.#dispose(this.#resting.shift()!);
+  }
+
+  /** 0 when there is none. */
+  #takeSlot(): number {
+    if (this.#free.length === 0 && this.#used === PROGRAM_SLOTS && this.#resting.length > 0)
+      this.#dispose(this.#resting.shift()!);
+    return this.#free.pop() ?? (this.#used < PROGRAM_SLOTS ? this.#used++ : 0);
+  }
+
+  #dispose({ slot, loaded }: Held): void {
+    this.#objects.clearSlot(slot);
+    loaded.program.close();
+    this.#free.push(slot);
   }
 
   get size(): number {
@@ -88,7 +105,8 @@ export class ActionPrograms {
   }
 
   close(): void {
-    for (const { loaded } of this.#held.values()) loaded.program.close();
+    for (const { loaded } of [...this.#held.values(), ...this.#resting]) loaded.program.close();
     this.#held.clear();
+    this.#resting.length = 0;
   }
 }

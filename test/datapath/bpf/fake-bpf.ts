@@ -153,6 +153,8 @@ export class FakeBpf implements EbpfSystem {
   readonly sent: Sent[] = [];
   /** 32 bits. */
   random: () => number = () => 12345;
+  /** Called when a packet is about to go on to another program. */
+  tailCall: () => void = () => {};
   /** CLOCK_MONOTONIC as programs see it. */
   nowNs = 1_000_000_000n;
   /** By ifindex: what runs at its hook. */
@@ -382,6 +384,7 @@ class Run implements Environment {
       case helpers.KTIME_GET_NS:
         return this.fake.nowNs;
       case helpers.TAIL_CALL: {
+        this.fake.tailCall();
         const slot = new Uint8Array(Uint32Array.of(Number(c)).buffer);
         const fd = this.maps.get(Number(b))!.entries.get(slot.join());
         if (fd === undefined) return -1n;
