@@ -8,7 +8,9 @@ import {
   ODP_CLONE,
   ODP_METER,
   ODP_OUTPUT,
+  ODP_POP_MPLS,
   ODP_POP_VLAN,
+  ODP_PUSH_MPLS,
   ODP_PUSH_VLAN,
   ODP_RECIRC,
   ODP_SAMPLE,
@@ -25,6 +27,7 @@ import {
   W_ETH_TYPE,
   W_IN_PORT,
   W_IPV4_DST,
+  W_MPLS,
   W_NW,
   W_RECIRC_ID,
   W_TP,
@@ -298,6 +301,47 @@ export function contract(t: Checks, make: () => Bench, traits: Traits = {}): voi
         t.strictSame(await sent("p3"), third, `${about}: p3`);
       }
       dpif.flowFlush();
+    }
+  });
+
+  t.test("labels on, off and changed", async (t) => {
+    const { dpif, arrive, sent } = await setUp(t);
+    const label = (value: number, ttl: number, bottom = true): number =>
+      (value << 12) | (bottom ? 0x100 : 0) | ttl;
+    const one = { ...udp, labels: [label(100, 64)] };
+    const two = { ...udp, labels: [label(7, 9, false), label(100, 64)] };
+    const push = (entry: number): number[] => [ODP_PUSH_MPLS, 4, entry, 0x8847];
+    const pop = (type: number): number[] => [ODP_POP_MPLS, 3, type];
+    const cases: [string, FrameSpec, number[], FrameSpec][] = [
+      ["push", udp, push(label(100, 64)), one],
+      ["push another", one, push(label(7, 9, false)), two],
+      ["pop", one, pop(0x0800), udp],
+      ["pop one of two", two, pop(0x8847), one],
+      [
+        "set",
+        two,
+        [ODP_SET, 5, W_MPLS, label(8, 0), 0xfffff000 | 0],
+        { ...udp, labels: [label(8, 9, false), label(100, 64)] },
+      ],
+      ["decrement", one, [ODP_SET, 5, W_MPLS, 63, 0xff], { ...udp, labels: [label(100, 63)] }],
+    ];
+    for (const [what, spec, actions, want] of cases) {
+      const bytes = frame(spec);
+      const [key, mask] = fromPort(1, bytes);
+      mask[W_ETH_TYPE] = 0xffff;
+      // All of the stack, of which the words after its bottom are 0.
+      if (spec.labels !== undefined) for (let i = 0; i < 3; i++) mask[W_MPLS + i] = -1;
+      const flow = dpif.flowPut(key, mask, program(...actions, ...output(2)));
+      await dpif.settled();
+      arrive("p1", bytes);
+      t.strictSame(await sent("p2"), [frame(want)], what);
+      // Another stack is another megaflow's.
+      if (spec.labels !== undefined) {
+        arrive("p1", frame({ ...spec, labels: [spec.labels[0]! ^ 0x1000, ...spec.labels.slice(1)] }));
+        arrive("p1", frame({ ...spec, labels: [label(3, 3, false), ...spec.labels] }));
+        t.strictSame(await sent("p2"), [], `${what}: not`);
+      }
+      await dpif.flowDel(flow);
     }
   });
 

@@ -47,7 +47,9 @@ import {
   ODP_DROP,
   ODP_METER,
   ODP_OUTPUT,
+  ODP_POP_MPLS,
   ODP_POP_VLAN,
+  ODP_PUSH_MPLS,
   ODP_PUSH_VLAN,
   ODP_RECIRC,
   ODP_SAMPLE,
@@ -70,11 +72,13 @@ import {
   W_IPV4_SRC,
   W_IPV6_DST,
   W_IPV6_SRC,
+  W_MPLS,
   W_NW,
   W_RECIRC_ID,
   W_TCP_FLAGS,
   W_TP,
   W_VLAN0,
+  W_VLAN1,
 } from "../../src/flow/layout.ts";
 import { type EbpfBench, ebpfBench } from "./bpf/bench.ts";
 import { makeSkb, strippedSkb } from "./bpf/fake-bpf.ts";
@@ -196,8 +200,9 @@ t.test("programs tell the same of a packet as extraction", async (t) => {
   let served = 0;
   let wrong = 0;
   for (let round = 0; round < 300; round++) {
+    const kind = random(5);
     const bytes =
-      random(2) === 0
+      kind < 2
         ? hostileFrame(random)
         : frame({
             ...SPEC,
@@ -206,7 +211,14 @@ t.test("programs tell the same of a packet as extraction", async (t) => {
             tags: Array.from({ length: random(3) }, () => random(0x10000) & 0xefff),
             tos: random(256),
             flags: random(256),
+            ...(kind === 4 ? { labels: [0x140] } : {}),
           });
+    if (kind === 4) {
+      // A stack of any height, perhaps cut off.
+      const stack = layers(bytes).l3 - 4;
+      for (let i = random(20); i > 0; i--) bytes[stack + random(20)] = random(256);
+      if (random(3) === 0) bytes.length = stack + random(20);
+    }
     if (bytes.length < 14 || bytes.length > 3000) continue;
     const key = keyOf(bytes);
     const mask = leastMask(key);
@@ -344,6 +356,86 @@ t.test("actions by programs", async (t) => {
       await dpif.flowDel(handle);
     }
   t.equal(dpif.offload.actions.size, 0, "no program is left");
+});
+
+t.test("labels on, off and changed", async (t) => {
+  const bench = await twoPorts();
+  t.teardown(() => bench.dpif.close());
+  const { dpif, bpf } = bench;
+  const push = (entry: number, type = 0x8847): number[] => [ODP_PUSH_MPLS, 4, entry, type];
+  const pop = (type: number): number[] => [ODP_POP_MPLS, 3, type];
+  const tcp: FrameSpec = { ...SPEC, proto: "tcp" };
+  const entry = (label: number, ttl: number, bottom = true): number =>
+    (label << 12) | (bottom ? 0x100 : 0) | ttl;
+  const one = { ...tcp, labels: [entry(100, 64)] };
+  const two = { ...SPEC, labels: [entry(7, 9, false), entry(100, 64)] };
+  const tags = [0x2005];
+  const cases: [string, FrameSpec, number[], FrameSpec][] = [
+    ["push", tcp, push(entry(100, 64)), one],
+    ["push on a tagged one", { ...tcp, tags }, push(entry(100, 64)), { ...one, tags }],
+    ["push another", { ...two, labels: [two.labels[1]!] }, push(entry(7, 9, false)), two],
+    ["push two", SPEC, [...push(entry(100, 64)), ...push(entry(7, 9, false))], two],
+    ["push, then a tag", tcp, [...push(entry(100, 64)), ODP_PUSH_VLAN, 3, 0x81003005 | 0], { ...one, tags }],
+    ["pop", one, pop(0x0800), tcp],
+    ["pop IPv6", { ...one, ...IPV6 }, pop(0x86dd), { ...tcp, ...IPV6 }],
+    ["pop of a tagged one", { ...one, tags }, pop(0x0800), { ...tcp, tags }],
+    ["pop one of two", two, pop(0x8847), { ...two, labels: [two.labels[1]!] }],
+    ["pop two", two, [...pop(0x8847), ...pop(0x0800)], SPEC],
+    ["set", two, set(W_MPLS, entry(55, 8, false)), { ...two, labels: [entry(55, 8, false), two.labels[1]!] }],
+    [
+      "set the TTL",
+      { ...two, tags },
+      set(W_MPLS, 8, 0xff),
+      { ...two, tags, labels: [entry(7, 8, false), two.labels[1]!] },
+    ],
+    [
+      "swap",
+      one,
+      [...pop(0x0800), ...push(entry(9, 1)), ...set(W_MPLS, 5, 0xff)],
+      { ...tcp, labels: [entry(9, 5)] },
+    ],
+  ];
+  for (const [what, spec, actions, wanted] of cases) {
+    const bytes = frame(spec);
+    const key = keyOf(bytes);
+    const mask = leastMask(key);
+    mask[W_VLAN0] = -1;
+    mask[W_VLAN1] = -1;
+    for (let label = 0; label < 3; label++) mask[W_MPLS + label] = -1;
+    const handle = dpif.flowPut(key, mask, Int32Array.from([...output(3), ...actions, ...output(2)]));
+    await dpif.settled();
+    const before = dpif.offload.packets();
+    bench.arriveSkb(strippedSkb(bytes, 10));
+    t.strictSame(await bench.sent("p3"), [bytes], `${what}: before`);
+    t.strictSame(await bench.sent("p2"), [frame(wanted)], what);
+    const packet = strippedSkb(partial(bytes), 10);
+    packet.partial = layers(packet.bytes).checksum;
+    bench.arriveSkb(packet);
+    bpf.sent.splice(0, 1);
+    t.equal(bpf.sent[0]!.skb.partial, layers(bpf.sent[0]!.skb.bytes).checksum);
+    t.strictSame(await bench.sent("p2"), [partial(frame(wanted))], `${what}: partial`);
+    t.equal(dpif.offload.packets() - before, 2, `${what}: by a program`);
+    await dpif.flowDel(handle);
+  }
+  // A second tag is in the frame.
+  const doubly = keyOf(frame({ ...one, tags: [0x2005, 6] }));
+  const withTags = leastMask(doubly);
+  withTags.fill(-1, W_VLAN0, W_MPLS + 3);
+  const flow = dpif.flowPut(doubly, withTags, Int32Array.from([...pop(0x0800), ...output(2)]));
+  t.equal(dpif.offload.reasonOf(flow), "labels under VLAN tags in the frame");
+  await dpif.flowDel(flow);
+  // The tags are not known.
+  const key = keyOf(frame(one));
+  for (const [reason, actions] of [
+    ["labels under VLAN tags in the frame", pop(0x0800)],
+    ["labels under VLAN tags in the frame", push(entry(7, 1, false))],
+    ["set of a field of this kind of packet", set(W_IPV4_DST, 1)],
+    ["set of a field of this kind of packet", set(W_MPLS + 1, 1)],
+  ] as const) {
+    const handle = dpif.flowPut(key, leastMask(key), Int32Array.from([...actions, ...output(2)]));
+    t.equal(dpif.offload.reasonOf(handle), reason);
+    await dpif.flowDel(handle);
+  }
 });
 
 t.test("truncation, explicit drops, clones, ICMP", async (t) => {
@@ -841,30 +933,34 @@ t.test("a later run takes over what one that has died left forwarding", async (t
 });
 
 t.test("offloads are told from the bytes", async (t) => {
-  for (const ip of [4, 6] as const)
-    for (const proto of ["tcp", "udp", "icmp"] as const) {
-      const spec: FrameSpec = { ...SPEC, ...(ip === 6 ? IPV6 : {}), ip, proto };
-      const whole = frame(spec);
-      const packet = makePacket(Uint8Array.from(whole));
-      recoverOffloads(packet, 0);
-      t.equal(packet.vnetFlags, 0, `${proto} ${ip}: whole`);
-      if (proto === "icmp") continue;
-      const { l4, checksum } = layers(whole);
-      packet.data = Uint8Array.from([...partial(whole), 0, 0]);
-      packet.length += 2;
-      recoverOffloads(packet, 0);
-      t.match(
-        packet,
-        { vnetFlags: 1, gsoType: 0, csumStart: l4, csumOffset: checksum - l4 },
-        "partial, padded",
-      );
-      packet.data = Uint8Array.from(whole);
-      packet.length = whole.length;
-      packet.data[checksum]! ^= 1;
-      recoverOffloads(packet, 0);
-      t.equal(packet.vnetFlags, 0, "wrong is not partial");
-      recoverOffloads(packet, 8);
-      t.match(packet, { vnetFlags: 1, gsoSize: 8, gsoType: proto === "udp" ? 5 : ip === 4 ? 1 : 4 });
-      t.equal(packet.gsoHeaderLength, whole.length - 30);
-    }
+  const labels = [[], [0x1040, 0x2140]];
+  const kinds = ([4, 6] as const).flatMap((ip) =>
+    (["tcp", "udp", "icmp"] as const).flatMap((proto) => labels.map((stack) => ({ ip, proto, stack }))),
+  );
+  for (const { ip, proto, stack } of kinds) {
+    const spec: FrameSpec = { ...SPEC, ...(ip === 6 ? IPV6 : {}), ip, proto };
+    if (stack.length > 0) spec.labels = stack;
+    const whole = frame(spec);
+    const packet = makePacket(Uint8Array.from(whole));
+    recoverOffloads(packet, 0);
+    t.equal(packet.vnetFlags, 0, `${proto} ${ip}: whole`);
+    if (proto === "icmp") continue;
+    const { l4, checksum } = layers(whole);
+    packet.data = Uint8Array.from([...partial(whole), 0, 0]);
+    packet.length += 2;
+    recoverOffloads(packet, 0);
+    t.match(
+      packet,
+      { vnetFlags: 1, gsoType: 0, csumStart: l4, csumOffset: checksum - l4 },
+      "partial, padded",
+    );
+    packet.data = Uint8Array.from(whole);
+    packet.length = whole.length;
+    packet.data[checksum]! ^= 1;
+    recoverOffloads(packet, 0);
+    t.equal(packet.vnetFlags, 0, "wrong is not partial");
+    recoverOffloads(packet, 8);
+    t.match(packet, { vnetFlags: 1, gsoSize: 8, gsoType: proto === "udp" ? 5 : ip === 4 ? 1 : 4 });
+    t.equal(packet.gsoHeaderLength, whole.length - 30);
+  }
 });

@@ -2,6 +2,8 @@
 
 export interface FrameSpec {
   tags: number[];
+  /** MPLS label stack entries; the bottom's bit is the caller's. */
+  labels?: number[];
   ip: 4 | 6;
   proto: "tcp" | "udp" | "icmp";
   src: number[];
@@ -64,7 +66,9 @@ export function frame(spec: FrameSpec): number[] {
   }
   const bytes = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
   for (const tag of spec.tags) bytes.push(0x81, 0, ...be16(tag));
-  bytes.push(...(spec.ip === 4 ? [8, 0] : [0x86, 0xdd]), ...l3, ...l4);
+  if (spec.labels !== undefined) bytes.push(0x88, 0x47, ...spec.labels.flatMap(be32));
+  else bytes.push(...(spec.ip === 4 ? [8, 0] : [0x86, 0xdd]));
+  bytes.push(...l3, ...l4);
   return recompute(bytes);
 }
 
@@ -77,12 +81,18 @@ export interface Layers {
   checksum: number;
 }
 
-/** Of a frame made by {@link frame}, with any number of tags. */
+/** Of a frame made by {@link frame}, with any number of tags and labels. */
 export function layers(bytes: number[]): Layers {
   let at = 12;
-  while (bytes[at] === 0x81 || bytes[at] === 0x88) at += 4;
-  const ip = bytes[at] === 8 ? 4 : 6;
-  const l3 = at + 2;
+  const isMpls = (): boolean => bytes[at] === 0x88 && bytes[at + 1] === 0x47;
+  while (bytes[at] === 0x81 || (bytes[at] === 0x88 && !isMpls())) at += 4;
+  let l3 = at + 2;
+  let ip: 4 | 6 = bytes[at] === 8 ? 4 : 6;
+  if (isMpls()) {
+    do l3 += 4;
+    while (l3 < bytes.length && (bytes[l3 - 2]! & 1) === 0);
+    ip = bytes[l3]! >> 4 === 4 ? 4 : 6;
+  }
   const l4 = l3 + (ip === 4 ? 20 : 40);
   const proto = bytes[l3 + (ip === 4 ? 9 : 6)]!;
   const checksum = l4 + (proto === 6 ? 16 : proto === 17 ? 6 : 2);

@@ -206,6 +206,43 @@ async function measure(world: World, ...options: string[]): Promise<number> {
   return received!.bits_per_second;
 }
 
+t.test("labels on and off, with offloads on", { skip: noIperf }, async (t) => {
+  await withTwoHosts(async (world) => {
+    // What leaves by one end of a cable comes back by the other; two labels do not fit into 1500 bytes.
+    world.inside("sw", "ip", "link", "add", "name", "tr0", "type", "veth", "peer", "name", "tr1");
+    for (const end of ["tr0", "tr1"]) {
+      world.inside("sw", "ip", "link", "set", "dev", end, "mtu", "1600", "up");
+      world.vsctl("add-port", "br0", end, "--", "set", "interface", end, `ofport_request=1${end[2]}`);
+    }
+    world.ofctl("del-flows", "br0");
+    const push = (label: number): string => `push_mpls:0x8847,set_field:${label}->mpls_label`;
+    for (const flow of [
+      `in_port=1,ip,actions=${push(100)},output:10`,
+      "in_port=11,mpls,mpls_label=100,actions=pop_mpls:0x0800,output:2",
+      `in_port=2,ip,actions=${push(200)},${push(300)},push_vlan:0x8100,set_field:4101->vlan_vid,output:11`,
+      "in_port=10,dl_vlan=5,mpls,mpls_label=300,actions=set_field:7->mpls_tc,pop_mpls:0x8847,pop_vlan,resubmit(,1)",
+      "table=1,mpls,mpls_label=200,actions=pop_mpls:0x0800,output:1",
+    ])
+      world.ofctl("-OOpenFlow13", "add-flow", "br0", flow);
+    neighbours(world);
+    world.background("hb", "iperf3", "-s");
+    // The very first packets, which come up, are TCP's, too.
+    for (const direction of [[], ["-R"]]) {
+      const rate = await measure(world, "-c", "10.1.1.2", "-t", "1", ...direction);
+      t.ok(rate > 50e6, `${direction[0] ?? "there"}: ${(rate / 1e9).toFixed(2)} Gbit/s`);
+    }
+    await programsKnowAll(world);
+    const before = byPrograms(world);
+    world.ping("ha", "10.1.1.2", 20);
+    t.ok(byPrograms(world) - before >= 80, "two hops each way");
+    t.match(world.appctl("dpif-ebpf/show"), /left to userspace: 0\n/);
+    t.match(
+      world.appctl("dpctl/dump-flows"),
+      /actions:pop_mpls\(eth_type=0x8847\),pop_mpls\(eth_type=0x800\)/,
+    );
+  }, "ebpf");
+});
+
 t.test("meters by programs", { skip }, async (t) => {
   await withTwoHosts(async (world) => {
     world.ping("ha", "10.1.1.2");

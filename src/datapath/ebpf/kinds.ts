@@ -2,16 +2,19 @@
  * What megaflows of one kind have in common: how programs look them up, and what programs make of a list of actions. Thousands
  * of megaflows a second are set up, nearly all of few kinds, so it is found out once for each. Hot path.
  *
- * A kind is a mask, and the key's Ethertype, protocol, fragment bits and ingress port as far as the mask has them: nothing
- * else of a key has a say (findLookup in programs/places.ts).
+ * A kind is a mask, and the key's Ethertype, tags (whether there are any), protocol, fragment bits and ingress port as far as the
+ * mask has them: nothing else of a key has a say (findLookup in programs/places.ts).
  */
 import {
   FLOW_DP_WORDS,
   FLOW_NW_FRAG_LATER,
   type Flow,
+  VLAN_CFI,
   W_ETH_TYPE,
   W_IN_PORT,
   W_NW,
+  W_VLAN0,
+  W_VLAN1,
 } from "../../flow/layout.ts";
 import type { Action } from "./action-programs.ts";
 import type { Lookup } from "./programs/places.ts";
@@ -41,6 +44,7 @@ export class Kind {
   private readonly mask: Int32Array;
   private readonly typeBits: number;
   private readonly type: number;
+  private readonly tags: number;
   private readonly nwBits: number;
   private readonly nw: number;
   private readonly port: number;
@@ -52,6 +56,7 @@ export class Kind {
     this.lookup = lookup;
     this.typeBits = mask[W_ETH_TYPE]! & 0xffff;
     this.type = key[W_ETH_TYPE]! & this.typeBits;
+    this.tags = tagBits(key, mask);
     this.nwBits = mask[W_NW]! & (0xff | (FLOW_NW_FRAG_LATER << 24));
     this.nw = key[W_NW]! & this.nwBits;
     this.port = key[W_IN_PORT]! & mask[W_IN_PORT]!;
@@ -61,7 +66,8 @@ export class Kind {
     if (
       (key[W_IN_PORT]! & mask[W_IN_PORT]!) !== this.port ||
       (key[W_ETH_TYPE]! & this.typeBits) !== this.type ||
-      (key[W_NW]! & this.nwBits) !== this.nw
+      (key[W_NW]! & this.nwBits) !== this.nw ||
+      tagBits(key, mask) !== this.tags
     )
       return false;
     const own = this.mask;
@@ -87,6 +93,11 @@ export class Kind {
       this.oldest = (this.oldest + 1) % RECENT_LISTS;
     }
   }
+}
+
+/** Which of the two tags are there. */
+function tagBits(key: Flow, mask: Flow): number {
+  return (key[W_VLAN0]! & mask[W_VLAN0]! & VLAN_CFI) | ((key[W_VLAN1]! & mask[W_VLAN1]! & VLAN_CFI) << 1);
 }
 
 function isSame(a: Int32Array, b: Int32Array): boolean {

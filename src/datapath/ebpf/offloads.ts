@@ -3,10 +3,16 @@
  * finished. A packet that stands for segments has a partial one; of others it is partial when it is wrong but the field
  * holds the pseudo header's sum, which is what a sender that leaves the rest to its device puts there.
  */
-import { ETH_TYPE_IPV4, ETH_TYPE_IPV6, IPPROTO_TCP, IPPROTO_UDP } from "../../flow/packet/ethernet.ts";
+import {
+  ETH_TYPE_IPV4,
+  ETH_TYPE_IPV6,
+  IPPROTO_TCP,
+  IPPROTO_UDP,
+  isMplsType,
+} from "../../flow/packet/ethernet.ts";
 import { checksumAdd, checksumFinish } from "../../lib/checksum.ts";
 import { GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, type Packet, VNET_NEEDS_CSUM } from "../packet.ts";
-import { findHeaders, makeHeaders, read16 } from "../userspace/headers.ts";
+import { findHeaders, findUnderLabels, makeHeaders, read16 } from "../userspace/headers.ts";
 
 const headers = makeHeaders();
 
@@ -16,6 +22,7 @@ export function recoverOffloads(packet: Packet, gsoSize: number): void {
   packet.gsoType = GSO_NONE;
   const { data, offset } = packet;
   findHeaders(packet, headers);
+  if (isMplsType(headers.ethType)) findUnderLabels(packet, headers);
   const { ethType, l3, l4, proto, end } = headers;
   if (
     (ethType !== ETH_TYPE_IPV4 && ethType !== ETH_TYPE_IPV6) ||

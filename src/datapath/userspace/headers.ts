@@ -98,6 +98,21 @@ export function findHeaders(packet: Packet, out: Headers): void {
   else if (type === ETH_TYPE_IPV6) findIpv6(data, at, end, out);
 }
 
+/** The IP packet under a label stack, whose first four bits say which (RFC 4928 section 3). */
+export function findUnderLabels(packet: Packet, out: Headers): void {
+  const { data } = packet;
+  const end = packet.offset + packet.length;
+  let at = out.l3;
+  let bottom = false;
+  for (; !bottom && at + 4 <= end; at += 4) bottom = (data[at + 2]! & 1) !== 0;
+  const version = bottom && at < end ? data[at]! >>> 4 : 0;
+  if (version !== 4 && version !== 6) return;
+  out.ethType = version === 4 ? ETH_TYPE_IPV4 : ETH_TYPE_IPV6;
+  out.l3 = at;
+  if (version === 4) findIpv4(data, at, end, out);
+  else findIpv6(data, at, end, out);
+}
+
 function findIpv4(data: Uint8Array, at: number, end: number, out: Headers): void {
   const length = (data[at]! & 15) * 4;
   if (at + 20 > end || length < 20 || at + length > end) {

@@ -419,8 +419,16 @@ class Run implements Environment {
       case helpers.SKB_CHANGE_TYPE:
         packet.type = Number(b);
         return 0n;
+      case helpers.SKB_CHANGE_HEAD:
+        packet.bytes.unshift(...new Array<number>(Number(b)).fill(0));
+        if (packet.partial !== undefined) packet.partial += Number(b);
+        this.moved();
+        return 0n;
       case helpers.SKB_VLAN_PUSH:
-        if (packet.tag !== undefined) packet.bytes = wire(packet);
+        if (packet.tag !== undefined) {
+          packet.bytes = wire(packet);
+          if (packet.partial !== undefined) packet.partial += 4;
+        }
         packet.tag = ((swap16(Number(b! & 0xffffn)) << 16) | Number(c! & 0xffffn)) >>> 0;
         this.moved();
         return 0n;
@@ -495,6 +503,7 @@ function stripTag(packet: Skb): void {
   if (tpid !== 0x8100 && tpid !== 0x88a8) return;
   packet.tag = ((tpid << 16) | (packet.bytes[14]! << 8) | packet.bytes[15]!) >>> 0;
   packet.bytes.splice(12, 4);
+  if (packet.partial !== undefined) packet.partial -= 4;
 }
 
 /** As the kernel does with a tag on its way in. */

@@ -15,6 +15,7 @@ export const SKB_LOAD_BYTES = 26;
 export const SKB_CHANGE_TYPE = 32;
 export const SKB_CHANGE_TAIL = 38;
 export const SKB_PULL_DATA = 39;
+export const SKB_CHANGE_HEAD = 43;
 export const RINGBUF_RESERVE = 131;
 export const RINGBUF_SUBMIT = 132;
 export const RINGBUF_DISCARD = 133;
@@ -38,6 +39,7 @@ const NAMES = new Map([
   [SKB_CHANGE_TYPE, "skb_change_type"],
   [SKB_CHANGE_TAIL, "skb_change_tail"],
   [SKB_PULL_DATA, "skb_pull_data"],
+  [SKB_CHANGE_HEAD, "skb_change_head"],
   [RINGBUF_RESERVE, "ringbuf_reserve"],
   [RINGBUF_SUBMIT, "ringbuf_submit"],
   [RINGBUF_DISCARD, "ringbuf_discard"],

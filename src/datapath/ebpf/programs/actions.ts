@@ -19,6 +19,7 @@ import {
   W_IPV6_DST,
   W_IPV6_LABEL,
   W_IPV6_SRC,
+  W_MPLS,
   W_NW,
   W_PKT_MARK,
   W_SKB_PRIORITY,
@@ -36,8 +37,9 @@ import {
   IPPROTO_ICMPV6,
   IPPROTO_TCP,
   IPPROTO_UDP,
+  isMplsType,
 } from "../../../flow/packet/ethernet.ts";
-import { ODP_POP_VLAN, ODP_PUSH_VLAN } from "../../odp/actions.ts";
+import { ODP_POP_MPLS, ODP_POP_VLAN, ODP_PUSH_MPLS, ODP_PUSH_VLAN } from "../../odp/actions.ts";
 import { queueClass } from "../../queue-class.ts";
 import {
   CLONE_REDIRECT,
@@ -105,6 +107,7 @@ import {
   swap32,
 } from "./layout.ts";
 import { meter } from "./meter.ts";
+import { popMpls, pushMpls } from "./mpls.ts";
 import type { Lookup } from "./places.ts";
 import { ALWAYS, type OutputStep, type Step, stepsOf } from "./steps.ts";
 import { handUp } from "./upcall.ts";
@@ -181,9 +184,14 @@ class ActionEmitter {
   private labels = 0;
   /** R8 is right. */
   private located = false;
+  /** As in {@link Lookup}, of the packet as it is by now. What a label has been taken from is of no known kind. */
+  private ethType: number | undefined;
+  private tags: number | undefined;
 
   constructor(lookup: Lookup, host: ActionHost) {
     this.lookup = lookup;
+    this.ethType = lookup.ethType;
+    this.tags = lookup.tags;
     this.host = host;
     this.lines.push(Mov.reg(R6, R1));
   }
@@ -243,14 +251,30 @@ class ActionEmitter {
       case ODP_PUSH_VLAN:
         this.lines.push(comment("push_vlan"), ...pushVlan(program[at + 2]!));
         this.located = false;
+        if (this.tags !== undefined) this.tags++;
         return undefined;
       case ODP_POP_VLAN:
         this.lines.push(comment("pop_vlan"), Mov.reg(R1, R6), call(SKB_VLAN_POP));
         this.located = false;
+        // Two may be more.
+        this.tags = this.tags === undefined || this.tags > 1 ? undefined : 0;
         return undefined;
+      case ODP_PUSH_MPLS:
+        this.lines.push(comment("push_mpls"), ...pushMpls(program[at + 2]!, program[at + 3]!, load));
+        return this.labelled(program[at + 3]!);
+      case ODP_POP_MPLS:
+        this.lines.push(comment("pop_mpls"), ...popMpls(this.name("mpls"), program[at + 2]!, load));
+        return this.labelled(program[at + 2]!);
       default:
         return this.set(program[at + 2]!, program[at + 3]!, program[at + 4]!);
     }
+  }
+
+  /** A label has been put on or taken off, and this is what follows now. */
+  private labelled(ethType: number): string | undefined {
+    this.located = false;
+    this.ethType = isMplsType(ethType) ? ethType : undefined;
+    return this.tags === undefined || this.tags > 1 ? "labels under VLAN tags in the frame" : undefined;
   }
 
   private output({ port: odpPort, maxLength }: OutputStep, last: boolean): string | undefined {
@@ -322,7 +346,8 @@ class ActionEmitter {
   }
 
   private set(word: number, value: number, mask: number): string | undefined {
-    const { ethType, proto } = this.lookup;
+    const { proto } = this.lookup;
+    const { ethType } = this;
     const isV4 = ethType === ETH_TYPE_IPV4;
     const isV6 = ethType === ETH_TYPE_IPV6;
     this.lines.push(comment(`set word ${word}`));
@@ -347,6 +372,10 @@ class ActionEmitter {
       return undefined;
     }
     if (ethType === ETH_TYPE_ARP || ethType === ETH_TYPE_RARP) return this.setArp(word, value, mask);
+    if (ethType !== undefined && isMplsType(ethType) && word === W_MPLS) {
+      this.bits(4, 0, 4, value, mask);
+      return undefined;
+    }
     if (!isV4 && !isV6) return "set of a field of this kind of packet";
     const isAddress = isV4
       ? word === W_IPV4_SRC || word === W_IPV4_DST
@@ -401,11 +430,16 @@ class ActionEmitter {
   }
 
   private arpBits(at: number, bytes: 2 | 4, value: number, mask: number): void {
+    this.bits(ARP_BYTES, at, bytes, value, mask);
+  }
+
+  /** Of a header of so many bytes that no checksum covers. */
+  private bits(headerBytes: number, at: number, bytes: 2 | 4, value: number, mask: number): void {
     this.locate();
     const swap = bytes === 4 ? swap32 : swap16;
     const [load, store] = bytes === 4 ? [Load.u32, Store.u32] : [Load.u16, Store.u16];
     this.lines.push(
-      ...this.header(ARP_BYTES),
+      ...this.header(headerBytes),
       load(R2, R1, at),
       ...merge(swap(value), swap(mask)),
       store(R1, at, R3),

@@ -5,7 +5,14 @@
  *
  * Megaflows do not overlap (or agree where they do), so the first hit is the answer, and masks with most hits come first.
  */
-import { ETH_TYPE_ARP, ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_RARP } from "../../../flow/packet/ethernet.ts";
+import {
+  ETH_TYPE_ARP,
+  ETH_TYPE_IPV4,
+  ETH_TYPE_IPV6,
+  ETH_TYPE_MPLS,
+  ETH_TYPE_MPLS_MCAST,
+  ETH_TYPE_RARP,
+} from "../../../flow/packet/ethernet.ts";
 import {
   GET_SMP_PROCESSOR_ID,
   KTIME_GET_COARSE_NS,
@@ -65,6 +72,7 @@ import { parseBranch, parseStart, UP, type Wanted } from "./parse.ts";
 import {
   type Branch,
   type Field,
+  SLOT_MPLS,
   SLOT_NW,
   SLOT_SHA_THA,
   SLOT_TCP_FLAGS,
@@ -94,27 +102,32 @@ const keyBase = (fields: number): number => SLOTS_END - ((Math.max(fields, 1) * 
 
 const HIT = "hit";
 
+/** Ethertypes of the branches; "other" has all that are not here. */
+const BRANCHES = [
+  ["ip4", [ETH_TYPE_IPV4]],
+  ["ip6", [ETH_TYPE_IPV6]],
+  ["arp", [ETH_TYPE_ARP, ETH_TYPE_RARP]],
+  ["mpls", [ETH_TYPE_MPLS, ETH_TYPE_MPLS_MCAST]],
+] as const;
+
 export function classifierProgram(spec: ClassifierSpec): Line[] {
   const of = (branch: Branch): MaskTable[] => spec.tables.filter((table) => table.branch === branch);
   const any = of("any");
   // Megaflows that do not match on the Ethertype come last: by then the TCP flags are known, which statistics want.
   const rest = any.length > 0 ? "any" : UP;
-  const branches = (["ip4", "ip6", "arp", "other"] as const).filter(
-    (branch) => of(branch).length > 0 || (any.length > 0 && branch.startsWith("ip")),
-  );
   const lines: Line[] = [...parseStart(spec.vlanLimit)];
-  for (const branch of branches) {
-    if (branch === "ip4") lines.push(IfEq.imm(R0, ETH_TYPE_IPV4, branch));
-    else if (branch === "ip6") lines.push(IfEq.imm(R0, ETH_TYPE_IPV6, branch));
-    else if (branch === "arp")
-      lines.push(IfEq.imm(R0, ETH_TYPE_ARP, branch), IfEq.imm(R0, ETH_TYPE_RARP, branch));
-    else {
-      for (const type of [ETH_TYPE_IPV4, ETH_TYPE_IPV6, ETH_TYPE_ARP, ETH_TYPE_RARP])
-        lines.push(IfEq.imm(R0, type, rest));
-      lines.push(jump(branch));
-    }
+  const branches: Branch[] = [];
+  for (const [branch, types] of BRANCHES) {
+    if (of(branch).length === 0 && (any.length === 0 || !branch.startsWith("ip"))) continue;
+    branches.push(branch);
+    lines.push(...types.map((type) => IfEq.imm(R0, type, branch)));
   }
-  if (!branches.includes("other")) lines.push(jump(rest));
+  if (of("other").length > 0) {
+    for (const [branch, types] of BRANCHES)
+      if (!branches.includes(branch)) lines.push(...types.map((type) => IfEq.imm(R0, type, rest)));
+    branches.push("other");
+    lines.push(jump("other"));
+  } else lines.push(jump(rest));
   for (const branch of branches) {
     const tables = of(branch);
     lines.push(label(branch), ...parseBranch(branch, wantedBy(tables)));
@@ -134,14 +147,16 @@ function wantedBy(tables: readonly MaskTable[]): Wanted {
   let nw = 0;
   let tp = false;
   let shaTha = false;
-  for (const { fields } of tables)
+  let labels = 0;
+  for (const { branch, fields } of tables)
     for (const { base, offset, bits } of fields) {
       if (base !== "slot") continue;
+      if (branch === "mpls") labels = Math.max(labels, SLOT_MPLS.indexOf(offset) + 1);
       if (offset === SLOT_NW) nw |= bits;
       if (offset === SLOT_TP) tp = true;
       if (offset === SLOT_SHA_THA) shaTha = true;
     }
-  return { nw, tp, shaTha };
+  return { nw, tp, shaTha, labels };
 }
 
 /**

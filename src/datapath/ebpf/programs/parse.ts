@@ -65,6 +65,7 @@ import {
 import { swap16 } from "./layout.ts";
 import {
   type Branch,
+  SLOT_MPLS,
   SLOT_NW,
   SLOT_SHA_THA,
   SLOT_TCP_FLAGS,
@@ -78,6 +79,9 @@ import {
 export const UP = "up";
 /** Bytes that are made readable: two tags, an IPv6 and a TCP header. */
 const PULL = 14 + 2 * 4 + 40 + 20;
+
+/** Bit of a label stack entry (RFC 3032): the last one. */
+const MPLS_BOTTOM = 0x100;
 
 const WIRE_8021Q = swap16(ETH_TYPE_VLAN_8021Q);
 const WIRE_8021AD = swap16(ETH_TYPE_VLAN_8021AD);
@@ -187,6 +191,8 @@ export interface Wanted {
   readonly nw: number;
   readonly tp: boolean;
   readonly shaTha: boolean;
+  /** Entries of a label stack. */
+  readonly labels: number;
 }
 
 /** The network and transport headers of a branch. Labels begin with its name. */
@@ -198,6 +204,8 @@ export function parseBranch(branch: Branch, wanted: Wanted): Line[] {
       return parseIpv6(wanted);
     case "arp":
       return parseArp(wanted);
+    case "mpls":
+      return parseMpls(wanted);
     default:
       return [];
   }
@@ -355,4 +363,16 @@ function parseArp(wanted: Wanted): Line[] {
       Store.u64(R10, SLOT_SHA_THA, R0),
     );
   return lines;
+}
+
+/** The label stack down to its bottom, or as far as it is wanted; a stack that the frame's end cuts off goes up. */
+function parseMpls({ labels }: Wanted): Line[] {
+  const entries = [R0, R4, R5].slice(0, labels);
+  const lines: Line[] = entries.slice(1).map((register) => Mov.imm(register, 0));
+  entries.forEach((register, label) => {
+    if (label > 0) lines.push(IfSet.imm(entries[label - 1]!, MPLS_BOTTOM, "mpls_bottom"));
+    lines.push(...need(R8, label * 4 + 4), Load.u32(register, R8, label * 4), BigEndian.u32(register));
+  });
+  if (labels > 1) lines.push(label("mpls_bottom"));
+  return [...lines, ...entries.map((register, label) => Store.u64(R10, SLOT_MPLS[label]!, register))];
 }

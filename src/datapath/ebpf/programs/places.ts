@@ -8,6 +8,7 @@ import {
   FLOW_NW_FRAG_LATER,
   FLOW_PACKET_WORDS,
   type Flow,
+  VLAN_CFI,
   W_ARP_SHA_HI,
   W_ARP_SHA_THA,
   W_ARP_THA_LO,
@@ -44,8 +45,8 @@ import {
 } from "../../../flow/packet/ethernet.ts";
 import { swap32 } from "./layout.ts";
 
-/** "any": megaflows that do not match on the Ethertype. "arp" is RARP too. */
-export type Branch = "any" | "ip4" | "ip6" | "arp" | "other";
+/** "any": megaflows that do not match on the Ethertype. "arp" is RARP too, "mpls" also multicast. */
+export type Branch = "any" | "ip4" | "ip6" | "arp" | "mpls" | "other";
 
 /** What a field is read from: bytes of the packet from a header's start, a slot, or the ingress device's number. */
 export type Base = "l2" | "l3" | "slot" | "port";
@@ -59,6 +60,8 @@ export const SLOT_TYPE = -32;
 export const SLOT_NW = -40;
 export const SLOT_TP = -48;
 export const SLOT_SHA_THA = -56;
+/** Entries of a label stack, where IP and ARP have other things. */
+export const SLOT_MPLS: readonly number[] = [SLOT_NW, SLOT_TP, SLOT_SHA_THA];
 /** Below the slots. */
 export const SLOTS_END = -56;
 
@@ -113,6 +116,11 @@ const PLACES: Record<Branch, ReadonlyMap<number, Place>> = {
     [W_IPV4_SRC, l3(14)],
     [W_IPV4_DST, l3(24)],
   ]),
+  mpls: new Map([
+    ...COMMON,
+    [W_ETH_TYPE, slot(SLOT_TYPE)],
+    ...SLOT_MPLS.map((at, label): [number, Place] => [W_MPLS + label, slot(at)]),
+  ]),
   other: new Map([...COMMON, [W_ETH_TYPE, slot(SLOT_TYPE)]]),
 };
 
@@ -125,6 +133,9 @@ function branchOf(type: number): Branch {
     case ETH_TYPE_ARP:
     case ETH_TYPE_RARP:
       return "arp";
+    case ETH_TYPE_MPLS:
+    case ETH_TYPE_MPLS_MCAST:
+      return "mpls";
     default:
       return "other";
   }
@@ -146,9 +157,7 @@ function mayDiffer(branch: Branch, type: number, proto: number | undefined, word
       return discovery && (proto === undefined || proto === IPPROTO_ICMPV6);
     }
     case "other":
-      if (word >= W_NSH_BASE && word < W_NSH_CONTEXT + 4) return type === ETH_TYPE_NSH;
-      if (word >= W_MPLS && word < W_MPLS + 3) return type === ETH_TYPE_MPLS || type === ETH_TYPE_MPLS_MCAST;
-      return false;
+      return word >= W_NSH_BASE && word < W_NSH_CONTEXT + 4 && type === ETH_TYPE_NSH;
     default:
       return false;
   }
@@ -176,6 +185,8 @@ export interface Lookup {
   readonly inPort: number | undefined;
   /** Every packet is a later fragment, which has no transport header (or none is). */
   readonly laterFragment: boolean | undefined;
+  /** VLAN tags that every packet has, 2 for two or more. */
+  readonly tags: number | undefined;
 }
 
 const COPIED = 0;
@@ -187,7 +198,7 @@ const CONSTANT = 2;
 const ORDER: Record<Base, number> = { l2: 0, l3: 1, slot: 2, port: 3 };
 
 /**
- * For all megaflows with this mask and the key's Ethertype, protocol, fragment bits and ingress port. `ifindexOf` gives a
+ * For all megaflows with this mask and the key's Ethertype, tags, protocol, fragment bits and ingress port. `ifindexOf` gives a
  * port's device, 0 for none. A text says why programs cannot match on this.
  */
 export function findLookup(key: Flow, mask: Flow, ifindexOf: (port: number) => number): Lookup | string {
@@ -232,6 +243,7 @@ export function findLookup(key: Flow, mask: Flow, ifindexOf: (port: number) => n
     proto,
     inPort: mask[W_IN_PORT] === ALL ? key[W_IN_PORT] : undefined,
     laterFragment: isIp && fragBits !== 0 ? ((key[W_NW]! >>> 24) & FLOW_NW_FRAG_LATER) !== 0 : undefined,
+    tags: tagsOf(key, mask),
   };
 }
 
@@ -259,6 +271,14 @@ export function writeLookup({ sources }: Lookup, key: Flow, into: Int32Array, at
     const how = sources[i + 2];
     into[to] = how === SWAPPED ? swap32(value) : how === COPIED ? value : bits;
   }
+}
+
+function tagsOf(key: Flow, mask: Flow): number | undefined {
+  for (let tags = 0; tags < 2; tags++) {
+    if ((mask[W_VLAN0 + tags]! & VLAN_CFI) === 0) return undefined;
+    if ((key[W_VLAN0 + tags]! & VLAN_CFI) === 0) return tags;
+  }
+  return 2;
 }
 
 /** Names what a table looks up: equal for megaflows that can share one. */

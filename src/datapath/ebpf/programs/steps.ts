@@ -9,7 +9,9 @@ import {
   ODP_DROP,
   ODP_METER,
   ODP_OUTPUT,
+  ODP_POP_MPLS,
   ODP_POP_VLAN,
+  ODP_PUSH_MPLS,
   ODP_PUSH_VLAN,
   ODP_SAMPLE,
   ODP_SET,
@@ -85,6 +87,8 @@ function collect(program: Int32Array, start: number, end: number, steps: Step[])
         break;
       case ODP_PUSH_VLAN:
       case ODP_POP_VLAN:
+      case ODP_PUSH_MPLS:
+      case ODP_POP_MPLS:
       case ODP_SET:
         steps.push({ kind: "change", at });
         break;
