@@ -30,6 +30,7 @@ export const ACTION_DROPS: readonly DropReason[] = [
 export const USERSPACE_ACTION_DROPS = "datapath_drop_userspace_action_error";
 
 export const POLICING_DROPS = "datapath_drop_ingress_policing";
+export const METER_DROPS = "datapath_drop_meter";
 
 /** What the datapath drops of its own accord; `userspace/shared.ts` has the numbers. */
 export const DATAPATH_DROPS: readonly DropReason[] = [
@@ -46,7 +47,7 @@ export const DATAPATH_DROPS: readonly DropReason[] = [
   reason("datapath_drop_bad_gso", "segments cannot be made"),
   reason("datapath_drop_port_down", "port is down"),
   reason("datapath_drop_no_conntrack", "no conntrack yet"),
-  reason("datapath_drop_meter", "meter exceeded"),
+  reason(METER_DROPS, "meter exceeded"),
   reason(USERSPACE_ACTION_DROPS, "upcall queue full for what an action handed up"),
   reason(POLICING_DROPS, "above the rate of ingress policing"),
 ];

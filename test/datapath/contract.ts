@@ -2,8 +2,14 @@
  * The contract of `Dpif`, for whichever there is: in this process by tap, and in a guest of qemu by a runner that knows as much
  * of tap as is used here.
  */
-import { type DpFlowStats, type Dpif, METER_KBPS, type UpcallReply } from "../../src/datapath/dpif.ts";
-import { POLICING_DROPS } from "../../src/datapath/drop-reasons.ts";
+import {
+  type DpFlowStats,
+  type Dpif,
+  METER_KBPS,
+  METER_MAX_BANDS,
+  type UpcallReply,
+} from "../../src/datapath/dpif.ts";
+import { METER_DROPS, POLICING_DROPS } from "../../src/datapath/drop-reasons.ts";
 import {
   ODP_CLONE,
   ODP_METER,
@@ -399,9 +405,33 @@ export function contract(t: Checks, make: () => Bench, traits: Traits = {}): voi
         bands: [{ packets: 5 - through, bytes: (5 - through) * bytes.length }],
       });
     }
-    dpif.meterSet(5, { flags: 0, bands: [1, 2].map((rate) => ({ ...drop, rate, burst: rate })) });
+    // Of the bands that are exceeded the fastest applies, and counts; in whatever order they are given.
+    const bands = [4, 1, 2].map((burst, i) => ({ ...drop, rate: [1, 3, 2][i]!, burst }));
+    const orders: { order: number[]; counts: number[] }[] = [
+      { order: [0, 1, 2], counts: [0, 4, 0] },
+      { order: [1, 2, 0], counts: [4, 0, 0] },
+      { order: [0, 2], counts: [0, 3] },
+      { order: [2, 0], counts: [3, 0] },
+      { order: [0], counts: [1] },
+    ];
+    // Where time passes, the fast ones may have let through more by then.
+    for (const { order, counts } of traits.realTime ? [] : orders) {
+      dpif.meterSet(5, { flags: 0, bands: order.map((i) => bands[i]!) });
+      await dpif.settled();
+      t.equal(await pass(), 5 - Math.max(...counts), `bands ${order}`);
+      t.strictSame(dpif.meterStats(5, order.length), {
+        packets: 5,
+        bytes: 5 * bytes.length,
+        bands: counts.map((count) => ({ packets: count, bytes: count * bytes.length })),
+      });
+    }
+    const many = Array.from({ length: METER_MAX_BANDS }, () => ({ ...drop, rate: 1, burst: 5 }));
+    many[METER_MAX_BANDS - 1]!.burst = 3;
+    dpif.meterSet(5, { flags: 0, bands: many });
     await dpif.settled();
-    t.equal(await pass(), 1, "two bands");
+    t.equal(await pass(), 3, "the last of many");
+    t.equal(dpif.meterStats(5, METER_MAX_BANDS).bands.at(-1)!.packets, 2);
+    if (!traits.realTime) t.equal(dpif.drops().get(METER_DROPS), 8 + 15 + 2, "counted together");
     dpif.meterDel(5);
     await dpif.settled();
     t.equal(await pass(), 5);

@@ -23,7 +23,7 @@ import {
   type UpcallHandler,
   type UpcallReply,
 } from "../dpif.ts";
-import { ACTION_DROPS, POLICING_DROPS, USERSPACE_ACTION_DROPS } from "../drop-reasons.ts";
+import { ACTION_DROPS, METER_DROPS, POLICING_DROPS, USERSPACE_ACTION_DROPS } from "../drop-reasons.ts";
 import { makePacket, type Packet } from "../packet.ts";
 import type { UpcallRing } from "../userspace/thread.ts";
 import { LeftBehind, linkName, type OldFlow } from "./left-behind.ts";
@@ -35,6 +35,7 @@ import {
   COUNT_ACTION_DROPS,
   COUNT_ACTION_LOST,
   COUNT_LOST,
+  COUNT_METERED,
   COUNT_POLICED,
   COUNT_UP,
   PORT_FLAG_TAP,
@@ -519,6 +520,7 @@ export class EbpfDpif implements Dpif {
       if (count > 0) drops.set(counter, (drops.get(counter) ?? 0) + count);
     };
     add(POLICING_DROPS, COUNT_POLICED);
+    add(METER_DROPS, COUNT_METERED);
     add(USERSPACE_ACTION_DROPS, COUNT_ACTION_LOST);
     ACTION_DROPS.forEach(({ counter }, reason) => {
       add(counter, COUNT_ACTION_DROPS + reason);

@@ -6,6 +6,9 @@ import { assemble, programSize } from "./asm/assemble.ts";
 import type { Line } from "./asm/instruction.ts";
 import { Journal } from "./journal.ts";
 import {
+  BAND_BYTES,
+  BAND_DROPPED,
+  BAND_NUMBER,
   MAP_COUNTERS,
   MAP_JOURNAL,
   MAP_METERS,
@@ -14,8 +17,8 @@ import {
   MAP_PROGRAMS,
   MAP_STATS,
   MAP_UPCALLS,
+  METER_BANDS,
   METER_BYTES,
-  METER_DROPPED,
   METER_PASSED,
   PORT_BYTES,
   PORT_NUMBER,
@@ -179,10 +182,12 @@ export class EbpfObjects {
     const read = (at: number): number => Number(view.getBigUint64(at, true));
     out.packets += read(METER_PASSED);
     out.bytes += read(METER_PASSED + 8);
-    const [band] = out.bands;
-    if (band === undefined) return;
-    band.packets += read(METER_DROPPED);
-    band.bytes += read(METER_DROPPED + 8);
+    for (let place = 0; place < out.bands.length; place++) {
+      const at = METER_BANDS + place * BAND_BYTES;
+      const band = out.bands[read(at + BAND_NUMBER)]!;
+      band.packets += read(at + BAND_DROPPED);
+      band.bytes += read(at + BAND_DROPPED + 8);
+    }
   }
 
   /** Of COUNT_* in programs/layout.ts. */

@@ -46,9 +46,16 @@ export function writeBucket(view: DataView, at: number, cost: number, burst: num
   view.setBigUint64(at + BURST, BigInt(Math.round(burst)), true);
 }
 
+/** Where to go on from a bucket. */
+interface Ways {
+  readonly tooMuch: string;
+  /** There is no limit. */
+  readonly free: string;
+}
+
 /**
  * With the bucket at `at` from R7 and the time in `now`: the bucket's next time is in R3 for `keep`, after a packet of
- * `amount` (which sets R2, and may be skipped where there is no limit); else on to `tooMuch`. Labels begin with `name`.
+ * `amount` (which sets R2, and may be skipped where there is no limit). Labels begin with `name`.
  */
 export function takeTokens(
   name: string,
@@ -56,12 +63,12 @@ export function takeTokens(
   now: Register,
   amount: Line[],
   keep: Line[],
-  tooMuch: string,
+  { tooMuch, free }: Ways,
 ): Line[] {
   return [
     comment(name),
     Load.u64(R1, R7, at + COST),
-    IfEq.imm(R1, 0, `${name}_free`),
+    IfEq.imm(R1, 0, free),
     ...amount,
     Mul.reg(R1, R2),
     Rsh.imm(R1, COST_SHIFT),
@@ -75,7 +82,6 @@ export function takeTokens(
     Load.u64(R5, R7, at + BURST),
     IfGt.reg(R4, R5, tooMuch),
     ...keep,
-    label(`${name}_free`),
   ];
 }
 

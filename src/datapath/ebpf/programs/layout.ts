@@ -23,8 +23,13 @@
  *   | 8  those words, at most 30                                          |
  *
  *   policing of a port, by its ifindex: a bucket (bucket.ts) of bits and one of packets
- *   meter, by its number: the same, then packets and bytes that came to it (u64 each), and those it dropped
+ *   meter, by its number                     band of a meter
+ *   | 0  1: bits, 0: packets   u64 |         | 0  bucket (bucket.ts)         |
+ *   | 8  packets and bytes         |         | 24 packets and bytes that it  |
+ *   |    that came  u64, u64       |         |    dropped           u64, u64 |
+ *   | 24 bands, fastest first      |         | 40 its number             u64 |
  */
+import { METER_MAX_BANDS } from "../../dpif.ts";
 import { Add, type Line, Load, loadMapValue, R1, R2, Store } from "../asm/instruction.ts";
 
 /** Flows that programs can serve at a time; their statistics take 32 bytes each for every processor, and once more. */
@@ -77,6 +82,8 @@ export const COUNT_LOST = 1;
 export const COUNT_POLICED = 2;
 /** What actions hand up, for which there was no room. */
 export const COUNT_ACTION_LOST = 3;
+/** Dropped by meters. */
+export const COUNT_METERED = 4;
 /** First of ACTION_DROPS in drop-reasons.ts. */
 export const COUNT_ACTION_DROPS = 8;
 export const COUNTERS = 32;
@@ -96,11 +103,13 @@ export const POLICING_BITS = 0;
 export const POLICING_PACKETS = 24;
 export const POLICING_BYTES = 48;
 
-export const METER_BITS = 0;
-export const METER_PACKETS = 24;
-export const METER_PASSED = 48;
-export const METER_DROPPED = 64;
-export const METER_BYTES = 80;
+export const METER_UNIT = 0;
+export const METER_PASSED = 8;
+export const METER_BANDS = 24;
+export const BAND_DROPPED = 24;
+export const BAND_NUMBER = 40;
+export const BAND_BYTES = 48;
+export const METER_BYTES = METER_BANDS + METER_MAX_BANDS * BAND_BYTES;
 export const MAX_BPF_METERS = 4096;
 
 // Names of the maps, by which programs refer to them.
