@@ -480,6 +480,41 @@ t.test("truncation, explicit drops, clones, ICMP", async (t) => {
       [...output(3), ODP_CLONE, 8, ODP_PUSH_VLAN, 3, 0x81003005 | 0, ...output(2)],
       [[frame(tagged)], [whole]],
     ],
+    [
+      "clone with a change",
+      whole,
+      [ODP_CLONE, 8, ODP_PUSH_VLAN, 3, 0x81003005 | 0, ...output(2), ...output(3)],
+      [[frame(tagged)], [whole]],
+    ],
+    [
+      "clone that drops",
+      whole,
+      [ODP_CLONE, 8, ...output(2), ODP_DROP, 3, 3, ...output(3)],
+      [[whole], [whole]],
+    ],
+    [
+      "clone in a clone",
+      whole,
+      [
+        ...[
+          ODP_CLONE,
+          16,
+          ODP_CLONE,
+          8,
+          ODP_PUSH_VLAN,
+          3,
+          0x81003005 | 0,
+          ...output(2),
+          ...output(2),
+          ...output(3),
+        ],
+        ...output(3),
+      ],
+      [
+        [whole, frame(tagged)],
+        [whole, whole],
+      ],
+    ],
     ["ICMP", ping, [...set(W_TP, (3 << 16) | 1), ...output(2)], [[changed(ping, 3, 1)], []]],
     ["ICMPv6", ping6, [...set(W_TP, 129 << 16, 0xff0000), ...output(2)], [[changed(ping6, 129, 0)], []]],
   ];
@@ -496,7 +531,7 @@ t.test("truncation, explicit drops, clones, ICMP", async (t) => {
     t.equal(dpif.offload.packets() - before, 1, `${what}: by a program`);
     await dpif.flowDel(handle);
   }
-  t.equal(dpif.drops().get("drop_action_too_many_resubmit"), 2, "drops are counted by their reasons");
+  t.equal(dpif.drops().get("drop_action_too_many_resubmit"), 3, "drops are counted by their reasons");
 });
 
 t.test("what actions hand up", async (t) => {
@@ -535,6 +570,22 @@ t.test("what actions hand up", async (t) => {
     ["none this time", [...some(10_000, 9), ...output(2)], bytes, [], 1],
     ["never", [...some(0, 9), ...output(2)], bytes, [], 1],
     ["always", [...some(-1, 9), ...output(2)], bytes, [told(9)], 1],
+    ["of several", [ODP_SAMPLE, 12, 20_000, ...output(2), ...up(9), ...output(2)], bytes, [told(9)], 2],
+    ["of none of several", [ODP_SAMPLE, 9, 10_000, ...output(2), ...up(9), ...output(2)], bytes, [], 1],
+    [
+      "within a sample",
+      [ODP_SAMPLE, 18, 20_000, ...some(20_000, 8), ...output(2), ODP_SAMPLE, 6, 10_000, ...output(2)],
+      bytes,
+      [told(8)],
+      1,
+    ],
+    [
+      "changed at the end",
+      [...output(2), ODP_SAMPLE, 12, 20_000, ODP_PUSH_VLAN, 3, 0x81001005 | 0, ...output(2), ...up(9)],
+      bytes,
+      [told(9, bytes.length + 4)],
+      2,
+    ],
   ];
   bpf.random = () => 15_000;
   const mask = leastMask(key);
@@ -554,7 +605,7 @@ t.test("what actions hand up", async (t) => {
   bench.arrive("p1", bytes);
   t.equal((await bench.sent("p2")).length, 1, "the packet goes on without room");
   t.equal(dpif.drops().get(USERSPACE_ACTION_DROPS), 1, "and what was lost is counted");
-  dpif.flowSetActions(handle, Int32Array.from([ODP_SAMPLE, 9, -1, ODP_METER, 3, 1, ...up(1)]));
+  dpif.flowSetActions(handle, Int32Array.from([ODP_SAMPLE, 9, 5, ODP_METER, 3, 1, ...up(1), ...output(2)]));
   t.strictSame([...dpif.offload.reasons], [["action sample", 1]]);
 });
 
@@ -592,7 +643,8 @@ t.test("what is left to user space is told, and comes back", async (t) => {
   const { dpif } = bench;
   const key = keyOf(frame(SPEC));
   const mask = leastMask(key);
-  const changes = [ODP_CLONE, 8, ODP_PUSH_VLAN, 3, 0x8100300a | 0, ...output(2), ...output(3)];
+  const change = [ODP_PUSH_VLAN, 3, 0x8100300a | 0];
+  const changes = [ODP_CLONE, 8, ...change, ...output(2), ODP_CLONE, 8, ...change, ...output(3)];
   const handle = dpif.flowPut(key, mask, Int32Array.from(changes));
   await dpif.settled();
   t.strictSame([...dpif.offload.reasons], [["action clone", 1]]);

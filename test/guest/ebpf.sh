@@ -97,6 +97,8 @@ add "$eth,eth_type(0x8100),vlan(vid=6,pcp=1),encap($ip6,proto=17),udp(src=1,dst=
 add "$ip4,proto=132),sctp(src=1,dst=2)" "2"
 add "eth_type(0x88cc)" "trunc(100),2"
 add "eth_type(0x1234),eth(src=02:00:00:00:00:00/ff:00:00:00:00:00)" "set(skb_priority(0x10001)),1,2"
+add "eth_type(0x9001)" "clone(push_vlan(vid=5,pcp=0),2),1"
+add "eth_type(0x9002)" "sample(sample=50.0%,actions(2,1)),1,sample(sample=20.0%,actions(push_vlan(vid=5,pcp=0),2))"
 n=0
 for mask in 254 252 248 240 224 192 128 0; do
   for rest in 0 128; do

@@ -46,7 +46,7 @@ t.test("a bridge by programs before Linux 6.6", { skip: cannotBoot(), timeout: 6
   t.match(part("labels"), /left to userspace: 0\n/);
   t.match(part("labels"), / mask_\d+ mpls: 1 flows, /);
   t.notMatch(part("verifier"), "refused");
-  t.match(part("verifier"), /flows in programs: 28, left to userspace: 0\n/);
+  t.match(part("verifier"), /flows in programs: 30, left to userspace: 0\n/);
   t.notMatch(part("verifier"), "not yet asked");
   answered("left-alone", 3, 4);
   answered("taken-over", 4);

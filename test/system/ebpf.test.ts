@@ -333,12 +333,13 @@ t.test("copies to a controller and samples, by programs", { skip }, async (t) =>
   }, "ebpf");
 });
 
-t.test("programs that only dpctl makes: ARP, ICMP, explicit drops", { skip }, async (t) => {
+t.test("programs that only dpctl makes: ARP, ICMP, explicit drops, clones, samples", { skip }, async (t) => {
   await withWorld((world) => {
     world.startUp();
     world.host("ha", "10.1.1.1/24");
+    world.host("hb", "10.1.1.2/24");
     const dpctl = (command: string, ...words: string[]): string => world.appctl(`dpctl/${command}`, ...words);
-    dpctl("add-dp", "ebpf@dp1", "ha");
+    dpctl("add-dp", "ebpf@dp1", "ha", "hb");
     // The datapath answers for 10.1.1.77: a request itself becomes the answer, and an echo request the reply.
     const mac = world.mac("ha");
     const addresses = `set(eth(src=02:00:00:00:00:77,dst=${mac}))`;
@@ -356,6 +357,24 @@ t.test("programs that only dpctl makes: ARP, ICMP, explicit drops", { skip }, as
     );
     dpctl("add-flow", "ebpf@dp1", "in_port(1),eth_type(0x0800),ipv4(dst=10.1.1.78,frag=no)", "drop");
     world.ping("ha", "10.1.1.77", 10);
+    // What it answers by a copy goes to hb as it was; by a sample, some of it.
+    const received = (): number =>
+      Number(world.inside("hb", "cat", "/sys/class/net/eth0/statistics/rx_packets"));
+    const echo = (last: number): string =>
+      `in_port(1),eth_type(0x0800),ipv4(dst=10.1.1.${last},proto=1,frag=no),icmp(type=8)`;
+    const answer = (last: number): string =>
+      `${addresses},set(ipv4(src=10.1.1.${last},dst=10.1.1.1)),set(icmp(type=0,code=0)),1`;
+    for (const last of [79, 80])
+      world.inside("ha", "ip", "neigh", "replace", `10.1.1.${last}`, "lladdr", mac, "dev", "eth0");
+    dpctl("add-flow", "ebpf@dp1", echo(79), `clone(${answer(79)}),2`);
+    dpctl("add-flow", "ebpf@dp1", echo(80), `sample(sample=50.0%,actions(2)),${answer(80)}`);
+    let before = received();
+    world.ping("ha", "10.1.1.79", 10);
+    t.equal(received() - before, 10);
+    before = received();
+    world.ping("ha", "10.1.1.80", 100);
+    const sampled = received() - before;
+    t.ok(sampled > 0 && sampled < 100, `${sampled} of 100`);
     t.match(world.appctl("dpif-ebpf/show"), /left to userspace: 0\n/);
     t.match(dpctl("dump-flows", "ebpf@dp1"), /arp\(.*packets:[1-9]/);
     dpctl("del-dp", "ebpf@dp1");

@@ -109,7 +109,7 @@ import {
 import { meter } from "./meter.ts";
 import { popMpls, pushMpls } from "./mpls.ts";
 import type { Lookup } from "./places.ts";
-import { ALWAYS, type OutputStep, type Step, stepsOf } from "./steps.ts";
+import { type OutputStep, type SampleStep, type Step, stepsOf } from "./steps.ts";
 import { handUp } from "./upcall.ts";
 
 // Flags of l4_csum_replace.
@@ -182,6 +182,8 @@ class ActionEmitter {
   private readonly host: ActionHost;
   private readonly lines: Line[] = [];
   private labels = 0;
+  /** Depth of samples. */
+  private sampling = 0;
   /** R8 is right. */
   private located = false;
   /** As in {@link Lookup}, of the packet as it is by now. What a label has been taken from is of no known kind. */
@@ -198,7 +200,8 @@ class ActionEmitter {
 
   /** Most last steps end the program, and the verifier refuses what nothing leads to. */
   finish(last: Step): Line[] {
-    if (last.kind === "meter" || last.kind === "userspace") this.lines.push(Mov.imm(R0, TC_ACT_SHOT), exit());
+    if (last.kind === "meter" || last.kind === "userspace" || last.kind === "sample")
+      this.lines.push(Mov.imm(R0, TC_ACT_SHOT), exit());
     const drops = this.lines.some((line) => "target" in line && line.target === "drop");
     return drops ? [...this.lines, label("drop"), Mov.imm(R0, TC_ACT_SHOT), exit()] : this.lines;
   }
@@ -217,8 +220,10 @@ class ActionEmitter {
         this.lines.push(...meter(step.id, this.name("meter")));
         return undefined;
       case "userspace":
-        this.userspace(step.operand, step.probability);
+        this.userspace(step.operand);
         return undefined;
+      case "sample":
+        return this.sample(step, program);
       case "drop":
         this.lines.push(
           comment(`drop ${step.reason}`),
@@ -232,18 +237,34 @@ class ActionEmitter {
     }
   }
 
-  private userspace(operand: number, probability: number): void {
-    if (probability === 0) return;
+  private userspace(operand: number): void {
     const name = this.name("up");
     const [sent, lost] = [`${name}_sent`, `${name}_lost`];
-    this.lines.push(comment(`userspace ${operand}`));
-    if (probability !== ALWAYS) this.lines.push(call(GET_PRANDOM_U32), IfGt.imm32(R0, probability | 0, sent));
     this.lines.push(
+      comment(`userspace ${operand}`),
       ...handUp(name, operand, sent, lost),
       label(lost),
       ...countUp(COUNT_ACTION_LOST),
       label(sent),
     );
+  }
+
+  /** Only what is last changes the packet: both ways are the same for what follows. */
+  private sample({ probability, steps }: SampleStep, program: Int32Array): string | undefined {
+    const unsampled = this.name("unsampled");
+    this.lines.push(
+      comment(`sample ${probability}`),
+      call(GET_PRANDOM_U32),
+      IfGt.imm32(R0, probability | 0, unsampled),
+    );
+    this.sampling++;
+    for (const step of steps) {
+      const reason = this.step(step, program, false);
+      if (reason !== undefined) return reason;
+    }
+    this.sampling--;
+    this.lines.push(label(unsampled));
+    return undefined;
   }
 
   private change(program: Int32Array, at: number): string | undefined {
@@ -280,6 +301,8 @@ class ActionEmitter {
   private output({ port: odpPort, maxLength }: OutputStep, last: boolean): string | undefined {
     const port = this.host.portOf(odpPort);
     if (port === undefined) return NO_PORT;
+    // Its traffic is counted by its flows.
+    if (port.tap && this.sampling > 0) return "output of some packets to an internal port";
     if (maxLength > 0) this.cut(maxLength);
     this.lines.push(comment(`output ${odpPort}`));
     if (port.tap) this.addressed(port.ifindex);

@@ -1,10 +1,12 @@
 /**
- * An ODP program as the steps of an action program, or why there can be none. Clones that need no copy are unfolded. A packet
- * cannot be cut for one output and be whole again for the next, so outputs of the whole go first where nothing changes in
- * between. Pure.
+ * An ODP program as the steps of an action program, or why there can be none. A program has no copy of a packet to change: a
+ * clone that changes it goes last, after the outputs of the packet as it is; one that does not is unfolded. Nor can a packet
+ * be cut for one output and be whole again for the next, so outputs of the whole go first where nothing changes in between.
+ * Pure.
  */
 import { ETH_TYPE_IPV4, ETH_TYPE_IPV6 } from "../../../flow/packet/ethernet.ts";
 import {
+  nestedStart,
   ODP_CLONE,
   ODP_DROP,
   ODP_METER,
@@ -32,12 +34,20 @@ export type Step =
   /** The action at this index of the ODP program. */
   | { readonly kind: "change"; readonly at: number }
   | { readonly kind: "meter"; readonly id: number }
-  /** Up with this operand, in so many of 2^32 - 1 cases. */
-  | { readonly kind: "userspace"; readonly operand: number; readonly probability: number }
+  /** Up with this operand. */
+  | { readonly kind: "userspace"; readonly operand: number }
+  | SampleStep
   /** Operand of ODP_DROP; nothing follows. */
   | { readonly kind: "drop"; readonly reason: number };
 
-export const ALWAYS = 0xffffffff;
+export interface SampleStep {
+  readonly kind: "sample";
+  /** In so many of 2^32 - 1 cases. */
+  readonly probability: number;
+  readonly steps: readonly Step[];
+}
+
+const ALWAYS = 0xffffffff;
 
 /** Longest program that is worth one; the rest goes to user space. */
 const MAX_STEPS = 256;
@@ -94,12 +104,7 @@ function collect(program: Int32Array, start: number, end: number, steps: Step[])
         break;
       case ODP_USERSPACE:
         if (cut > 0) return "truncation of what goes up";
-        steps.push({ kind: "userspace", operand: program[at + 2]!, probability: ALWAYS });
-        break;
-      case ODP_SAMPLE:
-        // One action of three words.
-        if (program[at + 3] !== ODP_USERSPACE || next !== at + 6) return "action sample";
-        steps.push({ kind: "userspace", operand: program[at + 5]!, probability: program[at + 2]! >>> 0 });
+        steps.push({ kind: "userspace", operand: program[at + 2]! });
         break;
       case ODP_METER:
         steps.push({ kind: "meter", id: program[at + 2]! });
@@ -107,10 +112,26 @@ function collect(program: Int32Array, start: number, end: number, steps: Step[])
       case ODP_DROP:
         steps.push({ kind: "drop", reason: program[at + 2]! });
         return undefined;
-      case ODP_CLONE: {
-        if (next < end && !onlyOutputs(program, at + 2, next)) return "action clone";
-        const reason = collect(program, at + 2, next, steps);
+      case ODP_CLONE:
+      case ODP_SAMPLE: {
+        const probability = program[at] === ODP_CLONE ? ALWAYS : program[at + 2]! >>> 0;
+        if (probability === 0) break;
+        const nested: Step[] = [];
+        const reason = collect(program, nestedStart(program, at), next, nested);
         if (reason !== undefined) return reason;
+        const needsCopy = next < end && !nested.every(leavesAsIs);
+        if (probability !== ALWAYS) {
+          if (needsCopy || nested.some(cuts)) return "action sample";
+          steps.push({ kind: "sample", probability, steps: nested });
+          break;
+        }
+        if (needsCopy) {
+          if (cut > 0 || !onlyOutputs(program, next, end)) return "action clone";
+          const reason = collect(program, next, end, steps);
+          steps.push(...nested);
+          return reason;
+        }
+        steps.push(...nested);
         break;
       }
       default:
@@ -118,6 +139,19 @@ function collect(program: Int32Array, start: number, end: number, steps: Step[])
     }
   }
   return undefined;
+}
+
+/** The packet is the same after it, and goes on. */
+function leavesAsIs(step: Step): boolean {
+  return (
+    step.kind === "output" ||
+    step.kind === "userspace" ||
+    (step.kind === "sample" && step.steps.every(leavesAsIs))
+  );
+}
+
+function cuts(step: Step): boolean {
+  return step.kind === "output" && step.maxLength > 0;
 }
 
 function onlyOutputs(program: Int32Array, start: number, end: number): boolean {
@@ -131,14 +165,15 @@ export function metersOf(program: Int32Array, start = 0, end = program.length): 
   const ids: number[] = [];
   for (let at = start; at < end; at += program[at + 1]!) {
     if (program[at] === ODP_METER) ids.push(program[at + 2]!);
-    if (program[at] === ODP_CLONE) ids.push(...metersOf(program, at + 2, at + program[at + 1]!));
+    const nested = nestedStart(program, at);
+    if (nested > 0) ids.push(...metersOf(program, nested, at + program[at + 1]!));
   }
   return ids;
 }
 
 /** The longest parts of a packet first. */
 function orderCuts(steps: Step[], lookup: Lookup): Step[] | string {
-  const first = steps.findIndex((step) => step.kind === "output" && step.maxLength > 0);
+  const first = steps.findIndex(cuts);
   if (first < 0) return steps;
   const outputs: OutputStep[] = [];
   const ends: Step[] = [];
@@ -166,7 +201,8 @@ export function outputPorts(program: Int32Array, start = 0, end = program.length
   const ports: number[] = [];
   for (let at = start; at < end; at += program[at + 1]!) {
     if (program[at] === ODP_OUTPUT) ports.push(program[at + 2]!);
-    if (program[at] === ODP_CLONE) ports.push(...outputPorts(program, at + 2, at + program[at + 1]!));
+    const nested = nestedStart(program, at);
+    if (nested > 0) ports.push(...outputPorts(program, nested, at + program[at + 1]!));
   }
   return ports;
 }
