@@ -54,7 +54,8 @@ settle
 in_host h1 ping -c 4 -i 0.2 -W 2 10.0.0.2
 ovs-appctl dpif-ebpf/show
 part labels
-# Out by one end of a cable and in by the other.
+# Out by one end of a cable and in by the other; what else comes in there would go round for ever.
+for port in 10 11; do ovs-ofctl add-flow br0 "priority=15,in_port=$port,actions=drop"; done
 ip link add tr0 type veth peer name tr1
 for end in 0 1; do
   ip link set tr$end mtu 1600
