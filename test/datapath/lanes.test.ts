@@ -90,6 +90,34 @@ for (const lanes of [2, 3])
     contract(t as unknown as Checks, () => lanesBench(lanes), { unordered: true }),
   );
 
+t.test("taps that had nothing are asked less often while rings are busy", async (t) => {
+  const { dpif, device, machine } = lanesBench(1);
+  t.teardown(() => dpif.close());
+  await dpif.portAdd(device("s1"), undefined);
+  await dpif.portAdd(device("t1"), undefined);
+  machine.turn();
+  const bytes = Uint8Array.from(frame(udp));
+  const tap = machine.incoming.get("t1")!;
+  const busyTurn = (): void => {
+    machine.rings.get("s1")!.incoming.push({ header: new Uint8Array(10), frame: bytes, tag: 0 });
+    machine.loop!.turn();
+  };
+  tap.push(Uint8Array.from([...new Uint8Array(10), ...bytes]));
+  busyTurn();
+  t.equal(tap.length, 1, "it rests");
+  machine.nowMs += 0.06;
+  tap.push(tap[0]!);
+  busyTurn();
+  t.equal(tap.length, 0, "and is asked again");
+  tap.push(Uint8Array.from([...new Uint8Array(10), ...bytes]));
+  busyTurn();
+  t.equal(tap.length, 0, "at once while it has something");
+  tap.push(Uint8Array.from([...new Uint8Array(10), ...bytes]));
+  busyTurn();
+  machine.loop!.turn();
+  t.equal(tap.length, 0, "and when nothing else is to be done");
+});
+
 t.test("lanes come with queues, and know what was there before", async (t) => {
   const { dpif, device, machine, arriveAt, sent, rest } = lanesBench(3);
   t.equal(await dpif.portAdd(device("s1"), undefined), 1);

@@ -88,6 +88,8 @@ const REQUEST_BUDGET = 256;
 const PORT_BUDGET = 64;
 const DISCARD_BUDGET = 256;
 const SPIN_MS = 0.05;
+/** Taps that had nothing rest for so long while there is other work: to ask one is a system call. */
+const TAP_REST_MS = 0.05;
 /** Most upcalls of one port that may wait, so that none starves the others. */
 const PORT_UPCALLS = 320;
 /** Samples wait for so many words of them, or so long, before main is woken: that costs more than the rest of it. */
@@ -130,6 +132,8 @@ export class WorkerLoop implements PacketIo, PortHost {
   private readonly waiting: number[] = [];
   private applied = 0;
   private upcallsPending = false;
+  /** When no tap had anything. */
+  private tapsEmptyMs = Number.NEGATIVE_INFINITY;
   /** Words of the samples that main may not know of, and when the first of them came. */
   private lazyWords = 0;
   private lazySinceMs = 0;
@@ -234,11 +238,9 @@ export class WorkerLoop implements PacketIo, PortHost {
       port.release();
       work = true;
     }
-    for (let i = 0; i < this.taps.length; i++) {
-      const port = this.taps[i]!;
-      this.currentPort = port.odpPort;
-      if (port.receive(this.datapath, PORT_BUDGET) > 0) work = true;
-      this.flushAll();
+    if (!work || this.datapath.nowMs - this.tapsEmptyMs > TAP_REST_MS) {
+      if (this.receiveFromTaps()) work = true;
+      else this.tapsEmptyMs = this.datapath.nowMs;
     }
     const samples = this.lazyWords > 0;
     if (samples) this.samples.publish();
@@ -265,6 +267,17 @@ export class WorkerLoop implements PacketIo, PortHost {
     this.counters[N_DROPS + DROP_UPCALL_QUEUE_FULL]! += lost;
     // What comes first is no miss.
     if (lost === 0) port.receive(this.datapath, 1);
+  }
+
+  private receiveFromTaps(): boolean {
+    let work = false;
+    for (let i = 0; i < this.taps.length; i++) {
+      const port = this.taps[i]!;
+      this.currentPort = port.odpPort;
+      if (port.receive(this.datapath, PORT_BUDGET) > 0) work = true;
+      this.flushAll();
+    }
+    return work;
   }
 
   private samplesWaited(): boolean {
