@@ -42,6 +42,8 @@ import { formatProgram } from "../../src/datapath/ebpf/asm/listing.ts";
 import { Journal } from "../../src/datapath/ebpf/journal.ts";
 import { recoverOffloads } from "../../src/datapath/ebpf/offloads.ts";
 import { JOURNAL_BYTES, MAX_BPF_FLOWS } from "../../src/datapath/ebpf/programs/layout.ts";
+import { Rows, rowsBytes } from "../../src/datapath/ebpf/rows.ts";
+import { TapTraffic } from "../../src/datapath/ebpf/tap-traffic.ts";
 import {
   ODP_CLONE,
   ODP_DROP,
@@ -879,6 +881,73 @@ t.test(
     t.equal(actionDrops(), 5, "and counted as such");
   },
 );
+
+t.test("traffic of ports whose counters see nothing of it, beside sums made the long way", async (t) => {
+  const rows = new Rows(new ArrayBuffer(rowsBytes(1)), 1);
+  const traffic = new TapTraffic(rows);
+  const random = randomOf(11);
+  const lists = Array.from({ length: 6 }, () => [1, 2, 3].filter(() => random(2) === 0)).map((ports, i) =>
+    ports.map((port) => ({ port, tx: (port + i) % 2 === 0 })),
+  );
+  // One packet of 60 bytes.
+  const one = new ArrayBuffer(rowsBytes(1));
+  new Uint32Array(one).set([1, 0, 60]);
+  const source = new Rows(one, 1);
+  const sums = new Map([1, 2, 3].map((port) => [port, { rx: 0, tx: 0 }]));
+  const taps = new Map<number, (typeof lists)[number]>();
+  for (let step = 0; step < 5000; step++) {
+    const row = random(60);
+    if (random(4) === 0) {
+      const list = pick(random, lists);
+      traffic.set(row, list);
+      taps.set(row, list);
+    } else if (random(3) === 0) {
+      traffic.remove(row);
+      taps.delete(row);
+    } else {
+      rows.carry(row, source, 0);
+      for (const { port, tx } of taps.get(row) ?? []) sums.get(port)![tx ? "tx" : "rx"]++;
+    }
+    if (step % 100 !== 0) continue;
+    for (const [port, { rx, tx }] of sums) {
+      const { rxPackets, rxBytes, txPackets, txBytes } = traffic.of(port);
+      t.strictSame([rxPackets, rxBytes, txPackets, txBytes], [rx, rx * 60, tx, tx * 60]);
+    }
+  }
+});
+
+t.test("when the classifier cannot be made anew, the one before finds nothing that has gone", async (t) => {
+  const bench = await twoPorts();
+  t.teardown(() => bench.dpif.close());
+  const { dpif, bpf } = bench;
+  const mask = row({ [W_IN_PORT]: -1, [W_ETH_TYPE]: 0xffff, [W_NW]: 0xff0000ff | 0, [W_TP]: -1 });
+  const bytes = (i: number): number[] => frame({ ...SPEC, sport: i });
+  const put = (i: number): number => dpif.flowPut(keyOf(bytes(i)), mask, Int32Array.from(output(2)));
+  const first = put(0);
+  await dpif.settled();
+  dpif.offload.build();
+  t.ok(dpif.offload.isServed(first));
+  // The table grows, but programs cannot be loaded.
+  const load = bpf.loadProgram;
+  bpf.loadProgram = () => {
+    throw new Error("no memory");
+  };
+  bench.warnings = [];
+  for (let i = 1; i < 1500; i++) put(i);
+  dpif.offload.build();
+  bpf.loadProgram = load;
+  t.match(bench.warnings, [/could not be made anew: no memory/]);
+  t.notOk(dpif.offload.isServed(first), "it is user space's");
+  const gone = dpif.flowDel(first);
+  bpf.run(makeSkb(bytes(0), 10));
+  t.strictSame(bpf.sent, [], "no program forwards what is no megaflow");
+  await gone;
+  await bench.sent("p2");
+  dpif.offload.build();
+  bench.arrive("p1", bytes(1));
+  t.equal((await bench.sent("p2")).length, 1);
+  t.equal(dpif.offload.packets(), 1, "all is well again");
+});
 
 t.test("journal", async (t) => {
   const memory = new ArrayBuffer(JOURNAL_BYTES * MAX_BPF_FLOWS);

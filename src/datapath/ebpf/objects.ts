@@ -100,6 +100,13 @@ export class EbpfObjects {
     return this.#add(flowMapSpec(name, keyBytes, valueBytes, entries));
   }
 
+  /** Takes all out of a map of flows that programs may go on asking, and lets go of it. */
+  emptyMap(name: string): void {
+    const map = this.maps.get(name);
+    for (const [key] of map?.all() ?? []) map!.delete(key);
+    this.removeMap(name);
+  }
+
   removeMap(name: string): void {
     this.maps.get(name)?.close();
     this.maps.delete(name);

@@ -491,7 +491,9 @@ export class Offload {
       this.#restMs = Math.min(REST_MS_MAX, Math.max(REST_MS, REST_FACTOR * this.buildMs));
     } catch (error) {
       if (this.classifier === undefined) throw error;
-      // The one before goes on; what it does not know of is served in user space.
+      // The one before goes on; what it does not know of is served in user space. Maps that nobody keeps in step with the
+      // megaflows any more must not answer it.
+      for (const map of retired) this.#objects.emptyMap(map);
       this.#restMs = FAILURE_REST_MS;
       this.#host.warn(`the classifier could not be made anew: ${(error as Error).message}`);
       this.#changed();
@@ -508,6 +510,7 @@ export class Offload {
     while (entries < table.size) entries *= 4;
     const flows = this.#objects.addFlowMap(name, table.flows.spec.keyBytes, VALUE_BYTES, entries * 4);
     retired.push(table.map);
+    table.live = false;
     table.moveTo(name, flows);
   }
 
