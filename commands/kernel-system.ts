@@ -1,15 +1,13 @@
-/** Generic netlink for the kernel's own datapath. */
-import { type KernelSystem, provideKernelSystem } from "../src/datapath/kernel/system.ts";
-import { openGenericSocket } from "../src/sys/generic-netlink.ts";
+/** Netlink for the kernel's own datapath. */
+import type { KernelSystem } from "../src/datapath/kernel/system.ts";
 import { monotonicMs } from "../src/sys/monotonic.ts";
+import { NETLINK_GENERIC, openNetlink } from "../src/sys/netlink-socket.ts";
 import { realRandom } from "../src/sys/random.ts";
 
 export function openKernelSystem(): KernelSystem {
   return {
-    openSocket: openGenericSocket,
+    openSocket: (bufferBytes) => openNetlink(NETLINK_GENERIC, { bufferBytes }),
     nowMs: monotonicMs,
     random: realRandom.u32,
   };
 }
-
-provideKernelSystem(openKernelSystem);

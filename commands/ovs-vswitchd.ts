@@ -19,7 +19,7 @@ import { processUsage, systemStatistics } from "../src/sys/system-statistics.ts"
 import { Vswitchd } from "../src/vswitch/vswitchd.ts";
 import { datapathThreads } from "./datapath-thread.ts";
 import { ebpfHost } from "./ebpf-system.ts";
-import "./kernel-system.ts";
+import { openKernelSystem } from "./kernel-system.ts";
 import { realPlatform } from "./platform.ts";
 
 const log = vlog("vswitchd");
@@ -143,6 +143,7 @@ async function run(platform: Platform, program: string, args: string[]): Promise
     rundir,
     threads: datapathThreads,
     ebpf: ebpfHost,
+    openKernelSystem,
     openRouteSocket,
     openDeviceControl,
     captureFiles,

@@ -37,7 +37,7 @@ import { openVswitchSchema } from "../src/vswitch/schema/index.ts";
 import { Vswitchd } from "../src/vswitch/vswitchd.ts";
 import { datapathThreads } from "./datapath-thread.ts";
 import { ebpfHost } from "./ebpf-system.ts";
-import "./kernel-system.ts";
+import { openKernelSystem } from "./kernel-system.ts";
 import { realPlatform } from "./platform.ts";
 
 const PROGRAM = "ovsbox up";
@@ -149,6 +149,7 @@ async function run(platform: Platform, args: string[]): Promise<number> {
     rundir: places.run,
     threads: datapathThreads,
     ebpf: ebpfHost,
+    openKernelSystem,
     openRouteSocket,
     openDeviceControl,
     captureFiles,

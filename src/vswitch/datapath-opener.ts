@@ -3,7 +3,8 @@ import type { Dpif } from "../datapath/dpif.ts";
 import { EbpfDpif } from "../datapath/ebpf/dpif.ts";
 import type { EbpfSystem } from "../datapath/ebpf/system.ts";
 import { openKernelDpif } from "../datapath/kernel/dpif.ts";
-import { kernelDatapathAvailable, providedKernelSystem } from "../datapath/kernel/system.ts";
+import { openFamilies } from "../datapath/kernel/families.ts";
+import type { KernelSystem } from "../datapath/kernel/system.ts";
 import { openLocalDpif } from "../datapath/userspace/dpif-local.ts";
 import { openWorkerDpif } from "../datapath/userspace/dpif-worker.ts";
 import type { DatapathThreads, UpcallRing } from "../datapath/userspace/thread.ts";
@@ -47,6 +48,8 @@ export interface OpenerOptions {
   disableSystem: boolean;
   threads: DatapathThreads;
   ebpf: EbpfHost;
+  /** Throws what keeps the kernel from being asked. */
+  openKernelSystem: () => KernelSystem;
   /** 32 random bits. */
   random: () => number;
 }
@@ -61,7 +64,7 @@ const limit = new RateLimit(5, 5);
  * --enable-dummy=override (or =system) stand in for the others.
  */
 export function datapathOpener(options: OpenerOptions): DatapathOpener {
-  const { clock, dummy, disableSystem, threads, ebpf, random } = options;
+  const { clock, dummy, disableSystem, threads, ebpf, openKernelSystem, random } = options;
   const local = (type: string, name: string): OpenedDpif => ({
     dpif: openLocalDpif({ type, name, clock, random }),
     class: "dummy",
@@ -112,11 +115,11 @@ export function datapathOpener(options: OpenerOptions): DatapathOpener {
   };
   /** By openvswitch.ko, or why not. */
   const kernel = (type: string, name: string): OpenedDpif | string => {
-    const why = kernelDatapathAvailable();
-    if (why !== undefined) return why;
+    const families = openFamilies(openKernelSystem);
+    if (typeof families === "string") return families;
     const warn = (text: string): void => logDpif.warnRl(limit, `${type}@${name}: ${text}`);
     try {
-      const dpif = openKernelDpif({ type, name, clock, system: providedKernelSystem(), warn });
+      const dpif = openKernelDpif({ type, name, clock, families, warn });
       return { dpif, class: "kernel" };
     } catch (error) {
       return `the openvswitch module cannot be used (${describeError(error)})`;

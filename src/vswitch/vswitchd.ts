@@ -2,6 +2,8 @@
  * ovs-vswitchd without its command line: device types, datapaths, the switch, and the commands that steer them, put together
  * from what `commands/` hands in. `ovsbox up` makes one beside a database server in the same process.
  */
+
+import type { KernelSystem } from "../datapath/kernel/system.ts";
 import { parseOdpKey } from "../datapath/odp/key-text.ts";
 import type { DatapathThreads } from "../datapath/userspace/thread.ts";
 import type { ProcessUsage } from "../export/bridge-exports.ts";
@@ -54,6 +56,7 @@ export interface VswitchdOptions {
   rundir: string;
   threads: DatapathThreads;
   ebpf: EbpfHost;
+  openKernelSystem: () => KernelSystem;
   /** Opened when the first device of the kernel is wanted. */
   openRouteSocket: () => RouteSocket;
   openDeviceControl: () => DeviceControl;
@@ -113,6 +116,7 @@ export class Vswitchd {
         disableSystem: options.disableSystem,
         threads: options.threads,
         ebpf: options.ebpf,
+        openKernelSystem: options.openKernelSystem,
         random: () => platform.random.u32(),
       }),
       rundir: options.rundir,

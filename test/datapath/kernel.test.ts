@@ -1,16 +1,12 @@
 /** openvswitch.ko's messages, without the module: golden bytes, round trips, and a kernel that answers by hand. */
 import t from "tap";
-import {
-  kernelDatapathAvailable,
-  NO_MODULE,
-  NOT_PERMITTED,
-  provideKernelSystem,
-} from "../../src/datapath/kernel/system.ts";
+import { Families, NO_MODULE, NOT_PERMITTED, openFamilies } from "../../src/datapath/kernel/families.ts";
 import { cString, encodeMessage } from "../../src/netdev/netlink-message.ts";
-import type { GenericSocket } from "../../src/sys/generic-netlink.ts";
+import type { NetlinkSocket } from "../../src/sys/netlink-socket.ts";
 
 const EPERM = 1;
 const ENOENT = 2;
+const EACCES = 13;
 const ENODEV = 19;
 
 /** A kernel with these families, where a change fails with `errno`. */
@@ -40,7 +36,7 @@ function fakeKernel(families: readonly string[], errno: number) {
       }
     }
   };
-  const socket: GenericSocket = {
+  const socket: NetlinkSocket = {
     port: 7,
     send: (requests, length) => {
       answer(requests.slice(0, length));
@@ -60,7 +56,6 @@ function fakeKernel(families: readonly string[], errno: number) {
 
 t.test("whether there is a datapath in the kernel", async (t) => {
   const needed = ["ovs_datapath", "ovs_vport", "ovs_flow", "ovs_packet"];
-  t.equal(kernelDatapathAvailable(), NO_MODULE, "nothing provided");
   const cases: [string, Parameters<typeof fakeKernel>, string | undefined][] = [
     ["no families", [[], 0], NO_MODULE],
     ["half of them", [["ovs_datapath"], ENODEV], NO_MODULE],
@@ -68,11 +63,15 @@ t.test("whether there is a datapath in the kernel", async (t) => {
     ["all is well", [needed, ENODEV], undefined],
   ];
   for (const [what, kernel, want] of cases) {
-    provideKernelSystem(() => fakeKernel(...kernel));
-    t.equal(kernelDatapathAvailable(), want, what);
+    const opened = openFamilies(() => fakeKernel(...kernel));
+    if (want === undefined) t.ok(opened instanceof Families, what);
+    else t.equal(opened, want, what);
   }
-  provideKernelSystem(() => {
-    throw Object.assign(new Error("socket: errno 1"), { code: "EPERM" });
-  });
-  t.equal(kernelDatapathAvailable(), NOT_PERMITTED);
+  const denied = [{ code: "EPERM" }, { errno: EPERM }, { errno: EACCES }];
+  for (const error of denied) {
+    const opened = openFamilies(() => {
+      throw Object.assign(new Error("socket"), error);
+    });
+    t.equal(opened, NOT_PERMITTED);
+  }
 });

@@ -2,6 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { openKernelSystem } from "../../commands/kernel-system.ts";
 import { openKernelDpif } from "../../src/datapath/kernel/dpif.ts";
+import { Families } from "../../src/datapath/kernel/families.ts";
 import type { Netdev } from "../../src/netdev/netdev.ts";
 import { addressOf } from "../../src/sys/ffi.ts";
 import { openTap, readTap, writeTap } from "../../src/sys/tap.ts";
@@ -36,7 +37,7 @@ export function kernelBench(name = "ovs-system"): Bench {
     type: "system",
     name,
     clock,
-    system: openKernelSystem(),
+    families: new Families(openKernelSystem()),
     warn: (text) => console.log(`# ${text}`),
   });
   return {

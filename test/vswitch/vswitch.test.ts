@@ -119,6 +119,9 @@ class Bench {
           },
           removeLeftBehind: () => [],
         },
+        openKernelSystem: () => {
+          throw new Error("no kernel here");
+        },
         random: () => 4,
       }),
       rundir: "/run/test",

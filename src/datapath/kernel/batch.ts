@@ -3,7 +3,7 @@
  * NLM_F_ECHO) lies ready when the send returns, and is handed on by the request's number.
  */
 import { NLM_F_REQUEST, NLMSG_ERROR, NLMSG_HEADER } from "../../netdev/netlink-message.ts";
-import type { GenericSocket } from "../../sys/generic-netlink.ts";
+import type { NetlinkSocket } from "../../sys/netlink-socket.ts";
 import { OVS_HEADER } from "./families.ts";
 import { NlWriter } from "./writer.ts";
 
@@ -20,7 +20,7 @@ export interface BatchAnswers {
 
 export class Batch {
   readonly out = new NlWriter();
-  private readonly socket: GenericSocket;
+  private readonly socket: NetlinkSocket;
   private readonly answers: BatchAnswers;
   private readonly buffer = new Uint8Array(ROOM);
   private readonly view = new DataView(this.buffer.buffer);
@@ -30,7 +30,7 @@ export class Batch {
   private readonly subjects: number[] = [];
   private started = 0;
 
-  constructor(socket: GenericSocket, answers: BatchAnswers) {
+  constructor(socket: NetlinkSocket, answers: BatchAnswers) {
     this.socket = socket;
     this.answers = answers;
   }

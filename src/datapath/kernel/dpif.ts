@@ -39,7 +39,7 @@ import { MAX_FLOWS, STATS_BYTES } from "../userspace/shared.ts";
 import { wireBytes } from "../wire.ts";
 import { ACTION_METER, ACTION_OUTPUT, writeActions } from "./action-codec.ts";
 import { Batch } from "./batch.ts";
-import { Families, OVS_HEADER } from "./families.ts";
+import { type Families, OVS_HEADER } from "./families.ts";
 import { FlowStatsCopy, putUfid, type UfidSource } from "./flow-stats.ts";
 import { Helper } from "./helper.ts";
 import { invisibleBit, narrowMask, readMetadata, writeKey, writeMask, writeMetadata } from "./key-codec.ts";
@@ -81,7 +81,8 @@ export interface KernelDpifOptions {
   /** "ovs-system" */
   name: string;
   clock: Clock;
-  system: KernelSystem;
+  /** Closed with the datapath, or when none comes of it. */
+  families: Families;
   warn(text: string): void;
 }
 
@@ -156,15 +157,15 @@ class KernelDpif implements Dpif {
   private leaving = false;
   private closed = false;
 
-  /** Throws an errno error: ENOENT without the module, EPERM without the right to use it. */
+  /** Throws an errno error. */
   constructor(options: KernelDpifOptions) {
-    const { type, name, clock, system, warn } = options;
+    const { type, name, clock, families, warn } = options;
+    const { system } = families;
     this.type = type;
     this.name = name;
     this.clock = clock;
     this.system = system;
     this.warn = warn;
-    const families = new Families(system);
     this.families = families;
     const closers: { close(): void }[] = [families];
     try {

@@ -3,7 +3,7 @@
  *
  *   nlmsghdr, genlmsghdr: u8 command, u8 version, u16; ovs_header: i32 ifindex of the datapath; attributes
  */
-import { errnoName, osError } from "../../lib/errors.ts";
+import { codeOf, errnoName, osError } from "../../lib/errors.ts";
 import {
   type Attribute,
   cString,
@@ -16,7 +16,7 @@ import {
   NLMSG_DONE,
   NLMSG_ERROR,
 } from "../../netdev/netlink-message.ts";
-import type { GenericSocket } from "../../sys/generic-netlink.ts";
+import type { NetlinkSocket } from "../../sys/netlink-socket.ts";
 import type { KernelSystem } from "./system.ts";
 import * as U from "./uapi.ts";
 
@@ -24,6 +24,10 @@ import * as U from "./uapi.ts";
 export const OVS_HEADER = 8;
 const ROOM = 256 << 10;
 const EPERM = 1;
+const EACCES = 13;
+
+export const NO_MODULE = "no openvswitch module in this kernel";
+export const NOT_PERMITTED = "not permitted";
 
 export type FamilyIds = Readonly<Record<U.FamilyName, number>>;
 
@@ -56,13 +60,15 @@ function decodeFamilyId(datagrams: readonly Uint8Array[]): number | undefined {
 
 /** A socket for requests, which are answered before the call returns. */
 export class Families {
+  readonly system: KernelSystem;
   readonly ids: FamilyIds;
-  readonly socket: GenericSocket;
+  readonly socket: NetlinkSocket;
   readonly #buffer = new Uint8Array(ROOM);
   #sequence = 1;
 
   /** Throws an errno error: ENOENT where the kernel does not have the module. */
   constructor(system: KernelSystem) {
+    this.system = system;
     this.socket = system.openSocket(4 << 20);
     try {
       const ids = {} as Record<U.FamilyName, number>;
@@ -146,6 +152,21 @@ export class Families {
 
   close(): void {
     this.socket.close();
+  }
+}
+
+/** Families where openvswitch.ko is there (or comes when asked for) and takes our requests, else why not. */
+export function openFamilies(open: () => KernelSystem): Families | string {
+  try {
+    const families = new Families(open());
+    if (families.mayChange()) return families;
+    families.close();
+    return NOT_PERMITTED;
+  } catch (error) {
+    const { errno } = error as { errno?: number };
+    const code = codeOf(error);
+    const denied = code === "EPERM" || code === "EACCES" || errno === EPERM || errno === EACCES;
+    return denied ? NOT_PERMITTED : NO_MODULE;
   }
 }
 

@@ -10,7 +10,7 @@ import {
   NLMSG_ERROR,
   NLMSG_HEADER,
 } from "../../netdev/netlink-message.ts";
-import type { GenericSocket } from "../../sys/generic-netlink.ts";
+import type { NetlinkSocket } from "../../sys/netlink-socket.ts";
 import { FLOW_INDICES } from "../dpif.ts";
 import { STATS_OCTETS, STATS_PACKETS, STATS_TCP_FLAGS, STATS_USED } from "../userspace/shared.ts";
 import { OVS_HEADER } from "./families.ts";
@@ -60,7 +60,7 @@ export class FlowStatsCopy {
   readonly memory: ArrayBuffer;
   private readonly rows: Float64Array;
   private readonly words: Int32Array;
-  private readonly socket: GenericSocket;
+  private readonly socket: NetlinkSocket;
   private readonly family: number;
   private readonly dpIfindex: number;
   private readonly source: UfidSource;
@@ -73,7 +73,7 @@ export class FlowStatsCopy {
   private underway = false;
 
   constructor(
-    socket: GenericSocket,
+    socket: NetlinkSocket,
     family: number,
     dpIfindex: number,
     source: UfidSource,

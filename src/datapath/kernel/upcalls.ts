@@ -3,7 +3,7 @@
  * own only, and one for what actions hand up. Each turn of the loop reads so much and no more.
  */
 import { NLMSG_HEADER } from "../../netdev/netlink-message.ts";
-import type { GenericSocket } from "../../sys/generic-netlink.ts";
+import type { NetlinkSocket } from "../../sys/netlink-socket.ts";
 import { OVS_HEADER } from "./families.ts";
 import type { KernelSystem } from "./system.ts";
 import * as U from "./uapi.ts";
@@ -32,7 +32,7 @@ const NO_VIEW = new DataView(new ArrayBuffer(0));
 export class UpcallSockets {
   private readonly system: KernelSystem;
   private readonly family: number;
-  private readonly sockets: GenericSocket[] = [];
+  private readonly sockets: NetlinkSocket[] = [];
   private readonly buffer = new Uint8Array(DATAGRAM_BYTES);
   private readonly handle: (upcall: KernelUpcall) => void;
   private readonly done: () => void;
@@ -80,7 +80,7 @@ export class UpcallSockets {
     for (const socket of this.sockets) socket.watch((datagram) => this.arrived(socket, datagram));
   }
 
-  private arrived(socket: GenericSocket, datagram: Uint8Array): void {
+  private arrived(socket: NetlinkSocket, datagram: Uint8Array): void {
     if (this.closed) return;
     const until = this.system.nowMs() + BUDGET_MS;
     this.read(datagram, datagram.length);

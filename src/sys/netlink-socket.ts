@@ -1,13 +1,16 @@
 /**
- * NETLINK_GENERIC sockets (netlink(7); linux/genetlink.h). The kernel handles a request within the send() that brings it, so
- * replies lie ready when that returns. Messages are coded in `src/netdev/netlink-message.ts` and `src/datapath/kernel`.
+ * Netlink sockets of any protocol (netlink(7)): opened, bound, watched. The kernel handles a request within the send() that
+ * brings it, so replies lie ready when that returns. What messages mean is no business of this file.
  */
 import { addressOf, errno, libc, osError, pointer } from "./ffi.ts";
+
+export const NETLINK_ROUTE = 0;
+export const NETLINK_NETFILTER = 12;
+export const NETLINK_GENERIC = 16;
 
 const AF_NETLINK = 16;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
-const NETLINK_GENERIC = 16;
 const SOL_SOCKET = 1;
 const SO_RCVTIMEO = 20;
 const SO_RCVBUFFORCE = 33;
@@ -16,36 +19,48 @@ const NETLINK_NO_ENOBUFS = 5;
 const MSG_DONTWAIT = 0x40;
 const SOCKADDR_BYTES = 12;
 
-export interface GenericSocket {
+export interface NetlinkOptions {
+  /** How much may wait to be received. */
+  readonly bufferBytes: number;
+  /** Multicast groups to join, as a bit mask. */
+  readonly groups?: number;
+  /** Whether to be told that something did not fit: it ends the watching. */
+  readonly tellsLoss?: boolean;
+}
+
+export interface NetlinkSocket {
   /** The socket's netlink port id, to which the kernel addresses messages. */
   readonly port: number;
   /** Sends the first `length` bytes, one or more requests; 0 or -errno. */
   send(requests: Uint8Array, length: number): number;
   /** One datagram into `into`: its length, or -errno. Waits for at most 2 seconds, or not at all. */
   receive(into: Uint8Array, wait: boolean): number;
-  /** Bun's loop watches the socket from now on, which is closed by `close` then: `arrived` gets datagrams, valid during the call. */
-  watch(arrived: (datagram: Uint8Array) => void): void;
+  /**
+   * Bun's loop watches the socket from now on, and does not stay for it: `arrived` gets datagrams, valid during the call;
+   * `ended` hears of an end that is not `close`.
+   */
+  watch(arrived: (datagram: Uint8Array) => void, ended?: () => void): void;
   close(): void;
 }
 
-class BunGenericSocket implements GenericSocket {
+class BunNetlinkSocket implements NetlinkSocket {
   readonly port: number;
   #fd: number;
+  #watched = false;
   #watching: { end(): void } | undefined;
 
-  constructor(bufferBytes: number) {
-    const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+  constructor(protocol: number, { bufferBytes, groups = 0, tellsLoss = false }: NetlinkOptions) {
+    const fd = libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol);
     if (fd < 0) throw osError("socket", errno());
     this.#fd = fd;
     const setNumber = (level: number, option: number, value: number): void => {
       libc.setsockopt(fd, level, option, pointer(addressOf(Int32Array.of(value))), 4);
     };
     setNumber(SOL_SOCKET, SO_RCVBUFFORCE, bufferBytes);
-    // What does not fit is counted by who sends; an error at each would end the watching.
-    setNumber(SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
+    if (!tellsLoss) setNumber(SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
+    // A reply that never comes must not stop the daemon.
     libc.setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, pointer(addressOf(BigInt64Array.of(2n, 0n))), 16);
-    const address = new Int32Array(SOCKADDR_BYTES / 4);
-    address[0] = AF_NETLINK;
+    const address = Int32Array.of(AF_NETLINK, 0, groups);
     const length = Int32Array.of(SOCKADDR_BYTES);
     const at = pointer(addressOf(address));
     if (libc.bind(fd, at, SOCKADDR_BYTES) < 0 || libc.getsockname(fd, at, pointer(addressOf(length))) < 0) {
@@ -67,14 +82,21 @@ class BunGenericSocket implements GenericSocket {
     return length < 0 ? -errno() : length;
   }
 
-  watch(arrived: (datagram: Uint8Array) => void): void {
+  watch(arrived: (datagram: Uint8Array) => void, ended?: () => void): void {
+    const fd = this.#fd;
+    this.#watched = true;
     // Bun.connect takes any descriptor that recv() works on, though its types do not say so.
     const options = {
-      fd: this.#fd,
-      socket: { data: (_socket: unknown, bytes: Uint8Array) => arrived(bytes), error: () => {} },
+      fd,
+      socket: {
+        data: (_socket: unknown, bytes: Uint8Array) => arrived(bytes),
+        close: () => {
+          if (this.#fd >= 0) ended?.();
+        },
+        error: () => {},
+      },
     };
     const connecting = Bun.connect(options as unknown as Parameters<typeof Bun.connect>[0]);
-    const fd = this.#fd;
     connecting.then(
       (socket) => {
         this.#watching = socket as unknown as { end(): void };
@@ -83,18 +105,18 @@ class BunGenericSocket implements GenericSocket {
       },
       () => libc.close(fd),
     );
-    this.#watching = { end: () => {} };
   }
 
   close(): void {
     if (this.#fd < 0) return;
-    if (this.#watching === undefined) libc.close(this.#fd);
-    else this.#watching.end();
+    if (!this.#watched) libc.close(this.#fd);
+    // Before it is connected, that does it.
+    else this.#watching?.end();
     this.#fd = -1;
   }
 }
 
-/** `bufferBytes`: how much may wait to be received. Throws an OsError. */
-export function openGenericSocket(bufferBytes: number): GenericSocket {
-  return new BunGenericSocket(bufferBytes);
+/** Throws an error with the `errno` of the call that failed. */
+export function openNetlink(protocol: number, options: NetlinkOptions): NetlinkSocket {
+  return new BunNetlinkSocket(protocol, options);
 }
