@@ -94,7 +94,10 @@ export const W_TUN_ERSPAN = 76;
 export const W_TUN_ERSPAN_IDX = 77;
 /** gtpu_flags bits 0-7, gtpu_msgtype 8-15. */
 export const W_TUN_GTPU = 78;
-/** Presence of tun_metadata0-63, low word first; 2 words. */
+/**
+ * Presence of tun_metadata0-63, low word first; 2 words. In a datapath key, which no TLV table has looked at: bytes of Geneve's
+ * options, which then lie in W_TUN_METADATA as they are on the wire; a mask has all ones here or none.
+ */
 export const W_TUN_METADATA_PRESENT = 79;
 /** 256 bytes of option data, placed by the TLV table in force; 64 words. */
 export const W_TUN_METADATA = 81;

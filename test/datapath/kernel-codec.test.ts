@@ -17,7 +17,7 @@ import { KEY_ROWS } from "../../src/datapath/kernel/key-table.ts";
 import { NlWriter } from "../../src/datapath/kernel/writer.ts";
 import { formatOdpActions, parseOdpActions } from "../../src/datapath/odp/action-text.ts";
 import * as A from "../../src/datapath/odp/actions.ts";
-import { parseOdpKey } from "../../src/datapath/odp/key-text.ts";
+import { formatOdpKey, parseOdpKey } from "../../src/datapath/odp/key-text.ts";
 import { extractFlow } from "../../src/flow/extract.ts";
 import * as L from "../../src/flow/layout.ts";
 import { type FrameSpec, frame } from "./frames.ts";
@@ -187,6 +187,24 @@ t.test("keys that nest, or are of no Ethernet frame", async (t) => {
       "tunnel over IPv6",
       row({ [L.W_IN_PORT]: 3, [L.W_ETH_TYPE]: L.FLOW_DL_TYPE_NONE, [L.W_TUN_IPV6_DST + 3]: 1 }),
     ],
+    [
+      "tunnel with options of Geneve",
+      key(
+        "tunnel(tun_id=0x5,src=10.0.0.1,dst=10.0.0.2,ttl=64,tp_dst=6081,geneve({class=0x102,type=0x80,len=8,0x1234567890abcdef}{class=0x1,type=0x2,len=0}),flags(oam|csum|key)),in_port(3),eth_type(0x88cc)",
+      ).key,
+    ],
+    [
+      "tunnel of ERSPAN",
+      key(
+        "tunnel(tun_id=0x5,dst=10.0.0.2,ttl=64,erspan(ver=1,idx=0x7),flags(key)),in_port(3),eth_type(0x88cc)",
+      ).key,
+    ],
+    [
+      "tunnel of ERSPAN version 2",
+      key(
+        "tunnel(tun_id=0,ipv6_dst=fd00::2,ttl=64,erspan(ver=2,dir=1,hwid=0x37),flags(key)),in_port(3),eth_type(0x88cc)",
+      ).key,
+    ],
     ["MPLS", row({ [L.W_ETH_TYPE]: 0x8847, [L.W_MPLS]: 0x0001_4040, [L.W_MPLS + 1]: 0x0002_4140 })],
     [
       "NSH",
@@ -223,6 +241,45 @@ t.test("keys that nest, or are of no Ethernet frame", async (t) => {
     for (let length = 0; length < out.length; length++)
       readKey(new DataView(out.bytes.buffer, 0, length), back);
   }
+});
+
+t.test("masks of tunnels", async (t) => {
+  const base = "src=10.0.0.1,dst=10.0.0.2,ttl=64";
+  for (const [text, want] of [
+    [`tunnel(tun_id=0x5/0xff,${base},flags(-df+csum+key)),in_port(1)`, undefined],
+    [`tunnel(${base},vxlan(gbp(id=10/0xff,flags=0xb))),in_port(1)`, undefined],
+    [
+      `tunnel(${base},geneve({class=0x1,type=0x2/0x7f,len=4,0xa/0xff}{class=0x2,type=0x1,len=0})),in_port(1)`,
+      undefined,
+    ],
+    [`tunnel(${base},erspan(ver=1,idx=0x7/0xf)),in_port(1)`, undefined],
+    [
+      `tunnel(${base},erspan(ver=2,dir=1/0,hwid=0x7/0xf)),in_port(1)`,
+      `tunnel(${base},erspan(ver=2,hwid=0x7/0xf)),in_port(1)`,
+    ],
+    [`tunnel(tun_id=0x5,${base}),in_port(1)`, `tunnel(tun_id=0x5,${base},flags(-key)),in_port(1)`],
+  ] as const) {
+    const of = key(text);
+    of.key[L.W_ETH_TYPE] = L.FLOW_DL_TYPE_NONE;
+    narrowMask(of.key, of.mask, NO_ACTIONS);
+    const out = new NlWriter();
+    writeMask(out, of.key, of.mask);
+    const back: L.Flow = new Int32Array(L.FLOW_DP_WORDS);
+    readMask(view(out), of.key, back);
+    back[L.W_RECIRC_ID] = 0;
+    t.equal(
+      formatOdpKey(of.key, back),
+      `recirc_id(0),${want ?? text},eth()`.replace("recirc_id(0),", ""),
+      text,
+    );
+    for (let length = 0; length < out.length; length++)
+      readMask(new DataView(out.bytes.buffer, 0, length), of.key, back);
+  }
+  const geneve = key(`tunnel(${base},geneve({class=0x1,type=0x2,len=4,0xa/0xff})),in_port(1)`);
+  const out = new NlWriter();
+  out.bytes.fill(0xa5);
+  writeKey(out, geneve.key, geneve.mask);
+  t.match(hex(out), "0c0008000001020" + "10000000a", "options as they are on the wire");
 });
 
 /** Ends in 0 where nothing else is said: of TCP over IPv4. */
@@ -282,6 +339,9 @@ t.test("actions come back as they were", async (t) => {
     "push_eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),2",
     "push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1,si=255,c1=0x1,c2=0x2,c3=0x3,c4=0x4),2",
     "add_mpls(label=20,tc=0,ttl=64,bos=1,eth_type=0x8847),2",
+    "set(tunnel(tun_id=0x5,dst=10.9.0.2,ttl=64,tp_dst=4789,vxlan(gbp(id=10,flags=0xb)),flags(df|key))),2",
+    "set(tunnel(tun_id=0x5,ipv6_dst=fd00::2,tos=0x4,ttl=64,geneve({class=0x102,type=0x80,len=8,0x1234567890}{class=0x2,type=0x1,len=0}),flags(csum|key))),2",
+    "set(tunnel(tun_id=0x5,dst=10.9.0.2,ttl=64,erspan(ver=2,dir=1,hwid=0x7),flags(key))),2",
   ]) {
     const builder = new A.OdpActionBuilder();
     t.equal(parseOdpActions(text, builder), undefined, text);

@@ -181,9 +181,10 @@ class ActionEncoder {
     if (typeOf(key) === ETH_TYPE_NSH) this.flushNsh();
     if (anyTunnelBit(mask)) {
       const at = out.open(ACTION_SET);
-      writeTunnel(out, value, false);
+      writeTunnel(out, value, undefined);
       out.close(at);
       mask.fill(0, L.W_TUN_ID_HI, L.W_TUN_GTPU);
+      mask.fill(0, L.W_TUN_METADATA_PRESENT, L.FLOW_DP_WORDS);
     }
     const left = mask.findIndex((bits) => bits !== 0);
     value.fill(0);

@@ -89,7 +89,7 @@ function readSet(of: DataView, masked: boolean, into: A.OdpActionBuilder): void 
       mask[L.W_MPLS] = masked ? key.getInt32(4) : -1;
     } else if (type === KEY_TUNNEL) {
       readTunnel(key, value);
-      for (let word = L.W_TUN_ID_HI; word < L.W_TUN_GTPU; word++) mask[word] = value[word] === 0 ? 0 : -1;
+      for (let word = L.W_TUN_ID_HI; word < L.FLOW_DP_WORDS; word++) mask[word] = value[word] === 0 ? 0 : -1;
     } else if (type === KEY_NSH) {
       eachAttribute(key, 0, (part, words) => {
         const first = part === C.NSH_KEY_BASE ? L.W_NSH_BASE : L.W_NSH_CONTEXT;

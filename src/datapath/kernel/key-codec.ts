@@ -25,7 +25,7 @@ import {
   type KeyRow,
   ROW_OF,
 } from "./key-table.ts";
-import { anyTunnelBit, hasTunnel, readTunnel, writeTunnel } from "./tunnel-codec.ts";
+import { anyTunnelBit, hasTunnel, narrowTunnel, readTunnel, writeTunnel } from "./tunnel-codec.ts";
 import type { NlWriter } from "./writer.ts";
 
 const NSH_BASE = 1;
@@ -109,6 +109,7 @@ export function narrowMask(key: L.Flow, mask: L.Flow, actions: Int32Array): void
     mask[word] = mask[word]! | bits;
   };
   add(L.W_IN_PORT, -1);
+  if (hasTunnel(key)) narrowTunnel(mask);
   for (const row of KEY_ROWS) {
     if (row.needs.length === 0 || !anyBit(row, mask)) continue;
     if (row.present(key)) for (const [word, bits] of row.needs) add(word, bits);
@@ -161,7 +162,7 @@ export function writeKey(out: NlWriter, key: L.Flow, mask: L.Flow): void {
   for (const row of METADATA_ROWS)
     if (row.present(key) && (row === PORT_ROW || anyBit(row, key) || anyBit(row, mask)))
       writeRow(out, row, key, undefined);
-  if (hasTunnel(key)) writeTunnel(out, key, false);
+  if (hasTunnel(key)) writeTunnel(out, key, undefined);
   if (ETHERNET_ROW.present(key)) writeRow(out, ETHERNET_ROW, key, undefined);
   writeTags(out, key, key, 0, false);
 }
@@ -171,7 +172,7 @@ export function writeMask(out: NlWriter, key: L.Flow, mask: L.Flow): void {
   const tagPast = isTagPast(key);
   for (const row of METADATA_ROWS)
     if (row.present(key) && anyBit(row, mask) && !(row === PORT_ROW && tagPast)) putMask(out, row, mask);
-  if (hasTunnel(key) && anyTunnelBit(mask)) writeTunnel(out, mask, true);
+  if (hasTunnel(key) && anyTunnelBit(mask)) writeTunnel(out, mask, key);
   if (ETHERNET_ROW.present(key) && anyBit(ETHERNET_ROW, mask)) putMask(out, ETHERNET_ROW, mask);
   writeTags(out, key, mask, 0, true);
 }
@@ -247,7 +248,7 @@ export function writeMetadata(out: NlWriter, key: L.Flow): void {
     const there = row === PORT_ROW ? key[L.W_IN_PORT]! >>> 0 < MAX_PORTS : anyBit(row, key);
     if (there && row.present(key)) writeRow(out, row, key, undefined);
   }
-  if (hasTunnel(key)) writeTunnel(out, key, false);
+  if (hasTunnel(key)) writeTunnel(out, key, undefined);
   if (ETHERNET_ROW.present(key)) writeRow(out, ETHERNET_ROW, key, undefined);
   else out.be16(KEY_ETHERTYPE, typeOf(key));
 }
@@ -297,7 +298,7 @@ function readLevel(value: DataView, into: L.Flow, depth: number, maskOf: L.Flow 
     if (row !== undefined) {
       readRow(row, of, into, mask);
       if (attribute === KEY_ETHERNET && !mask) into[L.W_PACKET_TYPE] = 0;
-    } else if (attribute === KEY_TUNNEL) readTunnel(of, into);
+    } else if (attribute === KEY_TUNNEL) readTunnel(of, into, maskOf);
     else if (attribute === KEY_ETHERTYPE && of.byteLength >= 2) type = of.getUint16(0);
     else if (attribute === KEY_VLAN && of.byteLength >= 2) tci = of.getUint16(0);
     else if (attribute === KEY_ENCAP) encap = of;

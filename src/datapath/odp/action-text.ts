@@ -83,7 +83,7 @@ class ActionPrinter {
   #sets(at: number, to: number, out: string[]): number {
     const words = this.#words;
     const first = words[at + 2]!;
-    if (first >= L.W_TUN_ID_HI && first < L.W_TUN_METADATA_PRESENT) return this.#setTunnel(at, to, out);
+    if (first >= L.W_TUN_ID_HI && first < L.FLOW_DP_WORDS) return this.#setTunnel(at, to, out);
     const attribute = attributeOf(first, words[at + 4]!, this.#key);
     const value = new Int32Array(L.FLOW_DP_WORDS);
     const mask = new Int32Array(L.FLOW_DP_WORDS);
@@ -114,7 +114,7 @@ class ActionPrinter {
     const value = new Int32Array(L.FLOW_DP_WORDS);
     for (; at < to && words[at] === A.ODP_SET; at += words[at + 1]!) {
       const word = words[at + 2]!;
-      if (word < L.W_TUN_ID_HI || word >= L.W_TUN_METADATA_PRESENT) break;
+      if (word < L.W_TUN_ID_HI || word >= L.FLOW_DP_WORDS) break;
       value[word] = (value[word]! & ~words[at + 4]!) | (words[at + 3]! & words[at + 4]!);
     }
     out.push(`set(tunnel(${formatTunnel(value, undefined)}))`);

@@ -25,6 +25,7 @@ import {
   readPart,
   writePart,
 } from "./attributes.ts";
+import { formatTunnelOptions, parseTunnelOptions } from "./tunnel-options.ts";
 
 export interface OdpPortNames {
   numberOf(name: string): number | undefined;
@@ -257,6 +258,7 @@ export function formatTunnel(key: L.Flow, mask: L.Flow | undefined, options: Odp
       continue;
     parts.push(`${of.label === "ipv6_src" ? "ipv6_src" : of.label}=${formatPart(of, value, bits, options)}`);
   }
+  parts.push(...formatTunnelOptions(key, mask, options.verbose === true));
   const flags = key[L.W_TUN_FLAGS_TOS_TTL]! & 0xffff;
   const flagBits = mask === undefined ? 0xffff : mask[L.W_TUN_FLAGS_TOS_TTL]! & 0xffff;
   if (flagBits !== 0 || options.verbose) {
@@ -407,7 +409,7 @@ function parseVlan(inside: string, word: number, key: L.Flow, mask: L.Flow): boo
   return true;
 }
 
-/** `tun_id=0x5,src=…,flags(df|key)`. */
+/** `tun_id=0x5,src=…,geneve({…}),flags(df|key)`. */
 export function parseTunnel(inside: string, key: L.Flow, mask: L.Flow): boolean {
   const items = splitItems(inside);
   if (items === undefined) return false;
@@ -418,6 +420,10 @@ export function parseTunnel(inside: string, key: L.Flow, mask: L.Flow): boolean 
       key[L.W_TUN_FLAGS_TOS_TTL] = (key[L.W_TUN_FLAGS_TOS_TTL]! & ~0xffff) | flags.value;
       mask[L.W_TUN_FLAGS_TOS_TTL] =
         (mask[L.W_TUN_FLAGS_TOS_TTL]! & ~0xffff) | (/^[+-]/.test(nested) ? flags.mask : 0xffff);
+      continue;
+    }
+    if (nested !== undefined) {
+      if (parseTunnelOptions(name, nested, key, mask) !== true) return false;
       continue;
     }
     const equals = name.indexOf("=");
