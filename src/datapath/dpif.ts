@@ -5,8 +5,10 @@
  * Requests are applied in the order they were made. In a worker that happens later: `settled()` resolves when every
  * request made before it has been applied, and whatever promises an effect (barrier reply, unixctl reply) awaits it.
  */
+
 import type { Flow } from "../flow/layout.ts";
 import type { Netdev } from "../netdev/netdev.ts";
+import type { DpConntrack } from "./conntrack.ts";
 import type { Packet } from "./packet.ts";
 
 export { wireBytes } from "./wire.ts";
@@ -141,6 +143,8 @@ export interface Dpif {
   readonly name: string;
   /** What it can do where that is not what the userspace datapath can, by the names of dpif/set-dp-features. */
   readonly features?: ReadonlyMap<string, boolean | number>;
+  /** Tracked connections, of a datapath that tells of them. */
+  readonly conntrack?: DpConntrack;
 
   /**
    * Attaches `netdev`; a dummy datapath needs one with `local`, a worker opens devices by their name.

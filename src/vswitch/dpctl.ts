@@ -8,7 +8,8 @@ import type { UnixctlCommands } from "../lib/unixctl.ts";
 import type { Netdev } from "../netdev/netdev.ts";
 import type { NetdevRegistry } from "../netdev/registry.ts";
 import type { Datapath, PlainDatapath } from "./datapaths.ts";
-import { dpctlFlowCommands, type FlowTarget } from "./dpctl-flows.ts";
+import { dpctlConntrackCommands } from "./dpctl-conntrack.ts";
+import { dpctlFlowCommands } from "./dpctl-flows.ts";
 import { describeMasks, describeStats, parsePort } from "./dpctl-text.ts";
 import type { Vswitch } from "./vswitch.ts";
 
@@ -43,8 +44,11 @@ function findDatapath(context: DpctlContext, text: string, message = "opening da
   return found;
 }
 
-/** For commands about flows, where one datapath need not be named. */
-function flowTarget(context: DpctlContext, name: string | undefined): FlowTarget {
+const isCalled = (datapath: Any, name: string): boolean =>
+  name === label(datapath) || name === datapath.dpif.name;
+
+/** For commands about flows and connections, where one datapath need not be named. */
+function soleDatapath(context: DpctlContext, name: string | undefined): Any {
   const all = context.vswitch.datapaths.all();
   let found: Any | undefined;
   if (name === undefined) {
@@ -53,7 +57,7 @@ function flowTarget(context: DpctlContext, name: string | undefined): FlowTarget
         `${PROGRAM}: ${all.length === 0 ? "no datapaths exist" : "multiple datapaths, specify one"}`,
       );
     found = all[0];
-  } else found = all.find((datapath) => name === label(datapath) || name === datapath.dpif.name);
+  } else found = all.find((datapath) => isCalled(datapath, name));
   if (found === undefined) throw new Fatal(`${PROGRAM}: datapath not found (Invalid argument)`);
   return found;
 }
@@ -188,10 +192,15 @@ export function registerDpctlCommands(commands: UnixctlCommands, context: DpctlC
 
   const flows = dpctlFlowCommands({
     clock: context.clock,
-    find: (name) => flowTarget(context, name),
+    find: (name) => soleDatapath(context, name),
     readFile: context.readFile,
   });
-  for (const [name, usage, min, max, run] of flows)
+  const conntrack = dpctlConntrackCommands({
+    exists: (name) => datapaths.all().some((datapath) => isCalled(datapath, name)),
+    find: (name) => soleDatapath(context, name).dpif.conntrack,
+    breathe: () => new Promise<void>((resolve) => context.clock.soon(resolve)),
+  });
+  for (const [name, usage, min, max, run] of [...flows, ...conntrack])
     add(name, usage, min, max, async (args) => {
       const text = await run(args);
       await context.settled();

@@ -11,13 +11,13 @@ import type { Clock } from "../lib/clock.ts";
 import { describeError, Fatal, osError } from "../lib/errors.ts";
 import { noStats } from "../netdev/base.ts";
 import type { NetdevStats } from "../netdev/netdev.ts";
+import { dpctlConntrackCommands } from "./dpctl-conntrack.ts";
 import { type DpctlCommand, dpctlFlowCommands, type FlowTarget } from "./dpctl-flows.ts";
 import { describeMasks, describeStats, parsePort } from "./dpctl-text.ts";
 
 const PROGRAM = "ovs-vswitchd";
 const CACHE = "masks-cache";
 const NO_ACTIONS = new Int32Array(0);
-const MOST_CONNECTIONS = 0xffff_ffff;
 
 const fatal = (text: string): Fatal => new Fatal(`${PROGRAM}: ${text}`);
 
@@ -45,7 +45,12 @@ export class KernelDpctl {
       ufid: (dpif, flow) => (dpif as KernelView).ufid(flow),
       narrow: (key, mask) => narrowMask(key, mask, NO_ACTIONS),
     });
-    for (const command of [...flows, ...this.own()]) this.commands.set(command[0], command);
+    const conntrack = dpctlConntrackCommands({
+      exists: (name) => this.names().includes(kernelName(name) ?? ""),
+      find: (name) => (name === undefined ? this.find(undefined) : this.open(name)).conntrack,
+      breathe: async () => {},
+    });
+    for (const command of [...flows, ...conntrack, ...this.own()]) this.commands.set(command[0], command);
   }
 
   /** Datapaths that there are. */
@@ -102,9 +107,6 @@ export class KernelDpctl {
         3,
         ([dp, cache, size]) => this.setCacheSize(dp!, cache!, size!),
       ],
-      ["dpctl/ct-get-limits", "[dp] [zone=N[,N]...]", 0, 2, (args) => this.limits(args)],
-      ["dpctl/ct-set-limits", "[dp] [default=L] [zone=N,limit=L]...", 1, -1, (args) => this.setLimits(args)],
-      ["dpctl/ct-del-limits", "[dp] [default] [zone=N[,N]...]", 1, 3, (args) => this.removeLimits(args)],
     ];
   }
 
@@ -219,72 +221,6 @@ export class KernelDpctl {
     }
     return `Setting cache size successful, new size ${size}\n`;
   }
-
-  /** The datapath that the first word names, unless that says something else. */
-  private takeDatapath(args: readonly string[]): { view: KernelView; rest: readonly string[] } {
-    const named = args.length > 0 && !/^default\b|=/.test(args[0]!);
-    return named
-      ? { view: this.open(args[0]!), rest: args.slice(1) }
-      : { view: this.find(undefined), rest: args };
-  }
-
-  private limits(args: readonly string[]): string {
-    const { view, rest } = this.takeDatapath(args);
-    const zones = rest.flatMap(parseZones);
-    const found = this.ask("failed to get conntrack limit", () => view.zoneLimits(zones));
-    const ofDefault = found.find(({ zone }) => zone === -1)?.limit ?? 0;
-    const lines = found
-      .filter(({ zone }) => zone !== -1)
-      .map(({ zone, limit, count }) => `zone=${zone},limit=${limit},count=${count}\n`);
-    return `default limit=${ofDefault}\n${lines.join("")}`;
-  }
-
-  private setLimits(args: readonly string[]): string {
-    const { view, rest } = this.takeDatapath(args);
-    const limits = rest.map((word) => {
-      const ofDefault = /^default=(.*)$/.exec(word);
-      if (ofDefault !== null) return { zone: -1, limit: parseLimit(ofDefault[1]!, "invalid default limit") };
-      const [, zone, limit] = /^zone=(\d+),limit=(.*)$/.exec(word) ?? [];
-      if (zone === undefined || Number(zone) > 0xffff)
-        throw fatal("failed to parse field zone (Invalid argument)");
-      return { zone: Number(zone), limit: parseLimit(limit!, "failed to parse field limit") };
-    });
-    this.ask("failed to set conntrack limit", () => view.setZoneLimits(limits));
-    return "";
-  }
-
-  private removeLimits(args: readonly string[]): string {
-    const { view, rest } = this.takeDatapath(args);
-    const zones = rest.flatMap((word) => (word === "default" ? [-1] : parseZones(word)));
-    if (zones.length > 0) this.ask("failed to delete conntrack limit", () => view.removeZoneLimits(zones));
-    return "";
-  }
-
-  private ask<T>(what: string, run: () => T): T {
-    try {
-      return run();
-    } catch (error) {
-      throw fatal(`${what} (${describeError(error)})`);
-    }
-  }
-}
-
-function parseLimit(text: string, message: string): number {
-  if (!/^\d+$/.test(text) || Number(text) > MOST_CONNECTIONS) throw fatal(`${message} (Invalid argument)`);
-  return Number(text);
-}
-
-/** "zone=1,2" */
-function parseZones(word: string): number[] {
-  if (!word.startsWith("zone=")) throw fatal("invalid argument (Invalid argument)");
-  return word
-    .slice("zone=".length)
-    .split(",")
-    .filter((zone) => zone !== "")
-    .map((zone) => {
-      if (!/^\d+$/.test(zone) || Number(zone) > 0xffff) throw fatal("invalid zone (Invalid argument)");
-      return Number(zone);
-    });
 }
 
 /** The module counts less than a device does. */

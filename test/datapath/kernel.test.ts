@@ -51,7 +51,7 @@ function fakeKernel(families: readonly string[], errno: number) {
     watch: () => {},
     close: () => {},
   };
-  return { openSocket: () => socket, nowMs: () => 0, random: () => 4 };
+  return { openSocket: () => socket, openNetfilter: () => socket, nowMs: () => 0, random: () => 4 };
 }
 
 t.test("whether there is a datapath in the kernel", async (t) => {

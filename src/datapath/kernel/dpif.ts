@@ -39,6 +39,7 @@ import { MAX_FLOWS, STATS_BYTES } from "../userspace/shared.ts";
 import { wireBytes } from "../wire.ts";
 import { ACTION_METER, ACTION_OUTPUT, writeActions } from "./action-codec.ts";
 import { Batch } from "./batch.ts";
+import { KernelConntrack } from "./conntrack.ts";
 import { type Families, OVS_HEADER } from "./families.ts";
 import { FlowStatsCopy, putUfid, type UfidSource } from "./flow-stats.ts";
 import { Helper } from "./helper.ts";
@@ -109,6 +110,7 @@ class KernelDpif implements Dpif {
   readonly type: string;
   readonly name: string;
   readonly features = FEATURES;
+  readonly conntrack: KernelConntrack;
   userspaceText: ((operand: number) => string) | undefined = undefined;
   private readonly clock: Clock;
   private readonly system: KernelSystem;
@@ -190,6 +192,7 @@ class KernelDpif implements Dpif {
       throw error;
     }
     this.closers = closers;
+    this.conntrack = new KernelConntrack(families, this.dpIfindex);
     this.meters = new KernelMeters(families, this.dpIfindex);
     const memory = new ArrayBuffer(MAX_FLOWS * STATS_BYTES);
     this.mirror = new FlowMirror(memory);

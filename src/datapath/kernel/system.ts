@@ -4,6 +4,8 @@ import type { NetlinkSocket } from "../../sys/netlink-socket.ts";
 export interface KernelSystem {
   /** For generic netlink. `bufferBytes`: how much may wait to be received. Throws an OsError. */
   openSocket(bufferBytes: number): NetlinkSocket;
+  /** The same for tables of netfilter. */
+  openNetfilter(bufferBytes: number): NetlinkSocket;
   /** CLOCK_MONOTONIC. */
   nowMs(): number;
   /** 32 random bits. */

@@ -7,7 +7,8 @@ import { osError } from "../../lib/errors.ts";
 import { type Attribute, NLM_F_ECHO } from "../../netdev/netlink-message.ts";
 import type { DpFlow, DpFlowStats, DpifFlows, DpPort, FlowHandle } from "../dpif.ts";
 import { writeActions } from "./action-codec.ts";
-import { type Families, OVS_HEADER } from "./families.ts";
+import { KernelConntrack } from "./conntrack.ts";
+import type { Families } from "./families.ts";
 import { narrowMask, writeKey, writeMask } from "./key-codec.ts";
 import { decodeFlow, type KernelFlow, listFlows } from "./old-flows.ts";
 import * as U from "./uapi.ts";
@@ -27,6 +28,7 @@ export class KernelView implements DpifFlows {
   userspaceText: undefined = undefined;
   private readonly families: Families;
   private readonly dpIfindex: number;
+  readonly conntrack: KernelConntrack;
   /** As they were listed last; a handle is a place in it. */
   private listed: KernelFlow[] = [];
 
@@ -35,6 +37,7 @@ export class KernelView implements DpifFlows {
     this.families = families;
     this.name = name;
     this.dpIfindex = findDatapath(families, name).dpIfindex;
+    this.conntrack = new KernelConntrack(families, this.dpIfindex);
   }
 
   facts(): DatapathFacts {
@@ -113,44 +116,4 @@ export class KernelView implements DpifFlows {
   flush(): void {
     this.families.request("ovs_flow", U.CMD_DEL, this.dpIfindex, []);
   }
-
-  // ---- Limits of tracked connections, which all datapaths of the namespace share ----
-
-  /** Zone -1 is the default's. Of these zones, or all that have a limit. */
-  zoneLimits(zones: readonly number[]): { zone: number; limit: number; count: number }[] {
-    const wanted = zones.map((zone) => ({ zone, limit: 0, count: 0 }));
-    const attributes = zones.length === 0 ? [] : limitAttributes([{ zone: -1, limit: 0 }, ...wanted]);
-    const found: { zone: number; limit: number; count: number }[] = [];
-    const replies = this.families.request(
-      "ovs_ct_limit",
-      U.CT_LIMIT_CMD_GET,
-      this.dpIfindex,
-      attributes,
-      NLM_F_ECHO,
-    );
-    for (const { body } of replies) {
-      // One attribute, an array.
-      for (let at = OVS_HEADER + 4; at + 12 <= body.byteLength; at += 12)
-        found.push({
-          zone: body.getInt32(at, true),
-          limit: body.getUint32(at + 4, true),
-          count: body.getUint32(at + 8, true),
-        });
-    }
-    return found;
-  }
-
-  setZoneLimits(limits: readonly { zone: number; limit: number }[]): void {
-    this.families.request("ovs_ct_limit", U.CT_LIMIT_CMD_SET, this.dpIfindex, limitAttributes(limits));
-  }
-
-  removeZoneLimits(zones: readonly number[]): void {
-    const limits = zones.map((zone) => ({ zone, limit: 0 }));
-    this.families.request("ovs_ct_limit", U.CT_LIMIT_CMD_DEL, this.dpIfindex, limitAttributes(limits));
-  }
-}
-
-function limitAttributes(limits: readonly { zone: number; limit: number }[]): Attribute[] {
-  const words = new Int32Array(limits.flatMap(({ zone, limit }) => [zone, limit | 0, 0]));
-  return [[U.CT_LIMIT_ATTR_ZONE_LIMIT, new Uint8Array(words.buffer)]];
 }
