@@ -307,6 +307,15 @@ t.test("actions' bytes", async (t) => {
       Int32Array.of(A.ODP_CHECK_PKT_LEN, 9, 200, 3, A.ODP_OUTPUT, 3, 2, A.ODP_POP_VLAN, 2),
       "2000 1500 0600 0100 c800 0000 0c00 0200 0800 0100 02000000 0800 0300 0400 0500",
     ],
+    [
+      "a committed connection tells little of itself",
+      (() => {
+        const ct = new Int32Array(A.CT_WORDS);
+        ct.set([A.ODP_CT, A.CT_WORDS, A.CT_COMMIT, 5]);
+        return ct;
+      })(),
+      "1800 0c00 0400 0100 0800 0800 87040000 0600 0200 0500 0000",
+    ],
     ["drop", Int32Array.of(A.ODP_DROP, 3, 1), ""],
   ];
   for (const [what, program, want] of cases) {
@@ -315,6 +324,35 @@ t.test("actions' bytes", async (t) => {
     t.equal(writeActions(out, program, tcp, 99), undefined, what);
     t.equal(hex(out), want.replaceAll(" ", ""), what);
   }
+});
+
+t.test("actions that came after Linux 6.1", async (t) => {
+  const all = { drop: true, psample: true };
+  for (const [what, program, want] of [
+    ["drop", [A.ODP_DROP, 3, 2], "0800 1800 02000000"],
+    ["psample", [A.ODP_PSAMPLE, 5, 7, 0x64, 0xc8], "1800 1900 0800 0100 07000000 0c00 0200 00000064000000c8"],
+  ] as const) {
+    const out = new NlWriter();
+    out.bytes.fill(0xa5);
+    t.equal(writeActions(out, Int32Array.from(program), tcp, 1, all), undefined, what);
+    t.equal(hex(out), want.replaceAll(" ", ""), what);
+    const builder = new A.OdpActionBuilder();
+    readActions(view(out), builder);
+    t.strictSame([...builder.take()], program);
+    for (let length = 0; length < out.length; length++)
+      readActions(new DataView(out.bytes.buffer, 0, length), new A.OdpActionBuilder());
+  }
+});
+
+t.test("a decremented TTL", async (t) => {
+  const program = Int32Array.of(A.ODP_DEC_TTL, 5, A.ODP_OUTPUT, 3, 9, A.ODP_OUTPUT, 3, 2);
+  const out = new NlWriter();
+  t.equal(writeActions(out, program, tcp, 1), undefined);
+  t.equal(hex(out), "1000 1700 0c00 0100 0800 0100 09000000 0800 0100 02000000".replaceAll(" ", ""));
+  const builder = new A.OdpActionBuilder();
+  readActions(view(out), builder);
+  t.strictSame(builder.take(), program);
+  t.equal(formatOdpActions(program), "dec_ttl(le_1(9)),2");
 });
 
 t.test("actions come back as they were", async (t) => {
@@ -335,6 +373,7 @@ t.test("actions come back as they were", async (t) => {
     "ct(commit,zone=5,mark=0x1/0xff,label=0x5/0xff,nat(src=10.0.0.1-10.0.0.9:1-99,random)),recirc(0x6)",
     "ct(force_commit,helper=ftp,nat(dst=[fd00::1]:80)),ct_clear,2",
     "ct(nat),2",
+    "ct(commit,zone=5,helper=tftp,timeout=ovs_tp_1_tcp4,nat(src=10.0.0.1,persistent,hash)),2",
     "pop_eth,2",
     "push_eth(src=02:00:00:00:00:01,dst=02:00:00:00:00:02),2",
     "push_nsh(flags=0,ttl=63,mdtype=1,np=3,spi=0x1,si=255,c1=0x1,c2=0x2,c3=0x3,c4=0x4),2",

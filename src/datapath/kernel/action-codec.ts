@@ -23,11 +23,17 @@ export const ACTION_PUSH_NSH = 17;
 export const ACTION_METER = 19;
 export const ACTION_CLONE = 20;
 export const ACTION_CHECK_PKT_LEN = 21;
+export const ACTION_DEC_TTL = 23;
+export const ACTION_DROP = 24;
+export const ACTION_PSAMPLE = 25;
 
 export const USERSPACE_PID = 1;
 export const USERSPACE_USERDATA = 2;
 export const SAMPLE_PROBABILITY = 1;
 export const SAMPLE_ACTIONS = 2;
+export const DEC_TTL_ACTIONS = 1;
+export const PSAMPLE_GROUP = 1;
+export const PSAMPLE_COOKIE = 2;
 export const CHECK_LENGTH = 1;
 export const CHECK_GREATER = 2;
 export const CHECK_LESS_EQUAL = 3;
@@ -43,6 +49,10 @@ export const CT_ATTR_LABELS = 4;
 export const CT_ATTR_HELPER = 5;
 export const CT_ATTR_NAT = 6;
 export const CT_ATTR_FORCE_COMMIT = 7;
+const CT_ATTR_EVENTMASK = 8;
+export const CT_ATTR_TIMEOUT = 9;
+/** Of IPCT_*: new, related, destroyed, mark, labels. Others (each packet of TCP changes the state) nobody listens for. */
+const CT_EVENTS = 0x487;
 export const NAT_IP_MIN = 3;
 export const NAT_IP_MAX = 4;
 export const NAT_PROTO_MIN = 5;
@@ -119,9 +129,19 @@ const HASH_L4 = 0;
 /** No set of the layout's words is known to the kernel that has any other. */
 const SETTABLE = KEY_ROWS.filter((row) => row.settable);
 
+/** Actions that came after Linux 6.1. */
+export interface LaterActions {
+  /** 6.7 */
+  readonly drop: boolean;
+  /** 6.11 */
+  readonly psample: boolean;
+}
+export const NO_LATER_ACTIONS: LaterActions = { drop: false, psample: false };
+
 class ActionEncoder {
   private readonly out: NlWriter;
   private readonly pid: number;
+  private readonly later: LaterActions;
   /** The packet's headers, as far as they decide what a set means. */
   private readonly key: L.Flow = new Int32Array(L.FLOW_DP_WORDS);
   /** What was set since the last other action. */
@@ -129,9 +149,10 @@ class ActionEncoder {
   private readonly mask: L.Flow = new Int32Array(L.FLOW_DP_WORDS);
   private pending = false;
 
-  constructor(out: NlWriter, pid: number, key: L.Flow) {
+  constructor(out: NlWriter, pid: number, key: L.Flow, later: LaterActions) {
     this.out = out;
     this.pid = pid;
+    this.later = later;
     for (let word = 0; word < L.FLOW_DP_WORDS; word++) this.key[word] = key[word]!;
   }
 
@@ -240,7 +261,22 @@ class ActionEncoder {
       }
       case A.ODP_DROP:
         // What is last is dropped anyway.
+        if (this.later.drop) out.u32(ACTION_DROP, program[at + 2]!);
         return undefined;
+      case A.ODP_PSAMPLE: {
+        if (!this.later.psample) return `action ${opcode}`;
+        const attribute = out.open(ACTION_PSAMPLE);
+        out.u32(PSAMPLE_GROUP, program[at + 2]!);
+        out.be32s(PSAMPLE_COOKIE, program, at + 3, 2);
+        out.close(attribute);
+        return undefined;
+      }
+      case A.ODP_DEC_TTL: {
+        const attribute = out.open(ACTION_DEC_TTL);
+        const why = this.nested(DEC_TTL_ACTIONS, program, at + 2, end);
+        out.close(attribute);
+        return why;
+      }
       case A.ODP_CLONE:
         return this.nested(ACTION_CLONE, program, at + 2, end);
       case A.ODP_SAMPLE: {
@@ -282,7 +318,7 @@ class ActionEncoder {
   /** What is changed in it stays in it. */
   private nested(attribute: number, program: Int32Array, start: number, end: number): string | undefined {
     const at = this.out.open(attribute);
-    const why = new ActionEncoder(this.out, this.pid, this.key).list(program, start, end);
+    const why = new ActionEncoder(this.out, this.pid, this.key, this.later).list(program, start, end);
     this.out.close(at);
     return why;
   }
@@ -328,6 +364,7 @@ function writeCt(out: NlWriter, program: Int32Array, at: number): void {
   const flags = program[at + A.CT_FLAGS]!;
   if ((flags & A.CT_COMMIT) !== 0)
     out.flag((flags & A.CT_FORCE) === 0 ? CT_ATTR_COMMIT : CT_ATTR_FORCE_COMMIT);
+  if ((flags & A.CT_COMMIT) !== 0) out.u32(CT_ATTR_EVENTMASK, CT_EVENTS);
   const zone = program[at + A.CT_ZONE]!;
   if (zone !== 0) out.u16(CT_ATTR_ZONE, zone);
   if (program[at + A.CT_MARK_MASK] !== 0) {
@@ -340,6 +377,8 @@ function writeCt(out: NlWriter, program: Int32Array, at: number): void {
   if (labels !== 0) out.be32s(CT_ATTR_LABELS, program, at + A.CT_LABEL, 8);
   const helper = CT_HELPERS.find(([port]) => port === program[at + A.CT_ALG]);
   if (helper !== undefined) out.text(CT_ATTR_HELPER, helper[1]);
+  const timeout = A.ctTimeout(program, at);
+  if (timeout !== "") out.text(CT_ATTR_TIMEOUT, timeout);
   if ((flags & A.CT_NAT) !== 0) writeNat(out, program, at);
   out.close(attribute);
 }
@@ -363,16 +402,17 @@ function writeNat(out: NlWriter, program: Int32Array, at: number): void {
 
 /**
  * Writes a program's attributes, without the one that holds them. `key`: of the packets, which tells whose header a set means;
- * `pid`: the socket that ODP_USERSPACE hands packets to. Returns why the kernel cannot do it, with nothing written.
+ * `pid`: the socket that ODP_USERSPACE hands packets to; `later`: what this kernel has more than Linux 6.1. Returns why the kernel cannot do it, with nothing written.
  */
 export function writeActions(
   out: NlWriter,
   program: Int32Array,
   key: L.Flow,
   pid: number,
+  later = NO_LATER_ACTIONS,
 ): string | undefined {
   const at = out.length;
-  const why = new ActionEncoder(out, pid, key).list(program, 0, program.length);
+  const why = new ActionEncoder(out, pid, key, later).list(program, 0, program.length);
   if (why !== undefined) out.cut(at);
   return why;
 }

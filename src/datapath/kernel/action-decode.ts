@@ -50,6 +50,26 @@ function readAction(attribute: number, of: DataView, into: A.OdpActionBuilder): 
       into.closeNested(at);
       break;
     }
+    case C.ACTION_DROP:
+      into.emit(A.ODP_DROP, of.byteLength >= 4 ? of.getInt32(0, true) : 0);
+      break;
+    case C.ACTION_PSAMPLE: {
+      const at = into.emitBlank(A.ODP_PSAMPLE, 5);
+      eachAttribute(of, 0, (type, value) => {
+        if (type === C.PSAMPLE_GROUP && value.byteLength >= 4) into.words[at + 2] = value.getInt32(0, true);
+        else if (type === C.PSAMPLE_COOKIE && value.byteLength >= 8)
+          for (let i = 0; i < 2; i++) into.words[at + 3 + i] = value.getInt32(i * 4);
+      });
+      break;
+    }
+    case C.ACTION_DEC_TTL: {
+      const at = into.openNested(A.ODP_DEC_TTL);
+      eachAttribute(of, 0, (type, value) => {
+        if (type === C.DEC_TTL_ACTIONS) readActions(value, into);
+      });
+      into.closeNested(at);
+      break;
+    }
     case C.ACTION_SAMPLE:
       readSample(of, into);
       break;
@@ -161,7 +181,8 @@ function readCt(of: DataView, into: A.OdpActionBuilder): void {
     } else if (type === C.CT_ATTR_HELPER) {
       const name = textOf(value);
       set(A.CT_ALG, C.CT_HELPERS.find((helper) => helper[1] === name)?.[0] ?? 0);
-    } else if (type === C.CT_ATTR_NAT) {
+    } else if (type === C.CT_ATTR_TIMEOUT) A.setCtTimeout(into.words, at, textOf(value));
+    else if (type === C.CT_ATTR_NAT) {
       set(A.CT_FLAGS, A.CT_NAT);
       eachAttribute(value, 0, (nat, part) => readNat(nat, part, set));
     }

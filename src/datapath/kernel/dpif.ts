@@ -37,7 +37,7 @@ import { compactMask, makeCompactMask } from "../userspace/flow-table.ts";
 import { chooseOdpPort } from "../userspace/port-numbers.ts";
 import { MAX_FLOWS, STATS_BYTES } from "../userspace/shared.ts";
 import { wireBytes } from "../wire.ts";
-import { ACTION_METER, ACTION_OUTPUT, writeActions } from "./action-codec.ts";
+import { ACTION_METER, ACTION_OUTPUT, type LaterActions, writeActions } from "./action-codec.ts";
 import { Batch } from "./batch.ts";
 import { KernelConntrack } from "./conntrack.ts";
 import { type Families, OVS_HEADER } from "./families.ts";
@@ -46,6 +46,7 @@ import { Helper } from "./helper.ts";
 import { invisibleBit, narrowMask, readMetadata, writeKey, writeMask, writeMetadata } from "./key-codec.ts";
 import { KernelMeters } from "./meters.ts";
 import { decodeFlow, type KernelFlow, listFlows } from "./old-flows.ts";
+import { probeLaterActions } from "./probe.ts";
 import type { KernelSystem } from "./system.ts";
 import * as U from "./uapi.ts";
 import { type KernelUpcall, UpcallSockets } from "./upcalls.ts";
@@ -91,11 +92,10 @@ interface Port extends DpPort {
   readonly vport: number;
 }
 
-/** Of Linux 6.1. */
-const FEATURES: ReadonlyMap<string, boolean | number> = new Map<string, boolean | number>([
+/** Of Linux 6.1; what came later is probed for. */
+const FEATURES: readonly (readonly [string, boolean | number])[] = [
   ["ct_clear", true],
   ["max_hash_alg", 0],
-  ["explicit_drop_action", false],
   ["max_vlan_headers", 2],
   ["ct_state", true],
   ["ct_zone", true],
@@ -104,12 +104,13 @@ const FEATURES: ReadonlyMap<string, boolean | number> = new Map<string, boolean 
   ["ct_state_nat", true],
   ["ct_orig_tuple", true],
   ["ct_orig_tuple6", true],
-]);
+];
 
 class KernelDpif implements Dpif {
   readonly type: string;
   readonly name: string;
-  readonly features = FEATURES;
+  readonly features: ReadonlyMap<string, boolean | number>;
+  private readonly later: LaterActions;
   readonly conntrack: KernelConntrack;
   userspaceText: ((operand: number) => string) | undefined = undefined;
   private readonly clock: Clock;
@@ -192,6 +193,12 @@ class KernelDpif implements Dpif {
       throw error;
     }
     this.closers = closers;
+    this.later = probeLaterActions(families, this.dpIfindex);
+    this.features = new Map([
+      ...FEATURES,
+      ["explicit_drop_action", this.later.drop],
+      ["psample", this.later.psample],
+    ]);
     this.conntrack = new KernelConntrack(families, this.dpIfindex);
     this.meters = new KernelMeters(families, this.dpIfindex);
     const memory = new ArrayBuffer(MAX_FLOWS * STATS_BYTES);
@@ -391,7 +398,7 @@ class KernelDpif implements Dpif {
       ? "a meter"
       : this.writeExecute(packet, key, mru, () => {
           this.writeMeters(key);
-          return writeActions(this.batch.out, actions, key, this.upcalls.actionPid);
+          return writeActions(this.batch.out, actions, key, this.upcalls.actionPid, this.later);
         });
     if (why !== undefined) this.helper.run(packet, key, actions);
   }
@@ -524,7 +531,7 @@ class KernelDpif implements Dpif {
       out.close(maskAt);
       const actionsAt = out.open(U.FLOW_ATTR_ACTIONS);
       this.writeMeters(key);
-      why = writeActions(out, actions, key, this.upcalls.actionPid);
+      why = writeActions(out, actions, key, this.upcalls.actionPid, this.later);
       if (why === undefined && !out.fits(actionsAt)) why = "so many actions";
       out.close(actionsAt);
       if (why === undefined) {

@@ -69,6 +69,8 @@ export const PACKET_ATTR_PACKET = 1;
 export const PACKET_ATTR_KEY = 2;
 export const PACKET_ATTR_ACTIONS = 3;
 export const PACKET_ATTR_USERDATA = 4;
+/** Nobody is told when the kernel does not know something. */
+export const PACKET_ATTR_PROBE = 7;
 export const PACKET_ATTR_MRU = 9;
 
 export const METER_CMD_FEATURES = 1;

@@ -13,14 +13,7 @@ import { narrowMask, writeKey, writeMask } from "./key-codec.ts";
 import { decodeFlow, type KernelFlow, listFlows } from "./old-flows.ts";
 import * as U from "./uapi.ts";
 import { type DatapathFacts, findDatapath, listVports, VPORT_TYPE_NAMES } from "./vports.ts";
-import { NlWriter } from "./writer.ts";
-
-/** What `write` writes. */
-function bytesFrom(write: (out: NlWriter) => void): Uint8Array {
-  const out = new NlWriter();
-  write(out);
-  return out.bytes.slice(0, out.length);
-}
+import { bytesFrom } from "./writer.ts";
 
 export class KernelView implements DpifFlows {
   readonly type = "system";

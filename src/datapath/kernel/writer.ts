@@ -129,3 +129,10 @@ export class NlWriter {
     this.view.setInt32(at, value, !big);
   }
 }
+
+/** What `write` writes. */
+export function bytesFrom(write: (out: NlWriter) => void): Uint8Array {
+  const out = new NlWriter();
+  write(out);
+  return out.bytes.slice(0, out.length);
+}

@@ -152,6 +152,8 @@ class ActionPrinter {
         return `hash(${HASH_NAMES[a] ?? `Unknown hash algorithm(${a})`}(${b >>> 0}))`;
       case A.ODP_CLONE:
         return `clone(${this.list(at + 2, end)})`;
+      case A.ODP_DEC_TTL:
+        return `dec_ttl(le_1(${this.list(at + 2, end)}))`;
       case A.ODP_SAMPLE: {
         const percent = ((a >>> 0) * 100) / 0xffffffff;
         return `sample(sample=${percent.toFixed(1)}%,actions(${this.list(at + 3, end)}))`;

@@ -51,6 +51,9 @@ export const ODP_TUNNEL_POP = 18;
 /** [OP, 5, group, observation domain, observation point]: a sample for programs on this host. */
 export const ODP_PSAMPLE = 24;
 
+/** [OP, words, nested program for packets whose TTL would be 0]: decrements the TTL. The kernel's; nobody here asks for it. */
+export const ODP_DEC_TTL = 25;
+
 /** [OP, 5, words W_ETH_DST_HI to W_ETH_SRC_LO]: an Ethernet header before a packet that has none. */
 export const ODP_PUSH_ETH = 19;
 /** [OP, 2] */
@@ -90,7 +93,10 @@ export const CT_NAT_MIN = 16;
 export const CT_NAT_MAX = 20;
 /** min << 16 | max, 0 for none. */
 export const CT_NAT_PORTS = 24;
-export const CT_WORDS = 25;
+/** Name of a policy of timeouts, bytes as in the text, up to a zero; 8 words. */
+export const CT_TIMEOUT = 25;
+export const CT_TIMEOUT_BYTES = 32;
+export const CT_WORDS = 33;
 
 export const CT_COMMIT = 1;
 export const CT_FORCE = 2;
@@ -106,10 +112,32 @@ export const CT_NAT_IPV6 = 64;
 /** The longest program to give a megaflow: as many outputs as 64 kB of netlink messages hold, with 8 bytes each. */
 export const ODP_WORDS_MAX = (0x10000 / 8) * 3;
 
+/** Name of the policy of timeouts that an ODP_CT has, "" for none. */
+export function ctTimeout(program: Int32Array, at: number): string {
+  let name = "";
+  for (let i = 0; i < CT_TIMEOUT_BYTES; i++) {
+    const byte = (program[at + CT_TIMEOUT + (i >> 2)]! >>> (24 - (i & 3) * 8)) & 0xff;
+    if (byte === 0) break;
+    name += String.fromCharCode(byte);
+  }
+  return name;
+}
+
+/** False when the name is none, or too long. */
+export function setCtTimeout(program: Int32Array, at: number, name: string): boolean {
+  if (!/^[\x21-\x7e]+$/.test(name) || name.length >= CT_TIMEOUT_BYTES) return false;
+  for (let i = 0; i < name.length; i++) {
+    const word = at + CT_TIMEOUT + (i >> 2);
+    program[word] = program[word]! | (name.charCodeAt(i) << (24 - (i & 3) * 8));
+  }
+  return true;
+}
+
 /** Where the nested programs of the action at `at` begin, 0 when it has none. */
 export function nestedStart(program: Int32Array, at: number): number {
   switch (program[at]) {
     case ODP_CLONE:
+    case ODP_DEC_TTL:
       return at + 2;
     case ODP_SAMPLE:
       return at + 3;

@@ -25,6 +25,8 @@ export function formatCt(words: Int32Array, at: number): string {
   if (labelMask !== 0n) parts.push(`label=${hex(label(words, at + A.CT_LABEL))}/${hex(labelMask)}`);
   const alg = ALGS.find(([port]) => port === words[at + A.CT_ALG]);
   if (alg !== undefined) parts.push(`helper=${alg[1]}`);
+  const timeout = A.ctTimeout(words, at);
+  if (timeout !== "") parts.push(`timeout=${timeout}`);
   if ((flags & A.CT_NAT) !== 0) parts.push(formatNat(words, at));
   return parts.length === 0 ? "ct" : `ct(${parts.join(",")})`;
 }
@@ -89,7 +91,7 @@ export function parseCt(inside: string, builder: A.OdpActionBuilder): boolean {
       words[at + A.CT_FLAGS]! |= A.CT_COMMIT | (name === "commit" ? 0 : A.CT_FORCE);
       continue;
     }
-    const found = /^(zone|mark|label|helper)=([^/]+)(?:\/(.+))?$/.exec(name);
+    const found = /^(zone|mark|label|helper|timeout)=([^/]+)(?:\/(.+))?$/.exec(name);
     if (found === null || nested !== undefined) return false;
     if (!parseValue(found[1]!, found[2]!, found[3], words, at)) return false;
   }
@@ -98,6 +100,7 @@ export function parseCt(inside: string, builder: A.OdpActionBuilder): boolean {
   const needsCommit =
     words[at + A.CT_MARK_MASK] !== 0 ||
     words[at + A.CT_ALG] !== 0 ||
+    words[at + A.CT_TIMEOUT] !== 0 ||
     words[at + A.CT_NAT_FLAGS] !== 0 ||
     label(words, at + A.CT_LABEL_MASK) !== 0n;
   return committing || !needsCommit;
@@ -115,6 +118,7 @@ function parseValue(
     words[at + A.CT_ALG] = alg?.[0] ?? 0;
     return alg !== undefined && mask === undefined;
   }
+  if (name === "timeout") return mask === undefined && A.setCtTimeout(words, at, value);
   const number = parseBig(value);
   if (number === undefined) return false;
   if (name === "zone") {
