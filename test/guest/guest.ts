@@ -6,7 +6,7 @@
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { BIN } from "../system/bin.ts";
 import { type CpioFile, cpio } from "./cpio.ts";
 
@@ -66,6 +66,17 @@ echo "=== end $?"
 poweroff -f
 `;
 
+/** A program of this folder with all that it imports, for the executable as plain Bun. */
+export function bundle(folder: string, name: string): Uint8Array {
+  const run = spawnSync(
+    resolve(import.meta.dirname, "../../node_modules/.bin/bun"),
+    ["build", "--target=bun", `--outdir=${folder}`, join(import.meta.dirname, `${name}.ts`)],
+    { encoding: "utf8" },
+  );
+  if (run.status !== 0) throw new Error(run.stderr);
+  return readFileSync(join(folder, `${name}.js`));
+}
+
 export interface GuestOptions {
   /** Of the kernel, e.g. "openvswitch"; what they need comes along. */
   readonly modules: readonly string[];
@@ -111,6 +122,15 @@ export async function runGuest(options: GuestOptions): Promise<GuestResult> {
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** What a script printed in one of its parts. */
+export function partOf(output: string, name: string): string {
+  const start = output.indexOf(`### ${name}\n`);
+  if (start < 0) return "";
+  const text = output.slice(start + name.length + 5);
+  const end = text.indexOf("\n### ");
+  return end < 0 ? text : text.slice(0, end + 1);
 }
 
 /** All that the guest says until it is off. On a busy machine its timers are late, which it must not take for broken ones. */

@@ -1,30 +1,17 @@
 /** openvswitch.ko in a guest: the contract of Dpif, and a bridge of ours over it. One boot for both. */
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import t from "tap";
-import { cannotBoot, type GuestResult, runGuest } from "./guest.ts";
+import { bundle, cannotBoot, type GuestResult, partOf, runGuest } from "./guest.ts";
 
-const root = resolve(import.meta.dirname, "../..");
 const skip = cannotBoot();
-
-/** A program of this folder with all that it imports, for the executable as plain Bun. */
-function bundle(folder: string, name: string): Uint8Array {
-  const run = spawnSync(
-    join(root, "node_modules/.bin/bun"),
-    ["build", "--target=bun", `--outdir=${folder}`, join(import.meta.dirname, `${name}.ts`)],
-    { encoding: "utf8" },
-  );
-  if (run.status !== 0) throw new Error(run.stderr);
-  return readFileSync(join(folder, `${name}.js`));
-}
 
 let guest: GuestResult = { output: "", status: undefined };
 
 t.before(async () => {
   if (skip) return;
   guest = await runGuest({
-    modules: ["openvswitch", "veth", "8021q", "tun", "vport-vxlan"],
+    modules: ["openvswitch", "veth", "8021q", "tun", "vport-vxlan", "nf_conntrack_netlink"],
     files: [
       { name: "contract.js", bytes: bundle(t.testdir(), "contract-main") },
       { name: "system.sh", bytes: readFileSync(join(import.meta.dirname, "system.sh")) },
@@ -37,14 +24,7 @@ t.before(async () => {
   });
 });
 
-/** What the script printed in one of its parts. */
-function part(name: string): string {
-  const start = guest.output.indexOf(`### ${name}\n`);
-  if (start < 0) return "";
-  const text = guest.output.slice(start + name.length + 5);
-  const end = text.indexOf("\n### ");
-  return end < 0 ? text : text.slice(0, end + 1);
-}
+const part = (name: string): string => partOf(guest.output, name);
 
 t.test("the contract", { skip }, async (t) => {
   t.equal(guest.status, 0, "the guest came to its end", { output: guest.output });
@@ -92,6 +72,41 @@ t.test("connections are tracked in the kernel", { skip }, async (t) => {
   t.match(asked, /ct_state\(\+new\+trk\),.*actions:ct\(commit,zone=7,mark=0x5\/0xffffffff\),3\n/);
   t.match(asked, /in_port\(3\),ct_state\([^)]*\+est[^)]*\),ct_mark\(0x5\),.*actions:2\n/);
   t.match(part("firewall-behind"), "0 packets received");
+});
+
+t.test("and can be looked at, and ended", { skip }, async (t) => {
+  const told = part("conntrack");
+  const icmp =
+    /icmp,orig=\(src=10.0.0.1,dst=10.0.0.2,id=(\d+),type=8,code=0\),reply=\(src=10.0.0.2,dst=10.0.0.1,id=\1,type=0,code=0\),zone=7,mark=5\n/;
+  t.match(told, icmp);
+  t.match(
+    told,
+    /^tcp,orig=\(src=10.0.0.1,dst=10.0.0.2,sport=(\d+),dport=80\),reply=\(src=10.0.0.2,dst=10.0.0.1,sport=80,dport=\1\),zone=7,mark=5,protoinfo=\(state=TIME_WAIT\)$/m,
+  );
+  t.match(
+    told,
+    /^tcp,orig=.*,id=\d+,zone=7,status=SEEN_REPLY\|ASSURED\|CONFIRMED.*,timeout=\d+,mark=5,protoinfo=\(state_orig=TIME_WAIT,state_reply=TIME_WAIT,wscale_orig=\d+,wscale_reply=\d+,flags_orig=WINDOW_SCALE\|SACK_PERM.*\)$/m,
+  );
+  t.match(
+    told,
+    /Connections Stats:\n {4}Total: 2\n {2}TCP: 1\n {4}Conn per TCP states:\n\t {2}\[TIME_WAIT\]=1\n {2}ICMP: 1\n/,
+  );
+  t.match(told, /default limit=10\nzone=7,limit=300,count=\d+\ndefault limit=0\n$/);
+  const flushed = part("conntrack-flushed");
+  t.notMatch(flushed, "icmp");
+  t.match(flushed, /Total: 1\n {2}TCP: 1\nConnections Stats:\n {4}Total: 0\n$/);
+  t.equal(
+    part("conntrack-lacks"),
+    [
+      "ovs-vswitchd: maxconns could not be retrieved (Operation not supported)",
+      "ovs-appctl: ovs-vswitchd: server returned an error",
+      "ovs-dpctl: nconns could not be retrieved (Operation not supported)",
+      "ovs-dpctl: requested minimum fragment size too small; see documentation (Operation not supported)",
+      "Command is available for UserSpace ConnTracker only.",
+      "ovs-dpctl: port is set without protocol (Invalid argument)",
+      "",
+    ].join("\n"),
+  );
 });
 
 t.test("a tunnel of the kernel's", { skip }, async (t) => {

@@ -76,6 +76,7 @@ part port-gone
 ovs-vsctl del-port h3-p
 ovs-appctl dpctl/show
 part firewall
+for what in icmp_timeout tcp_timeout_time_wait; do echo 600 >/proc/sys/net/netfilter/nf_conntrack_$what; done
 # Who is in front of it may ask, and who is behind may answer.
 ovs-ofctl add-flows br0 - <<X
 table=0,priority=50,ip,in_port=1,ct_state=-trk,actions=ct(table=1,zone=7)
@@ -86,6 +87,30 @@ table=1,ip,ct_state=+trk+est,ct_mark=5,in_port=2,actions=output:1
 X
 in_host h1 ping -c 4 -i 0.2 -W 30 10.0.0.2
 ovs-dpctl dump-flows
+part conntrack
+in_host h1 wget -q -O /tmp/got http://10.0.0.2/sent
+ovs-appctl dpctl/dump-conntrack zone=7
+ovs-dpctl -m -s dump-conntrack system@ovs-system zone=7
+ovs-appctl dpctl/dump-conntrack ovs-system zone=8
+ovs-appctl dpctl/ct-stats-show -m zone=7
+ovs-appctl dpctl/ct-set-limits default=10 zone=7,limit=300
+ovs-dpctl ct-get-limits zone=7
+ovs-appctl dpctl/ct-del-limits default zone=7
+ovs-appctl dpctl/ct-get-limits
+part conntrack-flushed
+ovs-dpctl flush-conntrack zone=7 "ct_nw_src=10.0.0.1,ct_nw_dst=10.0.0.2,ct_nw_proto=1"
+ovs-dpctl dump-conntrack
+ovs-dpctl flush-conntrack zone=8
+ovs-dpctl flush-conntrack mark=6/7
+ovs-appctl dpctl/ct-stats-show
+ovs-dpctl flush-conntrack zone=7 mark=1/1
+ovs-appctl dpctl/ct-stats-show
+part conntrack-lacks
+ovs-appctl dpctl/ct-get-maxconns
+ovs-dpctl ct-get-nconns
+ovs-dpctl ipf-set-min-frag v4 1000
+ovs-appctl dpctl/ct-bkts
+ovs-dpctl flush-conntrack "ct_tp_src=5"
 part firewall-behind
 in_host h2 ping -c 2 -i 0.2 -W 1 10.0.0.1
 ovs-ofctl del-flows br0 ip
