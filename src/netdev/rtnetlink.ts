@@ -10,6 +10,7 @@ import type { RouteSocket } from "../sys/netlink.ts";
 import { noStats } from "./base.ts";
 import type { NetdevStats } from "./netdev.ts";
 import {
+  type Attribute,
   bytesOf,
   cString,
   decodeErrno,
@@ -24,19 +25,19 @@ import {
 } from "./netlink-message.ts";
 
 export const RTM_NEWLINK = 16;
-const RTM_DELLINK = 17;
+export const RTM_DELLINK = 17;
 export const RTM_GETLINK = 18;
 const RTMGRP_LINK = 1;
 const AF_UNSPEC = 0;
 
 const IFLA_ADDRESS = 1;
-const IFLA_IFNAME = 3;
-const IFLA_MTU = 4;
+export const IFLA_IFNAME = 3;
+export const IFLA_MTU = 4;
 const IFLA_MASTER = 10;
-const IFLA_LINKINFO = 18;
+export const IFLA_LINKINFO = 18;
 const IFLA_STATS64 = 23;
 export const IFLA_EXT_MASK = 29;
-const IFLA_INFO_KIND = 1;
+export const IFLA_INFO_KIND = 1;
 /** Leaves statistics out of the answer. */
 export const RTEXT_FILTER_SKIP_STATS = 8;
 
@@ -143,16 +144,16 @@ export function decodeLinks(datagram: Uint8Array): LinkMessage[] {
   return messages;
 }
 
-interface LinkRequest {
+export interface LinkRequest {
   type: number;
   messageFlags: number;
   index?: number;
   flags?: number;
   changeMask?: number;
-  attributes: readonly (readonly [type: number, value: Uint8Array])[];
+  attributes: readonly Attribute[];
 }
 
-function encodeLinkRequest(request: LinkRequest, sequence: number): Uint8Array {
+export function encodeLinkRequest(request: LinkRequest, sequence: number): Uint8Array {
   const head = words(0, request.index ?? 0, request.flags ?? 0, request.changeMask ?? 0);
   return encodeMessage(request.type, request.messageFlags, sequence, head, request.attributes);
 }

@@ -11,6 +11,7 @@ import type { Clock } from "../lib/clock.ts";
 import { describeError, Fatal, osError } from "../lib/errors.ts";
 import { noStats } from "../netdev/base.ts";
 import type { NetdevStats } from "../netdev/netdev.ts";
+import { describeTunnel, TunnelDevices, tunnelConfig, tunnelOfDevice } from "../netdev/tunnel-devices.ts";
 import { dpctlConntrackCommands } from "./dpctl-conntrack.ts";
 import { type DpctlCommand, dpctlFlowCommands, type FlowTarget } from "./dpctl-flows.ts";
 import { describeMasks, describeStats, parsePort } from "./dpctl-text.ts";
@@ -32,10 +33,12 @@ export class KernelDpctl {
   /** By their names, "dpctl/show" and so on. */
   readonly commands = new Map<string, DpctlCommand>();
   private readonly families: Families;
+  private readonly devices: TunnelDevices;
 
   /** Throws an errno error where the kernel has no such module. */
   constructor(system: KernelSystem, readFile: (path: string) => string) {
     this.families = new Families(system);
+    this.devices = new TunnelDevices(system.openRoute());
     // Of the time alone that statistics are told in.
     const clock = { now: () => system.nowMs() } as Clock;
     const flows = dpctlFlowCommands({
@@ -78,6 +81,7 @@ export class KernelDpctl {
   }
 
   close(): void {
+    this.devices.close();
     this.families.close();
   }
 
@@ -127,8 +131,7 @@ export class KernelDpctl {
     text += `  flows: ${stats.flows}\n${describeMasks(stats)}`;
     if (cacheSize !== undefined) text += `  caches:\n    ${CACHE}: size:${cacheSize}\n`;
     for (const port of V.listVports(this.families, dpIfindex)) {
-      const type = V.VPORT_TYPE_NAMES[port.type] ?? String(port.type);
-      text += `  port ${port.odpPort}: ${port.name}${type === "system" ? "" : ` (${type})`}\n`;
+      text += `  port ${port.odpPort}: ${port.name}${describeType(port)}\n`;
       if (statistics) text += describeStats(statsOf(port));
     }
     return text;
@@ -144,12 +147,14 @@ export class KernelDpctl {
   }
 
   private removeDatapath(dp: string): string {
-    const { name } = this.open(dp);
+    const view = this.open(dp);
+    const ports = view.ports();
     try {
-      V.removeDatapath(this.families, name);
+      V.removeDatapath(this.families, view.name);
     } catch (error) {
       throw fatal(`del_dp (${describeError(error)})`);
     }
+    for (const { name } of ports) if (tunnelOfDevice(name) !== undefined) this.devices.remove(name);
     return "";
   }
 
@@ -158,12 +163,15 @@ export class KernelDpctl {
     const { dpIfindex } = view.facts();
     for (const iface of ifaces) {
       const { name, type, number, options } = parsePort(iface);
+      const tunnel = tunnelConfig(type ?? "", options);
       const vport = V.VPORT_TYPE_NAMES.indexOf(type ?? "system");
       try {
-        if (vport <= 0) throw osError("EAFNOSUPPORT");
-        const wanted = number === undefined ? {} : { odpPort: number };
-        const tunnel = options.has("dst_port") ? { udpPort: Number(options.get("dst_port")) } : {};
-        V.addVport(this.families, dpIfindex, { name, type: vport, ...wanted, ...tunnel }, 0);
+        if (tunnel !== undefined) V.addTunnelVport(this.families, this.devices, dpIfindex, tunnel, number, 0);
+        else if (vport <= 0) throw osError("EAFNOSUPPORT");
+        else {
+          const wanted = number === undefined ? {} : { odpPort: number };
+          V.addVport(this.families, dpIfindex, { name, type: vport, ...wanted }, 0);
+        }
       } catch (error) {
         throw fatal(`adding ${name} to system@${view.name} failed (${describeError(error)})`);
       }
@@ -191,12 +199,12 @@ export class KernelDpctl {
     const view = this.open(dp);
     const { dpIfindex } = view.facts();
     for (const name of names) {
-      const port = view
-        .ports()
-        .find((each) => each.name === name || (/^\d+$/.test(name) && each.odpPort === Number(name)));
+      const port = V.listVports(this.families, dpIfindex).find(
+        (each) => each.name === name || (/^\d+$/.test(name) && each.odpPort === Number(name)),
+      );
       if (port === undefined) throw fatal(`no port named ${name}`);
       try {
-        V.removeVport(this.families, dpIfindex, port.odpPort);
+        V.removeVportAndDevice(this.families, this.devices, dpIfindex, port);
       } catch (error) {
         throw fatal(`deleting port ${name} from system@${view.name} failed (${describeError(error)})`);
       }
@@ -221,6 +229,14 @@ export class KernelDpctl {
     }
     return `Setting cache size successful, new size ${size}\n`;
   }
+}
+
+/** " (TYPE)", and what a tunnel's device tells of itself. */
+function describeType(port: V.Vport): string {
+  const tunnel = tunnelOfDevice(port.name);
+  if (tunnel !== undefined) return ` (${describeTunnel(tunnel)})`;
+  const type = V.typeOfVport(port);
+  return type === "system" ? "" : ` (${type})`;
 }
 
 /** The module counts less than a device does. */

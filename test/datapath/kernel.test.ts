@@ -51,7 +51,16 @@ function fakeKernel(families: readonly string[], errno: number) {
     watch: () => {},
     close: () => {},
   };
-  return { openSocket: () => socket, openNetfilter: () => socket, nowMs: () => 0, random: () => 4 };
+  const openRoute = (): never => {
+    throw new Error("no devices here");
+  };
+  return {
+    openSocket: () => socket,
+    openNetfilter: () => socket,
+    openRoute,
+    nowMs: () => 0,
+    random: () => 4,
+  };
 }
 
 t.test("whether there is a datapath in the kernel", async (t) => {

@@ -12,6 +12,13 @@ import { codeOf, errnoName, osError } from "../../lib/errors.ts";
 import type { Netdev } from "../../netdev/netdev.ts";
 import { NLM_F_ECHO } from "../../netdev/netlink-message.ts";
 import {
+  type TunnelConfig,
+  TunnelDevices,
+  tunnelConfig,
+  tunnelDeviceName,
+  tunnelOfDevice,
+} from "../../netdev/tunnel-devices.ts";
+import {
   type DpFlow,
   type DpFlowStats,
   type Dpif,
@@ -89,7 +96,10 @@ export interface KernelDpifOptions {
 }
 
 interface Port extends DpPort {
+  /** VPORT_TYPE_… */
   readonly vport: number;
+  /** Ports of configuration that share it: all tunnels of a kind have one. */
+  users: number;
 }
 
 /** Of Linux 6.1; what came later is probed for. */
@@ -135,6 +145,7 @@ class KernelDpif implements Dpif {
   private readonly putMs = new Float64Array(MAX_FLOWS);
   /** Meters that the kernel cannot have. */
   private readonly ourMeters = new Map<number, DpMeter>();
+  private tunnelsMade: TunnelDevices | undefined;
   private helperMade: Helper | undefined;
   private handler: UpcallHandler | undefined;
   private readonly upcall: Upcall = {
@@ -240,12 +251,59 @@ class KernelDpif implements Dpif {
   async portAdd(netdev: Netdev, wanted: OdpPort | undefined): Promise<OdpPort> {
     if (netdev.local !== undefined) throw osError("EINVAL", "portAdd");
     const { name, type } = netdev;
+    const tunnel = tunnelConfig(type, netdev.config());
+    if (tunnel !== undefined) return this.addTunnel(tunnel, wanted);
     const vport = Math.max(U.VPORT_TYPE_NETDEV, V.VPORT_TYPE_NAMES.indexOf(type));
-    const adopted = this.adopt(name, vport, wanted);
-    const udpPort = Number(netdev.config().get("dst_port") ?? 0);
-    const odpPort = adopted ?? this.makePort(name, vport, udpPort, wanted);
-    this.portTable.set(odpPort, { odpPort, name, type, vport });
+    let odpPort = this.adopt(name, vport, wanted);
+    if (odpPort === undefined) {
+      const free = this.choosePort(wanted);
+      const port = { name, type: vport, odpPort: free };
+      odpPort = V.addVport(this.families, this.dpIfindex, port, this.upcalls.pidOf(free));
+    }
+    this.portTable.set(odpPort, { odpPort, name, type, vport, users: 1 });
     return odpPort;
+  }
+
+  /** One port serves all tunnels of a kind: packets bring along where they go, and where they are from. */
+  private addTunnel(config: TunnelConfig, wanted: OdpPort | undefined): OdpPort {
+    const { type } = config;
+    const name = tunnelDeviceName(config);
+    for (const port of this.portTable.values()) {
+      if (port.name !== name) continue;
+      port.users++;
+      return port.odpPort;
+    }
+    // What is there already must be as it is wanted now, or goes, and its port with it.
+    const old = this.left.get(name);
+    if (old?.type === U.VPORT_TYPE_NETDEV && this.isMadeAnew(config)) {
+      this.left.delete(name);
+      this.removePortOnly(old.odpPort);
+    }
+    const adopted = this.adopt(name, U.VPORT_TYPE_NETDEV, wanted);
+    if (adopted !== undefined) {
+      this.portTable.set(adopted, { odpPort: adopted, name, type, vport: U.VPORT_TYPE_NETDEV, users: 1 });
+      return adopted;
+    }
+    const free = this.choosePort(wanted);
+    const { families, dpIfindex } = this;
+    const pid = this.upcalls.pidOf(free);
+    const { odpPort, type: vport } = V.addTunnelVport(families, this.tunnels, dpIfindex, config, free, pid);
+    this.portTable.set(odpPort, { odpPort, name, type, vport, users: 1 });
+    return odpPort;
+  }
+
+  private isMadeAnew(config: TunnelConfig): boolean {
+    try {
+      return this.tunnels.make(config);
+    } catch {
+      // Adding its port will tell.
+      return true;
+    }
+  }
+
+  private get tunnels(): TunnelDevices {
+    this.tunnelsMade ??= new TunnelDevices(this.system.openRoute());
+    return this.tunnelsMade;
   }
 
   /** Number of a port that an earlier run has left, if it will do; else it is gone. */
@@ -261,38 +319,47 @@ class KernelDpif implements Dpif {
         // Its device has gone meanwhile.
       }
     }
-    this.removeVport(old.odpPort);
+    this.removeVport(old);
     return undefined;
   }
 
-  /** `udpPort`: of a tunnel whose device the module makes itself, 0 for none. */
-  private makePort(name: string, type: number, udpPort: number, wanted: OdpPort | undefined): OdpPort {
+  /** A number that no port has, `wanted` if there is one. A port of an earlier run that has it gives way. */
+  private choosePort(wanted: OdpPort | undefined): OdpPort {
     const taken = new Map<OdpPort, DpPort>([[0, { odpPort: 0, name: this.name, type: "internal" }]]);
     for (const [odpPort, port] of this.portTable) taken.set(odpPort, port);
     for (const old of this.left.values()) {
       if (old.odpPort === wanted) {
         this.left.delete(old.name);
-        this.removeVport(old.odpPort);
+        this.removeVport(old);
       } else taken.set(old.odpPort, { odpPort: old.odpPort, name: old.name, type: "" });
     }
-    const odpPort = chooseOdpPort(taken, wanted, undefined);
-    const tunnel = udpPort > 0 ? { udpPort } : {};
-    const port = { name, type, odpPort, ...tunnel };
-    return V.addVport(this.families, this.dpIfindex, port, this.upcalls.pidOf(odpPort));
+    return chooseOdpPort(taken, wanted, undefined);
   }
 
-  private removeVport(odpPort: OdpPort): void {
+  private removeVport(vport: { odpPort: OdpPort; name: string; type: number }): void {
     try {
-      V.removeVport(this.families, this.dpIfindex, odpPort);
+      V.removeVportAndDevice(this.families, this.tunnels, this.dpIfindex, vport);
     } catch {
       // A device that goes away takes its port along.
     }
   }
 
+  /** The port of a device that has gone, in case the kernel has not noticed yet. */
+  private removePortOnly(odpPort: OdpPort): void {
+    try {
+      V.removeVport(this.families, this.dpIfindex, odpPort);
+    } catch {
+      // It has.
+    }
+  }
+
   async portDel(port: OdpPort): Promise<void> {
-    if (!this.portTable.delete(port)) throw osError("ENODEV", "portDel");
+    const held = this.portTable.get(port);
+    if (held === undefined) throw osError("ENODEV", "portDel");
+    if (--held.users > 0) return;
+    this.portTable.delete(port);
     this.meters.unpolice(port);
-    if (!this.leaving) this.removeVport(port);
+    if (!this.leaving) this.removeVport({ odpPort: port, name: held.name, type: held.vport });
   }
 
   ports(): Iterable<DpPort> {
@@ -730,7 +797,7 @@ class KernelDpif implements Dpif {
   async takeOver(): Promise<void> {
     if (this.tookOver) return;
     this.tookOver = true;
-    for (const { odpPort } of this.left.values()) this.removeVport(odpPort);
+    for (const old of this.left.values()) this.removeVport(old);
     this.left.clear();
     let count = 0;
     for (const old of listFlows(this.families, this.dpIfindex)) {
@@ -818,8 +885,11 @@ class KernelDpif implements Dpif {
       } catch (error) {
         if (codeOf(error) !== "ENODEV") this.warn(`cannot be removed: ${(error as Error).message}`);
       }
+      const names = [...this.portTable.values(), ...this.left.values()].map(({ name }) => name);
+      for (const name of names) if (tunnelOfDevice(name) !== undefined) this.tunnels.remove(name);
     }
     this.portTable.clear();
+    this.tunnelsMade?.close();
     for (const each of this.closers) each.close();
   }
 }

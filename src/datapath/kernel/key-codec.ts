@@ -109,7 +109,7 @@ export function narrowMask(key: L.Flow, mask: L.Flow, actions: Int32Array): void
     mask[word] = mask[word]! | bits;
   };
   add(L.W_IN_PORT, -1);
-  if (hasTunnel(key)) narrowTunnel(mask);
+  if (anyTunnelBit(key)) narrowTunnel(mask);
   for (const row of KEY_ROWS) {
     if (row.needs.length === 0 || !anyBit(row, mask)) continue;
     if (row.present(key)) for (const [word, bits] of row.needs) add(word, bits);
@@ -162,7 +162,7 @@ export function writeKey(out: NlWriter, key: L.Flow, mask: L.Flow): void {
   for (const row of METADATA_ROWS)
     if (row.present(key) && (row === PORT_ROW || anyBit(row, key) || anyBit(row, mask)))
       writeRow(out, row, key, undefined);
-  if (hasTunnel(key)) writeTunnel(out, key, undefined);
+  if (anyTunnelBit(key)) writeTunnel(out, key, undefined);
   if (ETHERNET_ROW.present(key)) writeRow(out, ETHERNET_ROW, key, undefined);
   writeTags(out, key, key, 0, false);
 }
@@ -172,7 +172,7 @@ export function writeMask(out: NlWriter, key: L.Flow, mask: L.Flow): void {
   const tagPast = isTagPast(key);
   for (const row of METADATA_ROWS)
     if (row.present(key) && anyBit(row, mask) && !(row === PORT_ROW && tagPast)) putMask(out, row, mask);
-  if (hasTunnel(key) && anyTunnelBit(mask)) writeTunnel(out, mask, key);
+  if (anyTunnelBit(key) && anyTunnelBit(mask)) writeTunnel(out, mask, key);
   if (ETHERNET_ROW.present(key) && anyBit(ETHERNET_ROW, mask)) putMask(out, ETHERNET_ROW, mask);
   writeTags(out, key, mask, 0, true);
 }

@@ -1,4 +1,5 @@
 /** What the kernel's datapath needs of the machine; `commands/kernel-system.ts` fills it in from `src/sys`. */
+import type { RouteSocket } from "../../sys/netlink.ts";
 import type { NetlinkSocket } from "../../sys/netlink-socket.ts";
 
 export interface KernelSystem {
@@ -6,6 +7,8 @@ export interface KernelSystem {
   openSocket(bufferBytes: number): NetlinkSocket;
   /** The same for tables of netfilter. */
   openNetfilter(bufferBytes: number): NetlinkSocket;
+  /** For the devices of tunnels. */
+  openRoute(): RouteSocket;
   /** CLOCK_MONOTONIC. */
   nowMs(): number;
   /** 32 random bits. */

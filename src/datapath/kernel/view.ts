@@ -12,7 +12,7 @@ import type { Families } from "./families.ts";
 import { narrowMask, writeKey, writeMask } from "./key-codec.ts";
 import { decodeFlow, type KernelFlow, listFlows } from "./old-flows.ts";
 import * as U from "./uapi.ts";
-import { type DatapathFacts, findDatapath, listVports, VPORT_TYPE_NAMES } from "./vports.ts";
+import { type DatapathFacts, findDatapath, listVports, typeOfVport } from "./vports.ts";
 import { bytesFrom } from "./writer.ts";
 
 export class KernelView implements DpifFlows {
@@ -41,7 +41,7 @@ export class KernelView implements DpifFlows {
     return listVports(this.families, this.dpIfindex).map(({ odpPort, name, type }) => ({
       odpPort,
       name,
-      type: VPORT_TYPE_NAMES[type] ?? String(type),
+      type: typeOfVport({ type, name }),
     }));
   }
 

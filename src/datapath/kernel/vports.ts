@@ -9,6 +9,12 @@ import {
   textOf,
   words,
 } from "../../netdev/netlink-message.ts";
+import {
+  type TunnelConfig,
+  type TunnelDevices,
+  tunnelDeviceName,
+  tunnelOfDevice,
+} from "../../netdev/tunnel-devices.ts";
 import type { DpStats, OdpPort } from "../dpif.ts";
 import { type Families, OVS_HEADER, type Reply } from "./families.ts";
 import { u64 } from "./flow-stats.ts";
@@ -32,6 +38,12 @@ export interface DatapathFacts {
 }
 
 export const VPORT_TYPE_NAMES: readonly string[] = ["", "system", "internal", "gre", "vxlan", "geneve"];
+
+/** The port's type as configuration has it: what is a tunnel's device is told by its name. */
+export function typeOfVport({ type, name }: { type: number; name: string }): string {
+  const tunnel = type === U.VPORT_TYPE_NETDEV ? tunnelOfDevice(name)?.type : undefined;
+  return tunnel ?? VPORT_TYPE_NAMES[type] ?? String(type);
+}
 
 function decodeDatapath({ body, dpIfindex }: Reply): DatapathFacts {
   const facts = {
@@ -133,6 +145,58 @@ export function addVport(
     ]);
   const replies = families.request("ovs_vport", U.CMD_NEW, dpIfindex, attributes, NLM_F_ECHO);
   return decodeVport(only(replies)).odpPort;
+}
+
+export interface TunnelVport {
+  readonly odpPort: OdpPort;
+  /** VPORT_TYPE_… */
+  readonly type: number;
+}
+
+/**
+ * A port for the tunnels that `config` is of: a device by rtnetlink and a port of the device; where the kernel makes no such device
+ * of its own, the module may have a type of port for it. `port`: its number, undefined when the kernel chooses.
+ */
+export function addTunnelVport(
+  families: Families,
+  devices: TunnelDevices,
+  dpIfindex: number,
+  config: TunnelConfig,
+  port: OdpPort | undefined,
+  pid: number,
+): TunnelVport {
+  const name = tunnelDeviceName(config);
+  const common = { name, ...(port === undefined ? {} : { odpPort: port }) };
+  let made: boolean;
+  try {
+    made = devices.make(config);
+  } catch (error) {
+    const type = VPORT_TYPE_NAMES.indexOf(config.type);
+    if (type < 0) throw error;
+    const udp = config.dstPort === 0 ? {} : { udpPort: config.dstPort };
+    return { type, odpPort: addVport(families, dpIfindex, { ...common, type, ...udp }, pid) };
+  }
+  const type = U.VPORT_TYPE_NETDEV;
+  try {
+    return { type, odpPort: addVport(families, dpIfindex, { ...common, type }, pid) };
+  } catch (error) {
+    if (made) devices.remove(name);
+    throw error;
+  }
+}
+
+/** Removes a port; and a tunnel's device, which nobody needs any more. */
+export function removeVportAndDevice(
+  families: Families,
+  devices: TunnelDevices,
+  dpIfindex: number,
+  { odpPort, name, type }: { odpPort: OdpPort; name: string; type: number },
+): void {
+  try {
+    removeVport(families, dpIfindex, odpPort);
+  } finally {
+    if (type === U.VPORT_TYPE_NETDEV && tunnelOfDevice(name) !== undefined) devices.remove(name);
+  }
 }
 
 export function setVportSocket(families: Families, dpIfindex: number, odpPort: OdpPort, pid: number): void {
