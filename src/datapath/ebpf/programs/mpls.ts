@@ -4,6 +4,7 @@
  * A label is pushed by making room before the frame and moving the addresses there. The kernel has no helper that takes room
  * away from a packet of MPLS (skb_adjust_room wants IP), except the one that takes tags off: so a tag is pushed into the
  * frame, it and the label are rewritten as two tags, and both are popped. That also tells the kernel what the packet is now.
+ * After a push the kernel still takes it for what it was, so that segmentation needs no support for MPLS.
  *
  *   as it is          | addresses | 8847 | label |                      payload
  *   two tags pushed   | addresses | 8100 |   0   | 8847 | label |       payload    and a tag beside the frame
