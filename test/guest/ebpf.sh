@@ -55,14 +55,14 @@ in_host h1 ping -c 4 -i 0.2 -W 2 10.0.0.2
 ovs-appctl dpif-ebpf/show
 part labels
 # Out by one end of a cable and in by the other; what else comes in there would go round for ever.
-for port in 10 11; do ovs-ofctl add-flow br0 "priority=15,in_port=$port,actions=drop"; done
+for port in 10 11; do ovs-ofctl add-flow br0 "cookie=7,priority=15,in_port=$port,actions=drop"; done
 ip link add tr0 type veth peer name tr1
 for end in 0 1; do
   ip link set tr$end mtu 1600
   ip link set tr$end up
   ovs-vsctl add-port br0 tr$end -- set interface tr$end ofport_request=1$end
 done
-label() { ovs-ofctl -OOpenFlow13 add-flow br0 "priority=20,$1"; }
+label() { ovs-ofctl -OOpenFlow13 add-flow br0 "cookie=7,priority=20,$1"; }
 label "in_port=1,icmp,actions=push_mpls:0x8847,set_field:100->mpls_label,output:10"
 label "in_port=11,mpls,mpls_label=100,actions=pop_mpls:0x0800,output:2"
 label "in_port=2,icmp,actions=push_mpls:0x8847,set_field:200->mpls_label,push_mpls:0x8847,set_field:300->mpls_label,push_vlan:0x8100,set_field:4101->vlan_vid,output:11"
@@ -74,6 +74,7 @@ in_host h1 ping -c 4 -i 0.2 -W 2 10.0.0.2
 ovs-appctl dpif-ebpf/show
 ovs-vsctl del-port tr0 -- del-port tr1
 ip link del tr0
+ovs-ofctl del-flows br0 cookie=7/-1
 part verifier
 # Programs of all kinds are loaded, and left to the verifier.
 host h3 10.0.0.3/24
