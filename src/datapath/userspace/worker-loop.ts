@@ -87,6 +87,8 @@ import { type DatapathSystem, EIO, ENODEV, HELD_WORDS, RING_DEAF } from "./syste
 const REQUEST_BUDGET = 256;
 const PORT_BUDGET = 64;
 const DISCARD_BUDGET = 256;
+/** While main has more to do than it can, its answers are better taken some at a time. */
+const FLOOD_REST_MS = 0.1;
 const SPIN_MS = 0.05;
 /** Taps that had nothing rest for so long while there is other work: to ask one is a system call. */
 const TAP_REST_MS = 0.05;
@@ -132,6 +134,8 @@ export class WorkerLoop implements PacketIo, PortHost {
   private readonly waiting: number[] = [];
   private applied = 0;
   private upcallsPending = false;
+  /** Misses were thrown away in the last turn. */
+  private flooded = false;
   /** When no tap had anything. */
   private tapsEmptyMs = Number.NEGATIVE_INFINITY;
   /** Words of the samples that main may not know of, and when the first of them came. */
@@ -226,6 +230,11 @@ export class WorkerLoop implements PacketIo, PortHost {
 
   /** One round; false when there was nothing to do. */
   turn(): boolean {
+    if (this.flooded) {
+      this.flooded = false;
+      // Not when main waits for a request to be applied.
+      Atomics.wait(this.control, C_MAIN_WAITS, 0, FLOOD_REST_MS);
+    }
     this.datapath.nowMs = this.system.nowMs();
     let work = this.applyRequests();
     for (let i = 0; i < this.rings.length; i++) {
@@ -265,6 +274,7 @@ export class WorkerLoop implements PacketIo, PortHost {
     this.counters[N_MISSES]! += lost;
     this.counters[N_LOST]! += lost;
     this.counters[N_DROPS + DROP_UPCALL_QUEUE_FULL]! += lost;
+    this.flooded = lost > 0;
     // What comes first is no miss.
     if (lost === 0) port.receive(this.datapath, 1);
   }
