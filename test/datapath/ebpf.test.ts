@@ -676,11 +676,18 @@ t.test("what is left to user space is told, and comes back", async (t) => {
   t.equal(dpif.offload.packets(), 1);
   const stats = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
   dpif.flowStats(handle, stats);
+  const counted = (what: string): void => {
+    const now = { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+    dpif.flowStats(handle, now);
+    t.strictSame(now, stats, what);
+  };
   t.strictSame(stats, { packets: 2, bytes: 144, usedMs: 5000, tcpFlags: 0 }, "counted together");
   await dpif.portDel(2);
+  counted("also when it is user space's from now on");
   t.strictSame([...dpif.offload.reasons], [["output to a port that there is not", 1]]);
   await dpif.portAdd(bench.device("p2"), 2);
   t.strictSame([...dpif.offload.reasons], []);
+  counted("and when programs serve it again");
   bench.arrive("p1", frame(SPEC));
   t.equal((await bench.sent("p2")).length, 1, "the port is another device now");
   const recirculated = dpif.flowPut(

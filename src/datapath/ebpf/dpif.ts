@@ -273,8 +273,7 @@ export class EbpfDpif implements Dpif {
     this.offload.hostChanged();
     for (const { handle, key, mask, actions } of this.inner.flows()) {
       if (!concerns(key, actions)) continue;
-      this.offload.delete(handle);
-      this.offload.put(handle, key, mask, actions);
+      this.offload.reconsider(handle, key, mask, actions);
     }
   }
 

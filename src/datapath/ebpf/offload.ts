@@ -134,6 +134,8 @@ export class Offload {
   readonly #rows = new Int32Array(FLOW_INDICES);
   readonly #handles = new Float64Array(MAX_BPF_FLOWS);
   readonly #left = new Reasons();
+  /** What megaflows have counted in rows that they had before; times are CLOCK_MONOTONIC's. */
+  readonly #before = new Map<FlowHandle, DpFlowStats>();
   readonly #traffic: TapTraffic;
   readonly #freeRows = new RowQueue();
   #usedRows = 0;
@@ -229,6 +231,7 @@ export class Offload {
   #change(row: number, key: Flow, mask: Flow, list: Int32Array): string | undefined {
     const { action, taps } = this.#take(this.#kindOf(key, mask), key, mask, list);
     if (typeof action === "string") {
+      this.#keepStats(row);
       this.#remove(row);
       return action;
     }
@@ -344,8 +347,28 @@ export class Offload {
     if (full) this.#changed();
   }
 
+  /** Puts a megaflow in once more, now that ports or meters have changed; what it has counted stays. */
+  reconsider(handle: FlowHandle, key: Flow, mask: Flow, list: Int32Array): void {
+    if (this.#closed) return;
+    const row = this.#rowOf(handle);
+    if (row >= 0) {
+      this.#keepStats(row);
+      this.#remove(row);
+    }
+    this.#clearReason(handle);
+    this.put(handle, key, mask, list);
+  }
+
+  #keepStats(row: number): void {
+    const handle = this.#handles[row]!;
+    const stats = this.#before.get(handle) ?? { packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+    this.#objects.rows.add(row, stats, 0);
+    if (stats.packets > 0) this.#before.set(handle, stats);
+  }
+
   delete(handle: FlowHandle): void {
     if (this.#closed) return;
+    if (this.#before.size > 0) this.#before.delete(handle);
     this.#clearReason(handle);
     const row = this.#rowOf(handle);
     if (row >= 0) this.#remove(row);
@@ -393,6 +416,7 @@ export class Offload {
 
   /** Whether programs have served packets of it. */
   hasStats(handle: FlowHandle): boolean {
+    if (this.#before.size > 0 && this.#before.has(handle)) return true;
     const row = this.#rowOf(handle);
     return row >= 0 && this.#objects.rows.packets(row) > 0;
   }
@@ -401,6 +425,12 @@ export class Offload {
   addStats(handle: FlowHandle, out: DpFlowStats, offsetMs: number): void {
     const row = this.#rowOf(handle);
     if (row >= 0) this.#objects.rows.add(row, out, offsetMs);
+    const before = this.#before.get(handle);
+    if (before === undefined) return;
+    out.packets += before.packets;
+    out.bytes += before.bytes;
+    out.usedMs = Math.max(out.usedMs, before.usedMs + offsetMs);
+    out.tcpFlags |= before.tcpFlags;
   }
 
   /** Adds what an earlier run has counted for the megaflow, in a row of its own. */
