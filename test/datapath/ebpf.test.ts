@@ -41,9 +41,9 @@ import {
 import { formatProgram } from "../../src/datapath/ebpf/asm/listing.ts";
 import { Journal } from "../../src/datapath/ebpf/journal.ts";
 import { recoverOffloads } from "../../src/datapath/ebpf/offloads.ts";
+import { Passing } from "../../src/datapath/ebpf/passing.ts";
 import { JOURNAL_BYTES, MAX_BPF_FLOWS } from "../../src/datapath/ebpf/programs/layout.ts";
 import { Rows, rowsBytes } from "../../src/datapath/ebpf/rows.ts";
-import { TapTraffic } from "../../src/datapath/ebpf/tap-traffic.ts";
 import {
   ODP_CLONE,
   ODP_DROP,
@@ -891,7 +891,7 @@ t.test(
 
 t.test("traffic of ports whose counters see nothing of it, beside sums made the long way", async (t) => {
   const rows = new Rows(new ArrayBuffer(rowsBytes(1)), 1);
-  const traffic = new TapTraffic(rows);
+  const traffic = new Passing(rows);
   const random = randomOf(11);
   const lists = Array.from({ length: 6 }, () => [1, 2, 3].filter(() => random(2) === 0)).map((ports, i) =>
     ports.map((port) => ({ port, tx: (port + i) % 2 === 0 })),
@@ -901,19 +901,19 @@ t.test("traffic of ports whose counters see nothing of it, beside sums made the 
   new Uint32Array(one).set([1, 0, 60]);
   const source = new Rows(one, 1);
   const sums = new Map([1, 2, 3].map((port) => [port, { rx: 0, tx: 0 }]));
-  const taps = new Map<number, (typeof lists)[number]>();
+  const passages = new Map<number, (typeof lists)[number]>();
   for (let step = 0; step < 5000; step++) {
     const row = random(60);
     if (random(4) === 0) {
       const list = pick(random, lists);
       traffic.set(row, list);
-      taps.set(row, list);
+      passages.set(row, list);
     } else if (random(3) === 0) {
       traffic.remove(row);
-      taps.delete(row);
+      passages.delete(row);
     } else {
       rows.carry(row, source, 0);
-      for (const { port, tx } of taps.get(row) ?? []) sums.get(port)![tx ? "tx" : "rx"]++;
+      for (const { port, tx } of passages.get(row) ?? []) sums.get(port)![tx ? "tx" : "rx"]++;
     }
     if (step % 100 !== 0) continue;
     for (const [port, { rx, tx }] of sums) {

@@ -17,9 +17,9 @@ import {
   W_VLAN1,
 } from "../../flow/layout.ts";
 import type { Action } from "./action-programs.ts";
+import type { Passage } from "./passing.ts";
 import type { Lookup } from "./programs/places.ts";
 import type { Table } from "./table.ts";
-import type { TapUse } from "./tap-traffic.ts";
 
 /** Lists of actions that a kind remembers. */
 const RECENT_LISTS = 4;
@@ -31,7 +31,7 @@ export interface Made {
   readonly list: Int32Array;
   /** A text says why programs cannot. */
   readonly action: Action | string;
-  readonly taps: readonly TapUse[];
+  readonly passages: readonly Passage[];
   /** The same the short way (shortcuts.ts), for those of its megaflows that may take it. */
   readonly shortcut?: Made | undefined;
 }

@@ -10,10 +10,12 @@
  */
 import type { Flow } from "../../flow/layout.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
+import type { PassingTraffic } from "../../netdev/netdev.ts";
 import { type DpFlowStats, FLOW_INDICES, type FlowHandle, flowIndex, type OdpPort } from "../dpif.ts";
 import { type Action, ActionPrograms } from "./action-programs.ts";
 import { type Kind, Kinds, type Made } from "./kinds.ts";
 import type { EbpfObjects, LoadedProgram } from "./objects.ts";
+import { type Passage, Passing } from "./passing.ts";
 import type { ActionHost } from "./programs/actions.ts";
 import { classifierProgram } from "./programs/classifier.ts";
 import { MAX_BPF_FLOWS, VALUE_BYTES } from "./programs/layout.ts";
@@ -22,7 +24,6 @@ import { outputPorts } from "./programs/steps.ts";
 import type { Rows } from "./rows.ts";
 import type { EbpfProgram } from "./system.ts";
 import { Table, TableRows } from "./table.ts";
-import { TapTraffic, type TapUse, type Traffic } from "./tap-traffic.ts";
 
 /** A program may name 64 maps; two are others than those of flows. */
 const MAX_TABLES = 62;
@@ -38,7 +39,7 @@ const ORDER_MS = 10_000;
 /** Packets in the kernel may still be counted for a flow that has just gone: its row rests at least for so many others. */
 const ROWS_RESTING = 1024;
 const FAILURE_REST_MS = 10_000;
-const NO_TAPS: readonly TapUse[] = [];
+const NO_PASSAGES: readonly Passage[] = [];
 
 /** Rows that are free, those first that have been so for longest. (An array moves all that is left when one is taken.) */
 class RowQueue {
@@ -136,7 +137,7 @@ export class Offload {
   readonly #left = new Reasons();
   /** What megaflows have counted in rows that they had before; times are CLOCK_MONOTONIC's. */
   readonly #before = new Map<FlowHandle, DpFlowStats>();
-  readonly #traffic: TapTraffic;
+  readonly #traffic: Passing;
   readonly #freeRows = new RowQueue();
   #usedRows = 0;
   #numbers = 0;
@@ -157,7 +158,7 @@ export class Offload {
     this.#objects = objects;
     this.#host = host;
     this.actions = new ActionPrograms(objects);
-    this.#traffic = new TapTraffic(objects.rows);
+    this.#traffic = new Passing(objects.rows);
     this.build();
     this.#tidy();
   }
@@ -207,7 +208,7 @@ export class Offload {
     if (typeof lookup === "string") return lookup;
     const reason = unmatched(lookup, key);
     if (reason !== undefined) return reason;
-    const { action, taps } = this.#take(kind, key, mask, list);
+    const { action, passages } = this.#take(kind, key, mask, list);
     if (typeof action === "string") return action;
     const table = this.#tableFor(kind, lookup);
     if (typeof table === "string") {
@@ -221,7 +222,7 @@ export class Offload {
     this.#rows[flowIndex(handle)] = row + 1;
     this.#handles[row] = handle;
     this.size++;
-    this.#traffic.set(row, taps);
+    this.#traffic.set(row, passages);
     if (table.add(row, lookup, key, action)) this.#flushSoon();
     else this.#changed();
     return undefined;
@@ -229,7 +230,7 @@ export class Offload {
 
   /** As {@link #add}. */
   #change(row: number, key: Flow, mask: Flow, list: Int32Array): string | undefined {
-    const { action, taps } = this.#take(this.#kindOf(key, mask), key, mask, list);
+    const { action, passages } = this.#take(this.#kindOf(key, mask), key, mask, list);
     if (typeof action === "string") {
       this.#keepStats(row);
       this.#remove(row);
@@ -237,7 +238,7 @@ export class Offload {
     }
     const table = this.#of.tables[row]!;
     const before = this.#of.actions[row]!;
-    this.#traffic.set(row, taps);
+    this.#traffic.set(row, passages);
     table.setAction(row, action);
     if (table.full) this.#changed();
     this.actions.release(before);
@@ -270,14 +271,19 @@ export class Offload {
   /** What comes of a list of actions; the action, when there is one, is to be given back. */
   #take(kind: Kind, key: Flow, mask: Flow, list: Int32Array): Made {
     const { lookup } = kind;
-    if (typeof lookup === "string") return { list, action: lookup, taps: NO_TAPS };
+    if (typeof lookup === "string") return { list, action: lookup, passages: NO_PASSAGES };
     let made = kind.made(list);
     if (made === undefined || (typeof made.action !== "string" && !this.actions.retake(made.action))) {
       const action = this.#make(list, lookup);
-      made = { list: list.slice(), action, taps: this.#taps(lookup, list), shortcut: shortcut(list, action) };
+      made = {
+        list: list.slice(),
+        action,
+        passages: this.#passages(lookup, list),
+        shortcut: shortcut(list, action),
+      };
       kind.remember(made);
     }
-    if (made.shortcut === undefined || !this.#host.takesShortcut(key, mask, made.shortcut.taps[0]!.port))
+    if (made.shortcut === undefined || !this.#host.takesShortcut(key, mask, made.shortcut.passages[0]!.port))
       return made;
     return made.shortcut;
   }
@@ -291,14 +297,14 @@ export class Offload {
     }
   }
 
-  #taps({ inPort }: Lookup, list: Int32Array): TapUse[] {
-    const taps: TapUse[] = [];
+  #passages({ inPort }: Lookup, list: Int32Array): Passage[] {
+    const passages: Passage[] = [];
     const add = (port: OdpPort, tx: boolean): void => {
-      if (this.#host.portOf(port)?.tap) taps.push({ port, tx });
+      if (this.#host.portOf(port)?.tap) passages.push({ port, tx });
     };
     if (inPort !== undefined) add(inPort, false);
     for (const port of outputPorts(list)) add(port, true);
-    return taps;
+    return passages;
   }
 
   #tableFor(kind: Kind, lookup: Lookup): Table | string {
@@ -440,7 +446,7 @@ export class Offload {
   }
 
   /** What programs have taken from a tap, or handed to its host or to a device's far end, since it became a port. */
-  traffic(port: OdpPort): Traffic {
+  traffic(port: OdpPort): PassingTraffic {
     return this.#traffic.of(port);
   }
 
@@ -588,5 +594,5 @@ export class Offload {
 function shortcut(list: Int32Array, action: Action | string): Made | undefined {
   if (typeof action === "string" || action.ifindex === 0) return undefined;
   const [port] = outputPorts(list);
-  return { list, action: { ...action, shortcut: true }, taps: [{ port: port!, tx: true }] };
+  return { list, action: { ...action, shortcut: true }, passages: [{ port: port!, tx: true }] };
 }

@@ -2,33 +2,26 @@
  * Packets that programs have served and that pass by their ports' own counters, summed up from their megaflows' rows: a tap's
  * packets both ways, and what goes straight to a device's far end.
  */
+import type { PassingTraffic } from "../../netdev/netdev.ts";
 import type { OdpPort } from "../dpif.ts";
 import { MAX_BPF_FLOWS } from "./programs/layout.ts";
 import type { Rows } from "./rows.ts";
 
 /** A port whose counters a megaflow passes by as it comes in or goes out. */
-export interface TapUse {
+export interface Passage {
   readonly port: OdpPort;
   /** The switch sends. */
   readonly tx: boolean;
 }
 
-/** As the switch sees them. */
-export interface Traffic {
-  rxPackets: number;
-  rxBytes: number;
-  txPackets: number;
-  txBytes: number;
-}
-
 /** Megaflows with the same ports: nearly all that a list of actions is set up for share one. */
 class Group {
-  readonly taps: readonly TapUse[];
+  readonly passages: readonly Passage[];
   rows = new Int32Array(16);
   size = 0;
 
-  constructor(taps: readonly TapUse[]) {
-    this.taps = taps;
+  constructor(passages: readonly Passage[]) {
+    this.passages = passages;
   }
 
   push(row: number): number {
@@ -42,11 +35,11 @@ class Group {
   }
 }
 
-export class TapTraffic {
+export class Passing {
   readonly #rows: Rows;
-  readonly #groups = new Map<readonly TapUse[], Group>();
+  readonly #groups = new Map<readonly Passage[], Group>();
   readonly #groupsOf = new Map<OdpPort, Set<Group>>();
-  readonly #traffic = new Map<OdpPort, Traffic>();
+  readonly #traffic = new Map<OdpPort, PassingTraffic>();
   // By row: its group and where it is there, and what of it has been added to the ports' traffic.
   readonly #group: (Group | undefined)[] = new Array(MAX_BPF_FLOWS).fill(undefined);
   readonly #places = new Int32Array(MAX_BPF_FLOWS);
@@ -57,21 +50,21 @@ export class TapTraffic {
     this.#rows = rows;
   }
 
-  /** From now on the megaflow of this row passes by these ports' counters, once for each. Keeps `taps`. */
-  set(row: number, taps: readonly TapUse[]): void {
+  /** From now on the megaflow of this row passes by these ports' counters, once for each. Keeps `passages`. */
+  set(row: number, passages: readonly Passage[]): void {
     this.remove(row);
-    if (taps.length === 0) return;
-    const group = this.#groups.get(taps) ?? this.#addGroup(taps);
+    if (passages.length === 0) return;
+    const group = this.#groups.get(passages) ?? this.#addGroup(passages);
     this.#group[row] = group;
     this.#places[row] = group.push(row);
     this.#packets[row] = this.#rows.packets(row);
     this.#bytes[row] = this.#rows.bytes(row);
   }
 
-  #addGroup(taps: readonly TapUse[]): Group {
-    const group = new Group(taps);
-    this.#groups.set(taps, group);
-    for (const { port } of taps) {
+  #addGroup(passages: readonly Passage[]): Group {
+    const group = new Group(passages);
+    this.#groups.set(passages, group);
+    for (const { port } of passages) {
       const groups = this.#groupsOf.get(port);
       if (groups === undefined) this.#groupsOf.set(port, new Set([group]));
       else groups.add(group);
@@ -91,8 +84,8 @@ export class TapTraffic {
   }
 
   #removeGroup(group: Group): void {
-    this.#groups.delete(group.taps);
-    for (const { port } of group.taps) {
+    this.#groups.delete(group.passages);
+    for (const { port } of group.passages) {
       const groups = this.#groupsOf.get(port);
       groups?.delete(group);
       if (groups?.size === 0) this.#groupsOf.delete(port);
@@ -100,11 +93,11 @@ export class TapTraffic {
   }
 
   /** Adds what a megaflow has served, since this was done last, to its ports' traffic. */
-  #add(row: number, { taps }: Group): void {
+  #add(row: number, { passages }: Group): void {
     const packets = this.#rows.packets(row);
     if (packets === this.#packets[row]) return;
     const bytes = this.#rows.bytes(row);
-    for (const { port, tx } of taps) {
+    for (const { port, tx } of passages) {
       const traffic = this.#of(port);
       traffic[tx ? "txPackets" : "rxPackets"] += packets - this.#packets[row]!;
       traffic[tx ? "txBytes" : "rxBytes"] += bytes - this.#bytes[row]!;
@@ -113,7 +106,7 @@ export class TapTraffic {
     this.#bytes[row] = bytes;
   }
 
-  #of(port: OdpPort): Traffic {
+  #of(port: OdpPort): PassingTraffic {
     let traffic = this.#traffic.get(port);
     if (traffic === undefined) {
       traffic = { rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0 };
@@ -123,7 +116,7 @@ export class TapTraffic {
   }
 
   /** What has passed by the port's counters since it became one. */
-  of(port: OdpPort): Traffic {
+  of(port: OdpPort): PassingTraffic {
     for (const group of this.#groupsOf.get(port) ?? [])
       for (let i = 0; i < group.size; i++) this.#add(group.rows[i]!, group);
     return this.#of(port);
