@@ -8,7 +8,7 @@ import { formatFlowStats } from "../datapath/odp/stats-text.ts";
 import { ufidOf } from "../datapath/ufid.ts";
 import { FLOW_DP_WORDS, type Flow, W_IN_PORT } from "../flow/layout.ts";
 import type { Clock } from "../lib/clock.ts";
-import { Fatal } from "../lib/errors.ts";
+import { codeOf, describeError, Fatal } from "../lib/errors.ts";
 import { RateLimit, vlog } from "../lib/vlog.ts";
 import { takeDumpFlags } from "../ofproto/commands-dump.ts";
 import {
@@ -166,10 +166,15 @@ export function dpctlFlowCommands(context: DpctlFlows): DpctlCommand[] {
     if (old !== undefined && change.mustCreate) throw fail("File exists");
     if (old === undefined && !change.mayCreate) throw fail("No such file or directory");
     const before = old !== undefined && change.statistics ? `${statisticsOf(dpif, old)}\n` : "";
-    if (old !== undefined) dpif.flowSetActions(old.handle, actions);
-    else {
-      const handle = dpif.flowPut(flow.key, flow.mask, actions);
-      if (flow.ufid !== undefined) ufids.of(dpif).set(handle, flow.ufid);
+    try {
+      if (old !== undefined) dpif.flowSetActions(old.handle, actions);
+      else {
+        const handle = dpif.flowPut(flow.key, flow.mask, actions);
+        if (flow.ufid !== undefined) ufids.of(dpif).set(handle, flow.ufid);
+      }
+    } catch (error) {
+      if (codeOf(error) === undefined) throw error;
+      throw fail(describeError(error));
     }
     await dpif.settled();
     return before;

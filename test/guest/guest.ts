@@ -129,8 +129,8 @@ export function partOf(output: string, name: string): string {
   const start = output.indexOf(`### ${name}\n`);
   if (start < 0) return "";
   const text = output.slice(start + name.length + 5);
-  const end = text.indexOf("\n### ");
-  return end < 0 ? text : text.slice(0, end + 1);
+  const end = text.search(/^### /m);
+  return end < 0 ? text : text.slice(0, end);
 }
 
 /** All that the guest says until it is off. On a busy machine its timers are late, which it must not take for broken ones. */
