@@ -98,7 +98,8 @@ ovs-dpctl ct-get-limits zone=7
 ovs-appctl dpctl/ct-del-limits default zone=7
 ovs-appctl dpctl/ct-get-limits
 part conntrack-flushed
-ovs-dpctl flush-conntrack zone=7 "ct_nw_src=10.0.0.1,ct_nw_dst=10.0.0.2,ct_nw_proto=1"
+id=$(ovs-dpctl dump-conntrack zone=7 | sed -n 's/^icmp,orig=([^)]*,id=\([0-9]*\),.*/\1/p')
+ovs-dpctl flush-conntrack zone=7 "ct_nw_src=10.0.0.1,ct_nw_dst=10.0.0.2,ct_nw_proto=1,icmp_id=$id,icmp_type=8,icmp_code=0"
 ovs-dpctl dump-conntrack
 ovs-dpctl flush-conntrack zone=8
 ovs-dpctl flush-conntrack mark=6/7
