@@ -1,13 +1,16 @@
 /** Who hears what, and who may change what: roles, asynchronous messages, tables, tunnel options, rate limits, in-band. */
 import t from "tap";
+import type { DpConntrack } from "../../src/datapath/conntrack.ts";
 import type { Match } from "../../src/flow/match.ts";
 import { formatMatch, parseMatch } from "../../src/flow/match-text.ts";
+import { osError } from "../../src/lib/errors.ts";
 import { MemoryNetwork } from "../../src/lib/stream-memory.ts";
 import type { ControllerConfig } from "../../src/ofproto/types.ts";
 import { parseActions } from "../../src/openflow/actions/registry.ts";
 import { encode } from "../../src/openflow/codec.ts";
 import type { AsyncConfig, Message, PhyPort, Version } from "../../src/openflow/messages.ts";
 import { emptyAsync } from "../../src/openflow/msg/nicira.ts";
+import { parseCtFlush } from "../../src/openflow/text/ct-match.ts";
 import { Peer, start } from "../sim/peer.ts";
 import { flowModOf, type SimSwitch } from "../sim/switch.ts";
 
@@ -211,6 +214,36 @@ t.test("table names, limits and vacancy", async (t) => {
     [[4, 75]],
     "and once that there are enough again",
   );
+  await sim.close();
+});
+
+t.test("tracked connections are ended where the datapath tells of them", async (t) => {
+  const { sim, peer } = await start(4);
+  t.same(await peer.ask({ type: "nxt-ct-flush-zone", zone: 5 }), [], "one that does not");
+  const flushed: unknown[] = [];
+  const conntrack: Pick<DpConntrack, "dump" | "flush"> = {
+    dump: () => [],
+    flush(zone, orig) {
+      flushed.push([zone, orig?.tpDst]);
+      if (zone === 6) throw osError("EPERM");
+    },
+  };
+  Object.assign(sim.dpif, { conntrack });
+  t.same(await peer.ask({ type: "nxt-ct-flush-zone", zone: 5 }), []);
+  const flush = (zone: number | undefined, args: string): Message => ({
+    ...parseCtFlush(args === "" ? [] : [args]),
+    zone,
+  });
+  t.same(await peer.ask(flush(undefined, "")), []);
+  t.same(await peer.ask(flush(6, "")), [], "the log says what goes wrong");
+  const whole = "ct_nw_src=10.0.0.1,ct_nw_dst=10.0.0.2,ct_nw_proto=17,ct_tp_src=1,ct_tp_dst=53";
+  t.same(await peer.ask(flush(7, whole)), []);
+  t.same(flushed, [
+    [5, undefined],
+    [undefined, undefined],
+    [6, undefined],
+    [7, 53],
+  ]);
   await sim.close();
 });
 

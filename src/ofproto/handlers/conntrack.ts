@@ -1,23 +1,45 @@
-/** NXT_CT_FLUSH_ZONE and NXT_CT_FLUSH: there is no connection tracking yet, so there is nothing to flush; it is logged. */
-import { vlog } from "../../lib/vlog.ts";
-import type { CtTuple, NxtCtFlush } from "../../openflow/messages.ts";
+/** NXT_CT_FLUSH_ZONE and NXT_CT_FLUSH, for datapaths that tell of their connections; the others' are logged alone. */
+import { describeError } from "../../lib/errors.ts";
+import { RateLimit, vlog } from "../../lib/vlog.ts";
+import type { NxtCtFlush } from "../../openflow/messages.ts";
+import { emptyTuple } from "../../openflow/msg/nicira.ts";
 import { formatCtFlush } from "../../openflow/text/print.ts";
+import type { Connection } from "../connections/connection.ts";
+import { flushConntrack, meansAll } from "../ct-flush.ts";
 import type { Handlers } from "./dispatch.ts";
 
 const log = vlog("ct_dpif");
-
-const isEmpty = (tuple: CtTuple): boolean => Object.values(tuple).every((value) => value === undefined);
+const limit = new RateLimit(5, 5);
 
 /** Zone and all, or the conditions that connections must meet. */
 function what(m: NxtCtFlush): string {
-  const byMark = m.mark !== undefined && m.markMask !== 0;
-  const byLabel =
-    m.label !== undefined && (m.labelMask === undefined || m.labelMask.some((byte) => byte !== 0));
-  if (byMark || byLabel || !isEmpty(m.orig) || !isEmpty(m.reply)) return formatCtFlush(m);
+  if (!meansAll(m)) return formatCtFlush(m);
   return m.zone === undefined ? "<all>" : `zone ${m.zone}`;
 }
 
+async function flush(connection: Connection, m: NxtCtFlush): Promise<void> {
+  log.dbg(`ct_flush: ${what(m)}`);
+  const { clock, dpif } = connection.ofproto.backer;
+  if (dpif.conntrack === undefined) return;
+  try {
+    await flushConntrack(dpif.conntrack, m, () => new Promise((resolve) => clock.soon(resolve)));
+  } catch (error) {
+    log.warnRl(limit, `${dpif.type}@${dpif.name}: connections cannot be flushed (${describeError(error)})`);
+  }
+}
+
 export const CONNTRACK_HANDLERS: Handlers = {
-  "nxt-ct-flush-zone": (_connection, { zone }) => log.dbg(`ct_flush: zone ${zone}`),
-  "nxt-ct-flush": (_connection, message) => log.dbg(`ct_flush: ${what(message)}`),
+  "nxt-ct-flush-zone": (connection, { zone }) =>
+    flush(connection, {
+      type: "nxt-ct-flush",
+      ipProto: 0,
+      zone,
+      mark: undefined,
+      markMask: undefined,
+      label: undefined,
+      labelMask: undefined,
+      orig: emptyTuple(),
+      reply: emptyTuple(),
+    }),
+  "nxt-ct-flush": flush,
 };
