@@ -25,7 +25,7 @@ import {
   sleep,
   withSubjects,
 } from "./net.ts";
-import { median } from "./side.ts";
+import { median, spread } from "./side.ts";
 import { tcpOnce } from "./tcp-run.ts";
 
 const SECONDS = 2;
@@ -44,11 +44,6 @@ function limit(hosts: Hosts): Subject {
       for (const link of links) link.close();
     },
   };
-}
-
-function spread(values: number[]): string {
-  const sorted = [...values].sort((a, b) => a - b);
-  return `${sorted[0]!.toFixed(2)}..${sorted.at(-1)!.toFixed(2)}`;
 }
 
 async function compare(

@@ -7,7 +7,8 @@
  * - NORMAL: the MAC learning switch, with `upcall/disable-megaflows`, or its megaflow would serve all.
  *
  * Both with limits as they are by default, and with room for 200 000 megaflows from the start. Ours twice: in userspace, and with
- * programs in the kernel that hand frames up through a ring buffer. Rounds take turns; medians of five; prints ratios.
+ * programs in the kernel that hand frames up through a ring buffer. Rounds take turns; prints medians of five, and the median
+ * of the rounds' ratios with their spread.
  * `setups.ts [--rounds=N] [WORD]` runs only what has the word in its name.
  */
 import { writeFileSync } from "node:fs";
@@ -21,7 +22,7 @@ import {
   type Throughput,
   withSubjects,
 } from "./net.ts";
-import { median, report } from "./side.ts";
+import { reportRounds } from "./side.ts";
 
 const SECONDS = 3;
 const ROUNDS = Number(process.argv.find((word) => word.startsWith("--rounds="))?.slice(9) ?? 5);
@@ -105,12 +106,13 @@ await withSubjects<SwitchSubject>(subjects, async (lanes) => {
     }
     const theirs = rounds.get("peer");
     if (theirs === undefined) continue;
-    const of = (all: Throughput[], what: "kpps" | "cpu") => median(all.map((each) => each[what]));
     for (const who of ["ours", "ebpf"]) {
       const ours = rounds.get(who)!;
       const name = who === "ours" ? scenario.name : `${scenario.name}, eBPF`;
-      report(`flow set-ups, ${name}`, "k/s", of(ours, "kpps"), of(theirs, "kpps"), "more");
-      report(`CPU a flow set-up, ${name}`, "µs", of(ours, "cpu"), of(theirs, "cpu"), "less");
+      const of = (what: "kpps" | "cpu") =>
+        [ours, theirs].map((all) => all.map((each) => each[what])) as [number[], number[]];
+      reportRounds(`flow set-ups, ${name}`, "k/s", ...of("kpps"), "more");
+      reportRounds(`CPU a flow set-up, ${name}`, "µs", ...of("cpu"), "less");
     }
   }
 });

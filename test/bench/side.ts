@@ -146,6 +146,23 @@ export function median(values: number[]): number {
   return sorted[Math.floor(sorted.length / 2)]!;
 }
 
+/** Least and most. */
+export function spread(values: readonly number[]): string {
+  return `${Math.min(...values).toFixed(2)}..${Math.max(...values).toFixed(2)}`;
+}
+
+/** The same for rounds in turns: medians, and that of the rounds' ratios with their spread. */
+export function reportRounds(
+  what: string,
+  unit: string,
+  ours: number[],
+  theirs: number[],
+  better: "more" | "less",
+): void {
+  const ratios = ours.map((value, round) => value / theirs[round]!);
+  report(what, unit, median(ours), median(theirs), better, median(ratios), ` (${spread(ratios)})`);
+}
+
 /** One line of a report: ours, the peer's and the ratio, larger meaning better for `more` and smaller for `less`. */
 export function report(
   what: string,
@@ -153,10 +170,11 @@ export function report(
   ours: number,
   theirs: number,
   better: "more" | "less",
+  ratio = ours / theirs,
+  note = "",
 ): void {
-  const ratio = ours / theirs;
   console.log(
-    `${what.padEnd(44)} ours ${show(ours).padStart(9)}  peer ${show(theirs).padStart(9)} ${unit.padEnd(8)} ratio ${ratio.toFixed(2)} (${better} is better)`,
+    `${what.padEnd(44)} ours ${show(ours).padStart(9)}  peer ${show(theirs).padStart(9)} ${unit.padEnd(8)} ratio ${ratio.toFixed(2)}${note} (${better} is better)`,
   );
 }
 
