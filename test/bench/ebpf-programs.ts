@@ -17,6 +17,7 @@ import {
   lookupWords,
   writeLookup,
 } from "../../src/datapath/ebpf/programs/places.ts";
+import { NO_SHORTCUT } from "../../src/datapath/ebpf/shortcuts.ts";
 import type { EbpfProgram } from "../../src/datapath/ebpf/system.ts";
 import { ODP_OUTPUT, ODP_POP_VLAN, ODP_PUSH_VLAN, ODP_SET } from "../../src/datapath/odp/actions.ts";
 import {
@@ -123,7 +124,7 @@ function special(mask: Words, masks: number, actions: number[]): Run {
     ifindexOf: (port) => port,
     portOf: (port) => ({ ifindex: port, tap: false }),
     hasMeter: () => false,
-    takesShortcut: () => false,
+    shortcut: () => NO_SHORTCUT,
     allKnown() {},
     install: (next) => {
       program = next;

@@ -3,14 +3,15 @@ import type { EbpfObjects, LoadedProgram } from "./objects.ts";
 import { type ActionHost, actionKey, compileActions } from "./programs/actions.ts";
 import { FIRST_ACTION_SLOT, PROGRAM_SLOTS } from "./programs/layout.ts";
 import type { Lookup } from "./programs/places.ts";
+import { NO_SHORTCUT, type Shortcut } from "./shortcuts.ts";
 
 /** What a megaflow's value says of its actions. */
 export interface Action {
   /** 0 for none. */
   readonly slot: number;
   readonly ifindex: number;
-  /** To the far end of that device. */
-  readonly shortcut: boolean;
+  /** To the far end of that device, for frames to its address. */
+  readonly shortcut: Shortcut;
   readonly program: Held | undefined;
 }
 
@@ -44,9 +45,9 @@ export class ActionPrograms {
       case "userspace":
         return compiled.reason;
       case "drop":
-        return { slot: 0, ifindex: 0, shortcut: false, program: undefined };
+        return { slot: 0, ifindex: 0, shortcut: NO_SHORTCUT, program: undefined };
       case "output":
-        return { slot: 0, ifindex: compiled.ifindex, shortcut: false, program: undefined };
+        return { slot: 0, ifindex: compiled.ifindex, shortcut: NO_SHORTCUT, program: undefined };
       default:
         break;
     }
@@ -65,7 +66,7 @@ export class ActionPrograms {
       this.#held.set(key, held);
     }
     held.users++;
-    return { slot: held.slot, ifindex: 0, shortcut: false, program: held };
+    return { slot: held.slot, ifindex: 0, shortcut: NO_SHORTCUT, program: held };
   }
 
   /** Takes once more what has been taken before; false when its program has gone since. */

@@ -121,9 +121,6 @@ export class EbpfDpif implements Dpif {
     const { name, clock, system, openInner, warn } = options;
     this.#clock = clock;
     this.#system = system;
-    this.shortcuts = new Shortcuts(system, clock, (port) =>
-      this.#reconsider((key, actions) => mentions(key, actions, port)),
-    );
     const pins = system.pins(name);
     this.pins = pins;
     let generation = "";
@@ -139,13 +136,16 @@ export class EbpfDpif implements Dpif {
         typeof pins === "string" ? undefined : (map) => pins.pin(map, `${generation}/${map.spec.name}`),
       );
       this.objects = objects;
+      this.shortcuts = new Shortcuts(system, clock, objects.farEnds, (port) =>
+        this.#reconsider((key, actions) => mentions(key, actions, port)),
+      );
       probe(system, objects.upcall.program);
       this.offload = new Offload(objects, {
         clock,
         ifindexOf: (port) => this.attached.get(port)?.ifindex ?? 0,
         portOf: (port): OutPort | undefined => this.attached.get(port),
         hasMeter: (id) => this.#meters.has(id),
-        takesShortcut: (key, mask, port) => this.shortcuts.takes(key, mask, port),
+        shortcut: (from, to) => this.shortcuts.find(from, to),
         install: (program) => this.#install(program),
         allKnown: (all) => {
           this.#offloadKnowsAll = all;
@@ -229,7 +229,7 @@ export class EbpfDpif implements Dpif {
     }
     const stop = tap ? netdev.watch(setPort) : undefined;
     if (!tap) this.shortcuts.add(odpPort, ifindex);
-    netdev.passing = () => this.offload.traffic(odpPort);
+    netdev.passing = () => (tap ? this.offload.traffic(odpPort) : this.shortcuts.traffic(odpPort));
     const unwatch = (): void => {
       stop?.();
       netdev.passing = undefined;

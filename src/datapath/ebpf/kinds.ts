@@ -32,8 +32,6 @@ export interface Made {
   /** A text says why programs cannot. */
   readonly action: Action | string;
   readonly passages: readonly Passage[];
-  /** The same the short way (shortcuts.ts), for those of its megaflows that may take it. */
-  readonly shortcut?: Made | undefined;
 }
 
 export class Kind {

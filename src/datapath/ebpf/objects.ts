@@ -4,12 +4,14 @@ import type { BpfMapSpec } from "../../sys/bpf.ts";
 import type { DpMeter, DpMeterStats, Policing } from "../dpif.ts";
 import { assemble, programSize } from "./asm/assemble.ts";
 import type { Line } from "./asm/instruction.ts";
+import { FarEnds } from "./far-ends.ts";
 import { Journal } from "./journal.ts";
 import {
   BAND_BYTES,
   BAND_DROPPED,
   BAND_NUMBER,
   MAP_COUNTERS,
+  MAP_FAR_ENDS,
   MAP_JOURNAL,
   MAP_METERS,
   MAP_POLICING,
@@ -48,6 +50,7 @@ export class EbpfObjects {
   readonly maps = new Map<string, EbpfMap>();
   readonly rows: Rows;
   readonly counters: Uint32Array;
+  readonly farEnds: FarEnds;
   readonly upcall: LoadedProgram;
   readonly #journal: Journal | undefined;
   #police: LoadedProgram | undefined;
@@ -62,8 +65,9 @@ export class EbpfObjects {
         const map = this.#add(spec);
         pin?.(map);
       }
-      for (const spec of otherSpecs()) this.#addOther(spec);
+      for (const spec of otherSpecs(this.processors)) this.#addOther(spec);
       this.rows = new Rows(this.maps.get(MAP_STATS)!.memory(), this.processors);
+      this.farEnds = new FarEnds(this.maps.get(MAP_FAR_ENDS)!.memory(), this.processors);
       this.counters = new Uint32Array(this.maps.get(MAP_COUNTERS)!.memory());
       const journal = this.maps.get(MAP_JOURNAL);
       this.#journal = journal && new Journal(journal.memory());

@@ -22,11 +22,12 @@ import { MAX_BPF_FLOWS, VALUE_BYTES } from "./programs/layout.ts";
 import { findLookup, type Lookup, lookupWords, signature, unmatched } from "./programs/places.ts";
 import { outputPorts } from "./programs/steps.ts";
 import type { Rows } from "./rows.ts";
+import type { Shortcut } from "./shortcuts.ts";
 import type { EbpfProgram } from "./system.ts";
 import { Table, TableRows } from "./table.ts";
 
-/** A program may name 64 maps; two are others than those of flows. */
-const MAX_TABLES = 62;
+/** A program may name 64 maps; three are others than those of flows. */
+const MAX_TABLES = 61;
 const FIRST_ENTRIES = 1024;
 /** Rest between two classifiers, and how many times as long as the making of the last one. */
 const REST_MS = 50;
@@ -109,8 +110,8 @@ class Reasons {
 export interface OffloadHost extends ActionHost {
   readonly clock: Clock;
   ifindexOf(port: number): number;
-  /** Whether frames of the megaflow may go straight to the far end of a port that they are only sent out by. */
-  takesShortcut(key: Flow, mask: Flow, port: OdpPort): boolean;
+  /** For frames of one port that another sends. */
+  shortcut(from: OdpPort, to: OdpPort): Shortcut;
   /** Puts the classifier at every port. */
   install(program: EbpfProgram): void;
   /** Whether programs know every megaflow there is, but for those of the last turn. */
@@ -208,7 +209,7 @@ export class Offload {
     if (typeof lookup === "string") return lookup;
     const reason = unmatched(lookup, key);
     if (reason !== undefined) return reason;
-    const { action, passages } = this.#take(kind, key, mask, list);
+    const { action, passages } = this.#take(kind, list);
     if (typeof action === "string") return action;
     const table = this.#tableFor(kind, lookup);
     if (typeof table === "string") {
@@ -230,7 +231,7 @@ export class Offload {
 
   /** As {@link #add}. */
   #change(row: number, key: Flow, mask: Flow, list: Int32Array): string | undefined {
-    const { action, passages } = this.#take(this.#kindOf(key, mask), key, mask, list);
+    const { action, passages } = this.#take(this.#kindOf(key, mask), list);
     if (typeof action === "string") {
       this.#keepStats(row);
       this.#remove(row);
@@ -269,28 +270,24 @@ export class Offload {
   }
 
   /** What comes of a list of actions; the action, when there is one, is to be given back. */
-  #take(kind: Kind, key: Flow, mask: Flow, list: Int32Array): Made {
+  #take(kind: Kind, list: Int32Array): Made {
     const { lookup } = kind;
     if (typeof lookup === "string") return { list, action: lookup, passages: NO_PASSAGES };
-    let made = kind.made(list);
-    if (made === undefined || (typeof made.action !== "string" && !this.actions.retake(made.action))) {
-      const action = this.#make(list, lookup);
-      made = {
-        list: list.slice(),
-        action,
-        passages: this.#passages(lookup, list),
-        shortcut: shortcut(list, action),
-      };
-      kind.remember(made);
-    }
-    if (made.shortcut === undefined || !this.#host.takesShortcut(key, mask, made.shortcut.passages[0]!.port))
-      return made;
-    return made.shortcut;
+    const held = kind.made(list);
+    if (held !== undefined && (typeof held.action === "string" || this.actions.retake(held.action)))
+      return held;
+    const action = this.#make(list, lookup);
+    const made = { list: list.slice(), action, passages: this.#passages(lookup, list) };
+    kind.remember(made);
+    return made;
   }
 
   #make(list: Int32Array, lookup: Lookup): Action | string {
     try {
-      return this.actions.take(list, lookup, this.#host);
+      const action = this.actions.take(list, lookup, this.#host);
+      if (typeof action === "string" || action.ifindex === 0 || lookup.inPort === undefined) return action;
+      // All that is done is to send it by a device.
+      return { ...action, shortcut: this.#host.shortcut(lookup.inPort, outputPorts(list)[0]!) };
     } catch (error) {
       this.#host.warn(`an action program could not be loaded: ${(error as Error).message}`);
       return "its program could not be loaded";
@@ -445,7 +442,7 @@ export class Offload {
     if (row >= 0) this.#objects.rows.carry(row, from, fromRow);
   }
 
-  /** What programs have taken from a tap, or handed to its host or to a device's far end, since it became a port. */
+  /** What programs have taken from a tap, or handed to its host, since it became a port. */
   traffic(port: OdpPort): PassingTraffic {
     return this.#traffic.of(port);
   }
@@ -588,11 +585,4 @@ export class Offload {
     this.classifier?.program.close();
     this.actions.close();
   }
-}
-
-/** The same, when a list is of one output, for frames to the device's far end. */
-function shortcut(list: Int32Array, action: Action | string): Made | undefined {
-  if (typeof action === "string" || action.ifindex === 0) return undefined;
-  const [port] = outputPorts(list);
-  return { list, action: { ...action, shortcut: true }, passages: [{ port: port!, tx: true }] };
 }

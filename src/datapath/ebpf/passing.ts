@@ -1,7 +1,4 @@
-/**
- * Packets that programs have served and that pass by their ports' own counters, summed up from their megaflows' rows: a tap's
- * packets both ways, and what goes straight to a device's far end.
- */
+/** Packets of taps that programs have served, which pass by the taps' own counters, summed up from their megaflows' rows. */
 import type { PassingTraffic } from "../../netdev/netdev.ts";
 import type { OdpPort } from "../dpif.ts";
 import { MAX_BPF_FLOWS } from "./programs/layout.ts";

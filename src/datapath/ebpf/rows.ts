@@ -70,7 +70,7 @@ function rowStart(cpu: number, row: number): number {
 }
 
 /** A number that another processor may be writing: the halves must be of one moment. Exact to 2^53. */
-function readU64(words: Uint32Array, at: number): number {
+export function readU64(words: Uint32Array, at: number): number {
   for (;;) {
     const high = words[at + 1]!;
     const low = words[at]!;

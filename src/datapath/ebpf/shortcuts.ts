@@ -3,14 +3,15 @@
  * other network namespace at once, without the near end's queueing and the far end's backlog.
  *
  * The kernel then takes the frame for one to the far end's own address, whatever it is, and does not look at its length; packet
- * sockets, filters and queueing at the near end never see it, nor do its counters (offload.ts counts instead). So the short
- * way is for megaflows that match the far end's address exactly, from devices with no larger MTU, and only while nobody
- * listens, shapes or filters there.
+ * sockets, filters and queueing at the near end never see it, nor do its counters (programs count instead, far-ends.ts). So
+ * the short way is for frames to just that address, from devices with no larger MTU, that a megaflow does nothing else with,
+ * and only while nobody listens, shapes or filters there.
  */
-import { type Flow, W_ETH_DST_HI, W_IN_PORT } from "../../flow/layout.ts";
 import type { Clock, Timer } from "../../lib/clock.ts";
 import type { Sending } from "../../netdev/far-end.ts";
+import type { PassingTraffic } from "../../netdev/netdev.ts";
 import type { OdpPort } from "../dpif.ts";
+import type { FarEnds } from "./far-ends.ts";
 
 /** Nothing tells of packet sockets: they are looked for so often, and one device is asked about the rest of it. */
 export const LOOK_MS = 250;
@@ -24,19 +25,33 @@ export interface ShortcutSystem {
   listenedTo(): ReadonlySet<number>;
 }
 
+/** What a megaflow's value says of it: the far end's number, 0 for none, and its address as the wire has it. */
+export interface Shortcut {
+  readonly farEnd: number;
+  readonly low: number;
+  readonly high: number;
+}
+
+export const NO_SHORTCUT: Shortcut = { farEnd: 0, low: 0, high: 0 };
+
+const NOTHING: PassingTraffic = { rxPackets: 0, rxBytes: 0, txPackets: 0, txBytes: 0 };
+
 interface Device {
   readonly odpPort: OdpPort;
   readonly ifindex: number;
   mtu: number;
   shaped: boolean;
   sending: Sending;
-  /** The far end's address, as two flow words, while the short way there is open. */
-  open: { readonly high: number; readonly low: number; readonly mtu: number } | undefined;
+  /** Of the far end, 0 until there has been one. */
+  number: number;
+  /** While the short way is open. */
+  open: (Shortcut & { readonly mtu: number }) | undefined;
 }
 
 export class Shortcuts {
   readonly #system: ShortcutSystem;
   readonly #clock: Clock;
+  readonly #farEnds: FarEnds;
   readonly #changed: (port: OdpPort) => void;
   readonly #devices = new Map<OdpPort, Device>();
   #unwatch: (() => void) | undefined;
@@ -46,22 +61,27 @@ export class Shortcuts {
   #asked = 0;
 
   /** `changed`: megaflows to or from the port may have another way now. */
-  constructor(system: ShortcutSystem, clock: Clock, changed: (port: OdpPort) => void) {
+  constructor(system: ShortcutSystem, clock: Clock, farEnds: FarEnds, changed: (port: OdpPort) => void) {
     this.#system = system;
     this.#clock = clock;
+    this.#farEnds = farEnds;
     this.#changed = changed;
   }
 
   add(odpPort: OdpPort, ifindex: number): void {
     if (this.#devices.size === 0) this.#start();
     const sending = this.#system.sendingOf(ifindex);
-    const device = { odpPort, ifindex, mtu: sending.mtu, shaped: false, sending, open: undefined };
+    const device = { odpPort, ifindex, mtu: sending.mtu, shaped: false, sending, number: 0, open: undefined };
     this.#devices.set(odpPort, device);
     this.#decide(device);
   }
 
   remove(odpPort: OdpPort): void {
-    if (this.#devices.delete(odpPort) && this.#devices.size === 0) this.close();
+    const device = this.#devices.get(odpPort);
+    if (device === undefined) return;
+    this.#farEnds.release(device.number);
+    this.#devices.delete(odpPort);
+    if (this.#devices.size === 0) this.close();
   }
 
   setShaped(odpPort: OdpPort, shaped: boolean): void {
@@ -76,19 +96,17 @@ export class Shortcuts {
     return this.#devices.get(odpPort)?.open !== undefined;
   }
 
-  /** Whether all frames of a megaflow may take the short way to port `to`. */
-  takes(key: Flow, mask: Flow, to: OdpPort): boolean {
+  /** For frames of port `from` that port `to` sends. */
+  find(from: OdpPort, to: OdpPort): Shortcut {
     const open = this.#devices.get(to)?.open;
-    if (open === undefined || mask[W_IN_PORT] !== -1) return false;
-    const from = this.#devices.get(key[W_IN_PORT]!);
-    return (
-      from !== undefined &&
-      from.mtu <= open.mtu &&
-      mask[W_ETH_DST_HI] === -1 &&
-      mask[W_ETH_DST_HI + 1]! >>> 16 === 0xffff &&
-      key[W_ETH_DST_HI] === open.high &&
-      key[W_ETH_DST_HI + 1]! >>> 16 === open.low
-    );
+    const mtu = this.#devices.get(from)?.mtu;
+    return open === undefined || mtu === undefined || mtu > open.mtu ? NO_SHORTCUT : open;
+  }
+
+  /** What has gone the short way from a port, past its device's own counters. */
+  traffic(odpPort: OdpPort): PassingTraffic {
+    const number = this.#devices.get(odpPort)?.number ?? 0;
+    return number === 0 ? NOTHING : this.#farEnds.traffic(number);
   }
 
   /** Before the last device is gone, or for good. */
@@ -134,13 +152,15 @@ export class Shortcuts {
     const { open, ifindex, shaped, sending } = device;
     device.mtu = sending.mtu;
     const { farEnd } = sending;
-    if (farEnd === undefined || shaped || this.#listened.has(ifindex) || this.#listened.has(0)) {
+    const shut = farEnd === undefined || shaped || this.#listened.has(ifindex) || this.#listened.has(0);
+    if (!shut && device.number === 0) device.number = this.#farEnds.take();
+    if (shut || device.number === 0) {
       device.open = undefined;
       return open !== undefined;
     }
     const view = new DataView(farEnd.address.buffer, farEnd.address.byteOffset, 6);
-    const next = { high: view.getInt32(0), low: view.getUint16(4), mtu: farEnd.mtu };
-    device.open = next;
-    return open === undefined || open.high !== next.high || open.low !== next.low || open.mtu !== next.mtu;
+    const [low, high] = [view.getInt32(0, true), view.getUint16(4, true)];
+    device.open = { farEnd: device.number, low, high, mtu: farEnd.mtu };
+    return open === undefined || open.low !== low || open.high !== high || open.mtu !== farEnd.mtu;
   }
 }

@@ -1,9 +1,11 @@
 /** The maps that live as long as the datapath: their kinds and sizes. */
 import type { BpfMapSpec } from "../../sys/bpf.ts";
+import { farEndsBytes } from "./far-ends.ts";
 import {
   COUNTER_BYTES,
   JOURNAL_BYTES,
   MAP_COUNTERS,
+  MAP_FAR_ENDS,
   MAP_JOURNAL,
   MAP_METERS,
   MAP_POLICING,
@@ -52,8 +54,9 @@ export function pinnedSpecs(processors: number): BpfMapSpec[] {
 
 export const PINNED_MAPS = 5;
 
-export function otherSpecs(): BpfMapSpec[] {
+export function otherSpecs(processors: number): BpfMapSpec[] {
   return [
+    spec(MAP_FAR_ENDS, MAP_ARRAY, 4, farEndsBytes(processors), 1, F_MMAPABLE),
     spec(MAP_UPCALLS, MAP_RINGBUF, 0, 0, UPCALL_RING_BYTES, 0),
     spec(MAP_METERS, MAP_HASH, 4, METER_BYTES, MAX_BPF_METERS, F_NO_PREALLOC),
     spec(MAP_POLICING, MAP_HASH, 4, POLICING_BYTES, MAX_BPF_PORTS, F_NO_PREALLOC),

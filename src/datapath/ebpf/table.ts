@@ -41,7 +41,9 @@ function writeValue(values: Int32Array, index: number, row: number, action: Acti
   values[at] = row;
   values[at + 1] = action.slot;
   values[at + 2] = action.ifindex;
-  values[at + 3] = action.shortcut ? 1 : 0;
+  values[at + 3] = action.shortcut.farEnd;
+  values[at + 4] = action.shortcut.low;
+  values[at + 5] = action.shortcut.high;
 }
 
 export class Table implements MaskTable {

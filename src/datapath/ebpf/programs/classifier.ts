@@ -53,7 +53,10 @@ import {
 } from "../asm/instruction.ts";
 import { SKB_IFINDEX, SKB_LEN, SKB_VLAN_PRESENT, TC_ACT_SHOT } from "../asm/skb.ts";
 import {
+  FAR_END_BITS,
+  FAR_END_BYTES,
   FLOW_BITS,
+  MAP_FAR_ENDS,
   MAP_PROGRAMS,
   MAP_STATS,
   MAX_BPF_FLOWS,
@@ -63,10 +66,11 @@ import {
   ROW_TCP_FLAGS,
   ROW_USED,
   UPCALL_SLOT,
+  VALUE_FAR_ADDRESS,
+  VALUE_FAR_END,
   VALUE_FLOW,
   VALUE_IFINDEX,
   VALUE_PROGRAM,
-  VALUE_SHORTCUT,
 } from "./layout.ts";
 import { parseBranch, parseStart, UP, type Wanted } from "./parse.ts";
 import {
@@ -77,6 +81,7 @@ import {
   SLOT_SHA_THA,
   SLOT_TCP_FLAGS,
   SLOT_TP,
+  SLOT_TYPE,
   SLOTS_END,
 } from "./places.ts";
 
@@ -101,6 +106,8 @@ export interface ClassifierSpec {
 const keyBase = (fields: number): number => SLOTS_END - ((Math.max(fields, 1) * 4 + 7) & ~7);
 
 const HIT = "hit";
+/** The Ethertype is not looked at any more when a flow has been found: here is its far end's address. */
+const SLOT_FAR_ADDRESS = SLOT_TYPE;
 
 /** Ethertypes of the branches; "other" has all that are not here. */
 const BRANCHES = [
@@ -190,6 +197,8 @@ function lookup({ map, fields }: MaskTable): Line[] {
     IfEq.imm(R0, 0, `no_${map}`),
     Load.u64(R8, R0, VALUE_FLOW),
     Load.u64(R9, R0, VALUE_IFINDEX),
+    Load.u64(R1, R0, VALUE_FAR_ADDRESS),
+    Store.u64(R10, SLOT_FAR_ADDRESS, R1),
     jump(HIT),
     label(`no_${map}`),
   ];
@@ -207,10 +216,19 @@ function isPair(first: Field, second: Field | undefined): boolean {
   );
 }
 
-/** The flow is found: R8 has its number and above it its program, R9 the ifindex and above it whether to take the short way. */
+/** The flow is found: R8 has its number and above it its program, R9 the ifindex and above it its far end's number. */
 function hit(processors: number): Line[] {
   return [
     label(HIT),
+    comment("the short way is for frames to the far end's address"),
+    Load.u32(R1, R7, 0),
+    Load.u16(R2, R7, 4),
+    Lsh.imm(R2, 32),
+    Or.reg(R1, R2),
+    Load.u64(R2, R10, SLOT_FAR_ADDRESS),
+    IfEq.reg(R1, R2, "counted"),
+    Mov.reg32(R9, R9),
+    label("counted"),
     comment("R7: the flow's row, this processor's"),
     call(GET_SMP_PROCESSOR_ID),
     And.imm32(R0, processors - 1),
@@ -225,12 +243,7 @@ function hit(processors: number): Line[] {
     Load.u64(R1, R7, ROW_PACKETS),
     Add.imm(R1, 1),
     Store.u64(R7, ROW_PACKETS, R1),
-    comment("a tag beside the frame counts too"),
-    Load.u32(R2, R6, SKB_LEN),
-    Load.u32(R1, R6, SKB_VLAN_PRESENT),
-    IfEq.imm(R1, 0, "untagged"),
-    Add.imm(R2, 4),
-    label("untagged"),
+    ...frameBytes("untagged"),
     Load.u64(R1, R7, ROW_OCTETS),
     Add.reg(R1, R2),
     Store.u64(R7, ROW_OCTETS, R1),
@@ -244,13 +257,31 @@ function hit(processors: number): Line[] {
     Rsh.imm(R8, VALUE_PROGRAM * 8),
     IfNe.imm(R8, 0, "program"),
     IfEq.imm32(R9, 0, "drop"),
-    Mov.reg32(R1, R9),
-    Mov.imm(R2, 0),
-    Rsh.imm(R9, (VALUE_SHORTCUT - VALUE_IFINDEX) * 8),
+    Mov.reg32(R8, R9),
+    Rsh.imm(R9, (VALUE_FAR_END - VALUE_IFINDEX) * 8),
     IfNe.imm(R9, 0, "shortcut"),
+    Mov.reg(R1, R8),
+    Mov.imm(R2, 0),
     call(REDIRECT),
     exit(),
     label("shortcut"),
+    call(GET_SMP_PROCESSOR_ID),
+    And.imm32(R0, processors - 1),
+    Lsh.imm(R0, FAR_END_BITS),
+    And.imm32(R9, (1 << FAR_END_BITS) - 1),
+    Add.reg(R0, R9),
+    Lsh.imm(R0, Math.log2(FAR_END_BYTES)),
+    loadMapValue(R7, MAP_FAR_ENDS),
+    Add.reg(R7, R0),
+    Load.u64(R1, R7, 0),
+    Add.imm(R1, 1),
+    Store.u64(R7, 0, R1),
+    ...frameBytes("far_untagged"),
+    Load.u64(R1, R7, 8),
+    Add.reg(R1, R2),
+    Store.u64(R7, 8, R1),
+    Mov.reg(R1, R8),
+    Mov.imm(R2, 0),
     call(REDIRECT_PEER),
     exit(),
     label("program"),
@@ -261,6 +292,18 @@ function hit(processors: number): Line[] {
     label("drop"),
     Mov.imm(R0, TC_ACT_SHOT),
     exit(),
+  ];
+}
+
+/** R2 = bytes of the frame; R1 is lost. */
+function frameBytes(untagged: string): Line[] {
+  return [
+    comment("a tag beside the frame counts too"),
+    Load.u32(R2, R6, SKB_LEN),
+    Load.u32(R1, R6, SKB_VLAN_PRESENT),
+    IfEq.imm(R1, 0, untagged),
+    Add.imm(R2, 4),
+    label(untagged),
   ];
 }
 

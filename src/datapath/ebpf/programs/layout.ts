@@ -5,7 +5,7 @@
  *   | 0  flow number          u32 |          | 0  packets                u64 |
  *   | 4  action program, or 0 u32 |          | 8  bytes                  u64 |
  *   | 8  ifindex, 0: drop     u32 |          | 16 CLOCK_MONOTONIC, ns    u64 |
- *   | 12 1: to its far end    u32 |          | 24 TCP flags seen         u32 |
+ *   | 12 far end's number, 0  u32 |          | 24 TCP flags seen         u32 |
  *
  *   record in the ring buffer, before the frame      port, by its ifindex
  *   | 0  ifindex                            u32 |    | 0 PORT_FLAG_TAP   u32 |
@@ -36,12 +36,13 @@ import { Add, type Line, Load, loadMapValue, R1, R2, Store } from "../asm/instru
 export const FLOW_BITS = 16;
 export const MAX_BPF_FLOWS = 1 << FLOW_BITS;
 
-export const VALUE_BYTES = 16;
+export const VALUE_BYTES = 24;
 export const VALUE_FLOW = 0;
 export const VALUE_PROGRAM = 4;
 export const VALUE_IFINDEX = 8;
-/** 1 when frames take the short way to the far end of the device (shortcuts.ts). */
-export const VALUE_SHORTCUT = 12;
+/** Of the device's far end: its number in MAP_FAR_ENDS, 0 when frames are not to go there the short way; its address. */
+export const VALUE_FAR_END = 12;
+export const VALUE_FAR_ADDRESS = 16;
 
 export const ROW_SHIFT = 5;
 export const ROW_BYTES = 1 << ROW_SHIFT;
@@ -73,6 +74,10 @@ export const PORT_FLAG_TAP = 1;
 export const LAYOUT_VERSION = 3;
 
 export const JOURNAL_BYTES = 128;
+
+/** Far ends of devices that have counters, and bytes of these: packets and bytes, u64 each. */
+export const FAR_END_BITS = 12;
+export const FAR_END_BYTES = 16;
 
 // Counters, u64 each.
 /** Packets handed up, and those for which there was no room. */
@@ -119,6 +124,7 @@ export const MAP_PROGRAMS = "programs";
 export const MAP_PORTS = "ports";
 export const MAP_UPCALLS = "upcalls";
 export const MAP_POLICING = "policing";
+export const MAP_FAR_ENDS = "far_ends";
 export const MAP_JOURNAL = "journal";
 export const MAP_METERS = "meters";
 
