@@ -5,7 +5,6 @@
  * Requests are applied in the order they were made. In a worker that happens later: `settled()` resolves when every
  * request made before it has been applied, and whatever promises an effect (barrier reply, unixctl reply) awaits it.
  */
-
 import type { Flow } from "../flow/layout.ts";
 import type { Netdev } from "../netdev/netdev.ts";
 import type { DpConntrack } from "./conntrack.ts";

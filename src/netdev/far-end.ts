@@ -4,36 +4,29 @@
  */
 import type { RouteSocket } from "../sys/netlink.ts";
 import type { Clsact } from "./clsact.ts";
+import { bytesOf, decodeMessages, eachAttribute, NLM_F_REQUEST, textOf, words } from "./netlink-message.ts";
 import {
-  bytesOf,
-  decodeMessages,
-  eachAttribute,
-  encodeMessage,
-  NLM_F_REQUEST,
-  textOf,
-  words,
-} from "./netlink-message.ts";
-import {
+  encodeLinkRequest,
   IFF_UP,
   IFINFOMSG,
+  IFLA_ADDRESS,
   IFLA_EXT_MASK,
+  IFLA_INFO_KIND,
+  IFLA_LINKINFO,
+  IFLA_MTU,
   RTEXT_FILTER_SKIP_STATS,
   RTM_GETLINK,
   RTM_NEWLINK,
+  RTMGRP_LINK,
 } from "./rtnetlink.ts";
 
-const IFLA_ADDRESS = 1;
-const IFLA_MTU = 4;
 const IFLA_LINK = 5;
 const IFLA_QDISC = 6;
-const IFLA_LINKINFO = 18;
 const IFLA_LINK_NETNSID = 37;
 const IFLA_XDP = 43;
 const IFLA_TARGET_NETNSID = 46;
-const IFLA_INFO_KIND = 1;
 const IFLA_XDP_ATTACHED = 2;
 
-const RTMGRP_LINK = 1;
 const RTMGRP_TC = 8;
 /** Both of ifinfomsg and of tcmsg. */
 const INDEX_AT = 4;
@@ -98,8 +91,8 @@ function decode(body: DataView): Device {
 function ask(socket: RouteSocket, index: number, namespace: number | undefined): Device | undefined {
   const attributes: [number, Uint8Array][] = [[IFLA_EXT_MASK, words(RTEXT_FILTER_SKIP_STATS)]];
   if (namespace !== undefined) attributes.push([IFLA_TARGET_NETNSID, words(namespace)]);
-  const request = encodeMessage(RTM_GETLINK, NLM_F_REQUEST, 1, words(0, index, 0, 0), attributes);
-  for (const { type, body } of decodeMessages(socket.transact(request)))
+  const request = { type: RTM_GETLINK, messageFlags: NLM_F_REQUEST, index, attributes };
+  for (const { type, body } of decodeMessages(socket.transact(encodeLinkRequest(request, 1))))
     if (type === RTM_NEWLINK && body.byteLength >= IFINFOMSG) return decode(body);
   return undefined;
 }

@@ -35,6 +35,9 @@ export function words(...values: number[]): Uint8Array {
 }
 
 /** Text as the kernel takes it, ended by a zero. */
+/** 16 bits in the network's order. */
+export const be16 = (value: number): Uint8Array => Uint8Array.of(value >>> 8, value & 0xff);
+
 export const cString = (text: string): Uint8Array => new TextEncoder().encode(`${text}\0`);
 
 const padded = (length: number): number => (length + 3) & ~3;

@@ -27,10 +27,10 @@ import {
 export const RTM_NEWLINK = 16;
 export const RTM_DELLINK = 17;
 export const RTM_GETLINK = 18;
-const RTMGRP_LINK = 1;
+export const RTMGRP_LINK = 1;
 const AF_UNSPEC = 0;
 
-const IFLA_ADDRESS = 1;
+export const IFLA_ADDRESS = 1;
 export const IFLA_IFNAME = 3;
 export const IFLA_MTU = 4;
 const IFLA_MASTER = 10;

@@ -6,6 +6,7 @@ import { errnoName, osError } from "../lib/errors.ts";
 import type { RouteSocket } from "../sys/netlink.ts";
 import {
   type Attribute,
+  be16,
   bytesOf,
   cString,
   decodeErrno,
@@ -85,7 +86,6 @@ interface TunnelKind {
 }
 
 const u8 = (value: number): Uint8Array => Uint8Array.of(value);
-const be16 = (value: number): Uint8Array => Uint8Array.of(value >>> 8, value & 0xff);
 const FLAG = new Uint8Array(0);
 const withMetadata = (): Attribute[] => [[IFLA_GRE_COLLECT_METADATA, FLAG]];
 

@@ -2,7 +2,6 @@
  * ovs-vswitchd without its command line: device types, datapaths, the switch, and the commands that steer them, put together
  * from what `commands/` hands in. `ovsbox up` makes one beside a database server in the same process.
  */
-
 import type { KernelSystem } from "../datapath/kernel/system.ts";
 import { parseOdpKey } from "../datapath/odp/key-text.ts";
 import type { DatapathThreads } from "../datapath/userspace/thread.ts";

@@ -39,7 +39,6 @@ const NOTHING: PassingTraffic = { rxPackets: 0, rxBytes: 0, txPackets: 0, txByte
 interface Device {
   readonly odpPort: OdpPort;
   readonly ifindex: number;
-  mtu: number;
   shaped: boolean;
   sending: Sending;
   /** Of the far end, 0 until there has been one. */
@@ -71,7 +70,7 @@ export class Shortcuts {
   add(odpPort: OdpPort, ifindex: number): void {
     if (this.#devices.size === 0) this.#start();
     const sending = this.#system.sendingOf(ifindex);
-    const device = { odpPort, ifindex, mtu: sending.mtu, shaped: false, sending, number: 0, open: undefined };
+    const device = { odpPort, ifindex, shaped: false, sending, number: 0, open: undefined };
     this.#devices.set(odpPort, device);
     this.#decide(device);
   }
@@ -99,7 +98,7 @@ export class Shortcuts {
   /** For frames of port `from` that port `to` sends. */
   find(from: OdpPort, to: OdpPort): Shortcut {
     const open = this.#devices.get(to)?.open;
-    const mtu = this.#devices.get(from)?.mtu;
+    const mtu = this.#devices.get(from)?.sending.mtu;
     return open === undefined || mtu === undefined || mtu > open.mtu ? NO_SHORTCUT : open;
   }
 
@@ -138,19 +137,18 @@ export class Shortcuts {
   }
 
   #ask(device: Device): void {
+    const { mtu } = device.sending;
     device.sending = this.#system.sendingOf(device.ifindex);
-    this.#look(device);
+    if (this.#decide(device) || mtu !== device.sending.mtu) this.#changed(device.odpPort);
   }
 
   #look(device: Device): void {
-    const { mtu } = device;
-    if (this.#decide(device) || mtu !== device.mtu) this.#changed(device.odpPort);
+    if (this.#decide(device)) this.#changed(device.odpPort);
   }
 
   /** Whether something is another way now. */
   #decide(device: Device): boolean {
     const { open, ifindex, shaped, sending } = device;
-    device.mtu = sending.mtu;
     const { farEnd } = sending;
     const shut = farEnd === undefined || shaped || this.#listened.has(ifindex) || this.#listened.has(0);
     if (!shut && device.number === 0) device.number = this.#farEnds.take();

@@ -3,7 +3,6 @@
  * rows (rows.ts). They get into the map some at a time, as each call has its price; out of it at once, or many together.
  * Hot path.
  */
-
 import type { Flow } from "../../flow/layout.ts";
 import type { Action } from "./action-programs.ts";
 import type { MaskTable } from "./programs/classifier.ts";

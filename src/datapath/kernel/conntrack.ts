@@ -5,9 +5,10 @@
  *   nlmsghdr, nfgenmsg: u8 address family, u8 version, u16 resource; attributes, whose numbers are in the network's order
  */
 import { IPPROTO_ICMP, IPPROTO_SCTP, IPPROTO_TCP } from "../../flow/packet/ethernet.ts";
-import { errnoName, osError } from "../../lib/errors.ts";
+import { codeOf, errnoName, osError } from "../../lib/errors.ts";
 import {
   type Attribute,
+  be16,
   bytesOf,
   decodeMessages,
   eachAttribute,
@@ -68,7 +69,6 @@ const PROTO_ICMPV6 = 7;
 
 const ROOM = 64 << 10;
 const BUFFER_BYTES = 1 << 20;
-const ENOENT = 2;
 
 /** TCP_CONNTRACK_* by place in TCP_STATES. */
 const TCP_STATE_OF = [0, 2, 3, 4, 6, 5, 8, 10, 7, 2] as const;
@@ -76,7 +76,6 @@ const TCP_STATE_OF = [0, 2, 3, 4, 6, 5, 8, 10, 7, 2] as const;
 const SCTP_STATE_OF = [0, 0, 1, 2, 3, 4, 5, 6, 7, 8] as const;
 
 const NO_COUNTERS: CtCounters = { packets: 0, bytes: 0 };
-const be16 = (value: number): Uint8Array => Uint8Array.of(value >>> 8, value & 0xff);
 const big = (value: DataView, at: number): number => Number(value.getBigUint64(at));
 
 // ---- Decoding ----
@@ -294,7 +293,7 @@ export class KernelConntrack implements DpConntrack {
         this.change(family, attributes);
       } catch (error) {
         // It may have ended meanwhile.
-        if ((error as { errno?: number }).errno !== ENOENT) throw error;
+        if (codeOf(error) !== "ENOENT") throw error;
       }
     }
   }
@@ -309,7 +308,7 @@ export class KernelConntrack implements DpConntrack {
       let errno = length < 0 ? -length : 0;
       for (const { type, body } of decodeMessages([buffer.subarray(0, Math.max(0, length))]))
         if (type === NLMSG_ERROR) errno = -body.getInt32(0, true);
-      if (errno !== 0) throw Object.assign(osError(errnoName(errno), "ctnetlink"), { errno });
+      if (errno !== 0) throw osError(errnoName(errno), "ctnetlink");
     } finally {
       socket.close();
     }

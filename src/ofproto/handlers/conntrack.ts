@@ -2,7 +2,7 @@
 import { describeError } from "../../lib/errors.ts";
 import { RateLimit, vlog } from "../../lib/vlog.ts";
 import type { NxtCtFlush } from "../../openflow/messages.ts";
-import { emptyTuple } from "../../openflow/msg/nicira.ts";
+import { emptyCtFlush } from "../../openflow/msg/nicira.ts";
 import { formatCtFlush } from "../../openflow/text/print.ts";
 import type { Connection } from "../connections/connection.ts";
 import { flushConntrack, meansAll } from "../ct-flush.ts";
@@ -29,17 +29,6 @@ async function flush(connection: Connection, m: NxtCtFlush): Promise<void> {
 }
 
 export const CONNTRACK_HANDLERS: Handlers = {
-  "nxt-ct-flush-zone": (connection, { zone }) =>
-    flush(connection, {
-      type: "nxt-ct-flush",
-      ipProto: 0,
-      zone,
-      mark: undefined,
-      markMask: undefined,
-      label: undefined,
-      labelMask: undefined,
-      orig: emptyTuple(),
-      reply: emptyTuple(),
-    }),
+  "nxt-ct-flush-zone": (connection, { zone }) => flush(connection, { ...emptyCtFlush(), zone }),
   "nxt-ct-flush": flush,
 };

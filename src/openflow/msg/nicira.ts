@@ -270,23 +270,29 @@ function checkFamilies(addresses: readonly (Uint8Array | undefined)[]): void {
   if (given.some(isMapped) && !given.every(isMapped)) throw new OfpError("OFPBPC_BAD_VALUE");
 }
 
+/** Of all connections. */
+export function emptyCtFlush(): NxtCtFlush {
+  return {
+    type: "nxt-ct-flush",
+    ipProto: 0,
+    zone: undefined,
+    mark: undefined,
+    markMask: undefined,
+    label: undefined,
+    labelMask: undefined,
+    orig: emptyTuple(),
+    reply: emptyTuple(),
+  };
+}
+
 const ctFlush = one<NxtCtFlush>(
   "NXT_CT_FLUSH",
   "nxt-ct-flush",
   32,
   8,
   (r) => {
-    const m: NxtCtFlush = {
-      type: "nxt-ct-flush",
-      ipProto: r.u8(),
-      zone: undefined,
-      mark: undefined,
-      markMask: undefined,
-      label: undefined,
-      labelMask: undefined,
-      orig: emptyTuple(),
-      reply: emptyTuple(),
-    };
+    const m = emptyCtFlush();
+    m.ipProto = r.u8();
     if (!r.zeros(7)) throw new OfpError("NXBRC_MUST_BE_ZERO");
     for (const { type, data } of properties(r)) {
       if (type === 0) m.orig = readTuple(data);

@@ -1,12 +1,10 @@
 /** Which connections to flush, as text: "[zone=N] [mark=N[/M]] [labels=N[/M]] [TUPLE [TUPLE]]" (upstream: lib/ofp-ct). */
+import { IPPROTO_ICMP, IPPROTO_ICMPV6 } from "../../flow/packet/ethernet.ts";
 import { parseIpv4, parseIpv6 } from "../../lib/ip.ts";
 import { keyValues, parseBig } from "../actions/row.ts";
 import type { CtTuple, NxtCtFlush } from "../messages.ts";
-import { emptyTuple, isMapped } from "../msg/nicira.ts";
+import { emptyCtFlush, emptyTuple, isMapped } from "../msg/nicira.ts";
 import { parseUint } from "../ports.ts";
-
-const IPPROTO_ICMP = 1;
-const IPPROTO_ICMPV6 = 58;
 
 /** The text is no match; its message says why. */
 export class CtMatchError extends Error {}
@@ -80,17 +78,7 @@ function labelBytes(value: bigint): Uint8Array {
 
 /** The second tuple is the reply's. Throws {@link CtMatchError}. */
 export function parseCtFlush(args: readonly string[]): NxtCtFlush {
-  const m: NxtCtFlush = {
-    type: "nxt-ct-flush",
-    ipProto: 0,
-    zone: undefined,
-    mark: undefined,
-    markMask: undefined,
-    label: undefined,
-    labelMask: undefined,
-    orig: emptyTuple(),
-    reply: emptyTuple(),
-  };
+  const m = emptyCtFlush();
   const tuples: string[] = [];
   for (const arg of args) {
     const [, name, text] = /^(zone|mark|labels)=(.*)$/s.exec(arg) ?? [];
